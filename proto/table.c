@@ -1,0 +1,112 @@
+/* The tables of table.h, expanded from the .def files over the layout of types.h. */
+
+#include "proto/table.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "proto/types.h"
+
+#define ENUM(name_, doc_)                static const ProtoValue values_##name_[] = {
+#define VALUE(enum_, NAME_, text_, doc_) {text_, doc_},
+#define END_ENUM(name_)                                                                                      \
+        }                                                                                                    \
+        ;
+#include "proto/rows.h"
+#include "proto/methods.def"
+#include "proto/view.h"
+
+#define ENUM(name_, doc_)                                                                                    \
+        const ProtoEnum proto_enum_##name_ = {#name_, doc_, values_##name_,                                  \
+                                              sizeof(values_##name_) / sizeof(ProtoValue)};
+#include "proto/rows.h"
+#include "proto/methods.def"
+#include "proto/view.h"
+
+#define STRUCT_NAME(name_) gpud_##name_
+#define TABLE_NAME(name_)  proto_##name_
+#include "proto/fields.h"
+
+const ProtoStruct proto_struct_none = {"none", "Nothing.", sizeof(struct gpud_none), NULL, 0};
+
+const ProtoStruct *const proto_structs[] = {
+#define STRUCT(name_, doc_) &proto_struct_##name_,
+#include "proto/rows.h"
+#include "proto/methods.def"
+#include "proto/view.h"
+};
+const size_t proto_n_structs = sizeof(proto_structs) / sizeof(*proto_structs);
+
+const ProtoEnum *const proto_enums[] = {
+#define ENUM(name_, doc_) &proto_enum_##name_,
+#include "proto/rows.h"
+#include "proto/methods.def"
+#include "proto/view.h"
+};
+const size_t proto_n_enums = sizeof(proto_enums) / sizeof(*proto_enums);
+
+const ProtoMethod proto_methods[] = {
+#define METHOD(noun_, verb_, args_, result_, ACCESS_, fds_, since_, doc_)                                    \
+        {#noun_ "." #verb_,                                                                                  \
+         #noun_,                                                                                             \
+         #verb_,                                                                                             \
+         doc_,                                                                                               \
+         &proto_struct_##args_,                                                                              \
+         &proto_struct_##result_,                                                                            \
+         PROTO_ACCESS_##ACCESS_,                                                                             \
+         fds_,                                                                                               \
+         since_},
+#include "proto/rows.h"
+#include "proto/methods.def"
+#include "proto/view.h"
+};
+_Static_assert(sizeof(proto_methods) / sizeof(*proto_methods) == PROTO_N_METHODS, "one row per method");
+
+const ProtoError proto_errors[] = {
+#define ERROR(NAME_, code_, errno_, exit_, base_, text_, hint_)                                              \
+        {#NAME_, code_, errno_, exit_, #base_, text_, hint_},
+#include "proto/errors.def"
+#include "proto/view.h"
+};
+const size_t proto_n_errors = sizeof(proto_errors) / sizeof(*proto_errors);
+
+const ProtoLimit proto_limits[] = {
+#define LIMIT(NAME_, name_, value_, doc_) {#name_, value_, doc_},
+#include "proto/rows.h"
+#include "proto/methods.def"
+#include "proto/view.h"
+};
+const size_t proto_n_limits = sizeof(proto_limits) / sizeof(*proto_limits);
+
+/* A few dozen methods: comparing lengths first makes a linear walk as fast as a hash. */
+const ProtoMethod *proto_method_find(const char *name, size_t n_name) {
+        for (size_t i = 0; i < PROTO_N_METHODS; i++)
+                if (strlen(proto_methods[i].name) == n_name && memcmp(proto_methods[i].name, name, n_name) == 0)
+                        return &proto_methods[i];
+        return NULL;
+}
+
+const ProtoError *proto_error_find(int code) {
+        for (size_t i = 0; i < proto_n_errors; i++)
+                if (proto_errors[i].code == code)
+                        return &proto_errors[i];
+        return NULL;
+}
+
+const char *proto_kind_to_string(ProtoKind kind) {
+        static const char *const names[] = {
+                [PROTO_BOOL] = "bool", [PROTO_U64] = "u64",   [PROTO_F64] = "f64",
+                [PROTO_STR] = "str",   [PROTO_BIN] = "bin",   [PROTO_UUID] = "uuid",
+                [PROTO_ENUM] = "enum", [PROTO_STRUCT] = "struct", [PROTO_LIST] = "list",
+        };
+        return names[kind];
+}
+
+const char *proto_object_to_string(ProtoObject object) {
+        static const char *const names[] = {
+                [PROTO_OBJECT_NONE] = NULL,      [PROTO_OBJECT_MEM] = "mem",   [PROTO_OBJECT_MEM_R] = "mem",
+                [PROTO_OBJECT_MEM_W] = "mem",    [PROTO_OBJECT_MEM_OWN] = "mem", [PROTO_OBJECT_DEVICE] = "device",
+                [PROTO_OBJECT_SHM] = "shm",
+        };
+        return names[object];
+}

@@ -1,0 +1,138 @@
+#pragma once
+
+/*
+ * The protocol as constant tables: what the codec, the dispatcher, gpuctl, daemon.describe and the
+ * generators walk. Knows no structure layout but through offsets, so one codec serves every layout.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum ProtoKind {
+        PROTO_BOOL,
+        PROTO_U64,
+        PROTO_F64,
+        PROTO_STR,
+        PROTO_BIN,
+        PROTO_UUID,
+        PROTO_ENUM,
+        PROTO_STRUCT,
+        PROTO_LIST,
+} ProtoKind;
+
+/* The object that a STR or UUID names, to be looked up and checked before a handler runs. */
+typedef enum ProtoObject {
+        PROTO_OBJECT_NONE,
+        PROTO_OBJECT_MEM,
+        PROTO_OBJECT_MEM_R,
+        PROTO_OBJECT_MEM_W,
+        PROTO_OBJECT_MEM_OWN,
+        PROTO_OBJECT_DEVICE,
+        PROTO_OBJECT_SHM,
+} ProtoObject;
+
+typedef enum ProtoAccess {
+        PROTO_ACCESS_ANY,
+        PROTO_ACCESS_ADMIN,
+} ProtoAccess;
+
+#define PROTO_NO_OFFSET SIZE_MAX
+
+typedef struct ProtoStruct ProtoStruct;
+
+typedef struct ProtoValue {
+        const char *text;
+        const char *doc;
+} ProtoValue;
+
+typedef struct ProtoEnum {
+        const char *name;
+        const char *doc;
+        const ProtoValue *values; /* indexed by the C constant */
+        size_t n_values;
+} ProtoEnum;
+
+typedef struct ProtoField {
+        const char *name;
+        const char *doc;
+        ProtoKind kind;
+        ProtoObject object;
+        bool is_required;
+        size_t max;               /* most bytes of a STR or BIN; 0: whatever a message holds */
+        size_t offset;            /* of the value */
+        size_t has_offset;        /* of its has_ member, or PROTO_NO_OFFSET: absent is a NULL pointer */
+        size_t count_offset;      /* of a list's n_ member */
+        const ProtoEnum *choices; /* of an ENUM */
+        const ProtoStruct *sub;   /* of a STRUCT or LIST */
+} ProtoField;
+
+struct ProtoStruct {
+        const char *name;
+        const char *doc;
+        size_t size;
+        const ProtoField *fields;
+        size_t n_fields;
+};
+
+typedef struct ProtoMethod {
+        const char *name; /* noun.verb */
+        const char *noun;
+        const char *verb;
+        const char *doc;
+        const ProtoStruct *args;
+        const ProtoStruct *result;
+        ProtoAccess access;
+        size_t n_fds;
+        uint32_t since;
+} ProtoMethod;
+
+typedef struct ProtoError {
+        const char *name;
+        int code;
+        int errno_value;
+        int exit_code;
+        const char *python_base;
+        const char *text;
+        const char *hint;
+} ProtoError;
+
+typedef struct ProtoLimit {
+        const char *name;
+        uint64_t value;
+        const char *doc;
+} ProtoLimit;
+
+/* One constant per method, in the order of methods.def: indexes of proto_methods. */
+typedef enum ProtoMethodId {
+#define METHOD(noun_, verb_, args_, result_, ACCESS_, fds_, since_, doc_) PROTO_METHOD_##noun_##_##verb_,
+#include "proto/rows.h"
+#include "proto/methods.def"
+#include "proto/view.h"
+        PROTO_N_METHODS,
+} ProtoMethodId;
+
+extern const ProtoMethod proto_methods[];
+extern const ProtoStruct *const proto_structs[];
+extern const size_t proto_n_structs;
+extern const ProtoEnum *const proto_enums[];
+extern const size_t proto_n_enums;
+extern const ProtoError proto_errors[];
+extern const size_t proto_n_errors;
+extern const ProtoLimit proto_limits[];
+extern const size_t proto_n_limits;
+
+extern const ProtoStruct proto_struct_none;
+#define STRUCT(name_, doc_) extern const ProtoStruct proto_struct_##name_;
+#define ENUM(name_, doc_)   extern const ProtoEnum proto_enum_##name_;
+#include "proto/rows.h"
+#include "proto/methods.def"
+#include "proto/view.h"
+
+/* Each returns NULL if there is no such row. The name need not be terminated. */
+const ProtoMethod *proto_method_find(const char *name, size_t n_name);
+const ProtoError *proto_error_find(int code);
+
+const char *proto_kind_to_string(ProtoKind kind);
+/* What an object field names ("mem", "device", "shm"), or NULL. */
+const char *proto_object_to_string(ProtoObject object);
