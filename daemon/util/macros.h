@@ -1,0 +1,30 @@
+#pragma once
+
+/* The few macros everybody may use. */
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Runs `func(&variable)` when the variable goes out of scope. */
+#define _cleanup_(func_) __attribute__((cleanup(func_)))
+
+#define _printf_(format_, args_) __attribute__((format(printf, format_, args_)))
+
+/* Takes the pointer's value and leaves NULL: hands ownership out of a constructor. */
+#define STEAL(pointer_)                                                                                      \
+        ({                                                                                                   \
+                __typeof__(pointer_) stolen_ = (pointer_);                                                   \
+                (pointer_) = NULL;                                                                           \
+                stolen_;                                                                                     \
+        })
+
+#define N_ELEMENTS(array_) (sizeof(array_) / sizeof(*(array_)))
+
+#define MIN(a_, b_) ((a_) < (b_) ? (a_) : (b_))
+#define MAX(a_, b_) ((a_) > (b_) ? (a_) : (b_))
+
+/* The structure of which `pointer_` is the member. */
+#define container_of(pointer_, type_, member_) ((type_ *)(void *)((char *)(pointer_) - offsetof(type_, member_)))
+
+/* Rounds up to a multiple of `unit_`, a power of two. */
+#define ALIGN_UP(value_, unit_) (((value_) + (unit_) - 1) & ~((__typeof__(value_))(unit_) - 1))
