@@ -1,0 +1,24 @@
+#pragma once
+
+/* msgpack to C structure and back, driven by the tables. Knows no method and no structure by name. */
+
+#include <msgpack.h>
+
+#include "proto/message.h"
+#include "proto/table.h"
+
+typedef enum CodecRole {
+        CODEC_ARGUMENTS, /* unknown keys are refused; what is absent is left out */
+        CODEC_RESULT,    /* unknown keys are ignored; what does not apply is nil */
+} CodecRole;
+
+/*
+ * Fills the structure at `ret_value` (zeroed first) from a map; nil counts as an empty one. Strings and
+ * lists are copied into `zone`, bytes stay where the object points. Returns 0, a GPUD_E_ code with `fault`
+ * naming field, value and limit, or -ENOMEM.
+ */
+int codec_decode(const ProtoStruct *type, CodecRole role, const msgpack_object *object, msgpack_zone *zone,
+                 void *ret_value, ProtoFault *fault);
+
+/* Packs the structure at `value` as a map. Returns 0 or -ENOMEM. */
+int codec_encode(msgpack_packer *packer, const ProtoStruct *type, CodecRole role, const void *value);

@@ -1,0 +1,58 @@
+#pragma once
+
+/*
+ * The envelope of msgpack-RPC: [0, msgid, method, params], [1, msgid, error, result], [2, method, params].
+ * `params` is an array of one map of named arguments, or empty. Pure: bytes in, bytes out.
+ */
+
+#include <msgpack.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/table.h"
+
+/* A refusal: a code of errors.def and what the reader is told. */
+typedef struct ProtoFault {
+        int code;
+        char text[256];
+} ProtoFault;
+
+/* Fills `fault` and returns `code`. The text is cut where it does not fit. */
+int proto_fault(ProtoFault *fault, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+typedef enum MessageType {
+        MESSAGE_REQUEST = 0,
+        MESSAGE_RESPONSE = 1,
+        MESSAGE_NOTIFICATION = 2,
+} MessageType;
+
+typedef struct Message {
+        MessageType type;
+        uint32_t msgid;     /* of a request or response */
+        const char *method; /* of a request or notification; not terminated */
+        size_t n_method;
+        msgpack_object arguments; /* of a request or notification: the map, or nil */
+        msgpack_object error;     /* of a response */
+        msgpack_object result;
+} Message;
+
+/*
+ * Unpacks one whole message that scan_walk() passed. The message points into `data` and `zone`. Returns 0, a
+ * GPUD_E_ code with `fault` filled, or -ENOMEM.
+ */
+int message_parse(const void *data, size_t n_data, msgpack_zone *zone, Message *ret_message, ProtoFault *fault);
+
+/* Reads the msgid off the first bytes of a request, for the reply to one that cannot be parsed further. */
+bool message_peek_msgid(const void *data, size_t n_data, uint32_t *ret_msgid);
+
+/*
+ * Each packs one whole message and returns 0 or -ENOMEM, after which the packer's buffer is to be dropped.
+ */
+int message_pack_request(msgpack_packer *packer, uint32_t msgid, const ProtoMethod *method, const void *args);
+int message_pack_result(msgpack_packer *packer, uint32_t msgid, const ProtoStruct *type, const void *result);
+/* `msgid` NULL: nobody knows which request it was; nil stands in its place. */
+int message_pack_error(msgpack_packer *packer, const uint32_t *msgid, const ProtoFault *fault);
+
+/* Reads the error of a response: {code, name, message, hint}. What is no such map becomes INTERNAL. */
+void message_read_error(const msgpack_object *error, ProtoFault *ret_fault);
