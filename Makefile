@@ -1,0 +1,248 @@
+# gpud's build. GNU Make, one file, no recursion into folders; `make help` prints the targets.
+#
+#   MODE=release|debug|asan|tsan   what to build; all but release go to build/MODE/
+#   WERROR=1                       warnings are errors (CI sets it)
+#   V=1                            print every command
+#   CC=clang                       either compiler will do
+#
+# Source lists are explicit: a file in the tree is a decision, and `make lint` checks that each is in a list.
+
+VERSION := 0.1.0
+
+MODE   ?= release
+PREFIX ?= /usr/local
+V      ?= 0
+WERROR ?= 0
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+CLANG      ?= clang
+PKG_CONFIG ?= pkg-config
+GLSLC      ?= glslc
+
+prefix         := $(PREFIX)
+bindir         := $(prefix)/bin
+libdir         := $(prefix)/lib
+includedir     := $(prefix)/include
+mandir         := $(prefix)/share/man
+sysconfdir     ?= $(if $(filter /usr /usr/local,$(prefix)),/etc,$(prefix)/etc)
+systemdunitdir ?= $(prefix)/lib/systemd/system
+sysusersdir    ?= $(prefix)/lib/sysusers.d
+
+# ---- what is built from what --------------------------------------------------------------------------
+
+# The contract, in the daemon and in the client library alike.
+PROTO_SRCS := \
+	proto/codec.c \
+	proto/message.c \
+	proto/scan.c \
+	proto/table.c \
+	proto/uuid.c
+
+# Everything of gpud but main(), so that unit tests can link it.
+DAEMON_SRCS := \
+	daemon/config.c \
+	daemon/daemon.c \
+	daemon/util/error.c \
+	daemon/util/log.c
+
+DAEMON_MAIN := daemon/main.c
+
+# Compute shaders: NAME.comp becomes build/gen/NAME.spv.h, an initializer list of 32-bit words, included as
+# "daemon/gpu/NAME.spv.h".
+SHADERS :=
+
+CLIENT_SRCS :=
+
+# gpuctl but for main().
+GPUCTL_SRCS :=
+GPUCTL_MAIN := client/gpuctl/main.c
+
+DUMP_SRCS := proto/dump.c
+
+# Unit tests with check, one program per source. Those of the client side link libgpud's and gpuctl's objects,
+# the others gpud's.
+DAEMON_TESTS :=
+
+CLIENT_TESTS :=
+
+# libFuzzer targets, one program per source; they need clang.
+FUZZERS :=
+
+BENCHES :=
+
+# ---- files that are planned but not there yet are left out -------------------------------------------------
+planned = $(foreach v,$(1),$(eval $(v) := $$(wildcard $$($(v)))))
+$(call planned,PROTO_SRCS DAEMON_SRCS DAEMON_MAIN SHADERS CLIENT_SRCS GPUCTL_SRCS GPUCTL_MAIN DUMP_SRCS \
+	DAEMON_TESTS CLIENT_TESTS FUZZERS BENCHES)
+
+# ---- flags ------------------------------------------------------------------------------------------------
+
+# msgpack-c calls itself `msgpack` in Debian 12 and `msgpack-c` later.
+MSGPACK := $(shell $(PKG_CONFIG) --exists msgpack-c 2>/dev/null && echo msgpack-c || \
+	{ $(PKG_CONFIG) --exists msgpack 2>/dev/null && echo msgpack; })
+
+pkg_cflags = $(shell $(PKG_CONFIG) --cflags $(1) 2>/dev/null)
+pkg_libs   = $(shell $(PKG_CONFIG) --libs $(1) 2>/dev/null)
+
+LIBS_PROTO  := $(if $(MSGPACK),$(call pkg_libs,$(MSGPACK)),-lmsgpackc) $(call pkg_libs,uuid)
+LIBS_DAEMON := $(call pkg_libs,vulkan) $(call pkg_libs,libuv) $(call pkg_libs,libsystemd) $(call pkg_libs,inih) -ldl
+LIBS_GPUCTL := $(call pkg_libs,jansson)
+LIBS_CHECK  := $(call pkg_libs,check)
+
+WARNINGS := \
+	-Wall -Wextra \
+	-Wshadow `# a name means one thing in its scope` \
+	-Wvla `# the stack must not grow by a number from the wire` \
+	-Wundef `# a mistyped macro in an if would silently be 0` \
+	-Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition `# every call is checked against its header` \
+	-Wredundant-decls `# one declaration, in one header` \
+	-Wwrite-strings -Wcast-qual `# const is kept` \
+	-Wpointer-arith `# no arithmetic on void pointers` \
+	-Wformat=2 `# no format string from outside` \
+	-Wimplicit-fallthrough `# a missing break is seen` \
+	-Wdate-time `# the same source gives the same binary`
+
+ifeq ($(WERROR),1)
+WARNINGS += -Werror
+endif
+
+CPPFLAGS_ALL := -D_GNU_SOURCE -DGPUD_VERSION='"$(VERSION)"' -I. -Ibuild/gen $(call pkg_cflags,$(MSGPACK)) $(CPPFLAGS)
+# -fno-common: two files cannot share a variable by accident. -fvisibility=hidden: libgpud shows what its
+# symbol file lists and nothing else. -fPIC everywhere: one object serves programs and the library.
+CFLAGS_BASE := -std=c17 -fno-common -fvisibility=hidden -fPIC -pthread
+LDFLAGS_ALL := -pthread -Wl,--as-needed $(LDFLAGS)
+
+ifeq ($(MODE),release)
+OUT := build
+CFLAGS_MODE := -O2 -g -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong
+LDFLAGS_ALL += -Wl,-z,relro,-z,now
+else
+OUT := build/$(MODE)
+ifeq ($(MODE),debug)
+CFLAGS_MODE := -Og -g3
+else ifeq ($(MODE),asan)
+CFLAGS_MODE := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+LDFLAGS_ALL += -fsanitize=address,undefined
+else ifeq ($(MODE),tsan)
+CFLAGS_MODE := -O1 -g -fno-omit-frame-pointer -fsanitize=thread
+LDFLAGS_ALL += -fsanitize=thread
+else
+$(error MODE is $(MODE); it must be release, debug, asan or tsan)
+endif
+endif
+
+CFLAGS_ALL := $(CFLAGS_BASE) $(CFLAGS_MODE) $(WARNINGS) $(CFLAGS)
+
+OBJ := build/$(MODE)/obj
+objs = $(patsubst %.c,$(OBJ)/%.o,$(1))
+
+PROTO_OBJS  := $(call objs,$(PROTO_SRCS))
+DAEMON_OBJS := $(call objs,$(DAEMON_SRCS))
+CLIENT_OBJS := $(call objs,$(CLIENT_SRCS))
+GPUCTL_OBJS := $(call objs,$(GPUCTL_SRCS))
+
+SHADER_HEADERS := $(patsubst %.comp,build/gen/%.spv.h,$(SHADERS))
+
+TEST_BINS  := $(patsubst %.c,$(OUT)/%,$(DAEMON_TESTS) $(CLIENT_TESTS))
+FUZZ_BINS  := $(patsubst %.c,build/fuzz/%,$(FUZZERS))
+BENCH_BINS := $(patsubst %.c,$(OUT)/%,$(BENCHES))
+
+PROGRAMS := $(if $(DAEMON_MAIN),$(OUT)/gpud) $(if $(CLIENT_SRCS),$(OUT)/libgpud.so $(OUT)/libgpud.a) \
+	$(if $(GPUCTL_MAIN),$(OUT)/gpuctl)
+
+ALL_SRCS := $(PROTO_SRCS) $(DAEMON_SRCS) $(DAEMON_MAIN) $(CLIENT_SRCS) $(GPUCTL_SRCS) $(GPUCTL_MAIN) $(DUMP_SRCS) \
+	$(DAEMON_TESTS) $(CLIENT_TESTS) $(FUZZERS) $(BENCHES)
+
+ifeq ($(V),1)
+say = @:
+Q :=
+else
+say = @printf '  %-7s %s\n' $(1) $(2)
+Q := @
+endif
+
+# ---- targets -----------------------------------------------------------------------------------------------
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.PHONY: all help unit gen clean
+
+all: $(PROGRAMS) ## build gpud, gpuctl and libgpud (the default)
+
+help: ## print this
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+$(OUT)/gpud: $(call objs,$(DAEMON_MAIN)) $(DAEMON_OBJS) $(PROTO_OBJS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS_MODE) -pie -o $@ $^ $(LDFLAGS_ALL) $(LIBS_DAEMON) $(LIBS_PROTO)
+
+SOVERSION := $(firstword $(subst ., ,$(VERSION)))
+
+$(OUT)/libgpud.so: $(CLIENT_OBJS) $(PROTO_OBJS) client/libgpud.sym
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS_MODE) -shared -Wl,-soname,libgpud.so.$(SOVERSION) -Wl,--version-script=client/libgpud.sym \
+		$(if $(filter asan tsan,$(MODE)),,-Wl,-z,defs) -o $@ $(filter %.o,$^) $(LDFLAGS_ALL) $(LIBS_PROTO)
+	$(Q)ln -sf $(@F) $@.$(SOVERSION)
+
+# One object in which only the public names are global: a program that links it statically meets none of ours.
+$(OUT)/libgpud.a: $(CLIENT_OBJS) $(PROTO_OBJS)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ld -r -o $(OBJ)/libgpud.o $^ && objcopy --localize-hidden $(OBJ)/libgpud.o
+	$(Q)$(AR) rcs $@ $(OBJ)/libgpud.o
+
+$(OUT)/gpuctl: $(call objs,$(GPUCTL_MAIN)) $(GPUCTL_OBJS) $(CLIENT_OBJS) $(PROTO_OBJS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS_MODE) -pie -o $@ $^ $(LDFLAGS_ALL) $(LIBS_GPUCTL) $(LIBS_PROTO)
+
+# The schema printer is a host tool of one mode; the library's own objects serve it.
+build/dump: $(call objs,$(DUMP_SRCS)) $(PROTO_OBJS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS_MODE) -pie -o $@ $^ $(LDFLAGS_ALL) $(LIBS_PROTO)
+
+# What is printed from the schema is checked in, so that a reader sees it and Python needs no compiler.
+GENERATED := client/gpud-protocol.h proto/methods.md python-client/src/gpud/_schema.py
+dump_client/gpud-protocol.h           := --header
+dump_proto/methods.md                 := --markdown
+dump_python-client/src/gpud/_schema.py := --python
+
+gen: build/dump ## print the schema's C header, reference and Python module anew
+	$(foreach f,$(GENERATED),$(Q)mkdir -p $(dir $(f)) && build/dump $(dump_$(f)) > $(f).new && mv $(f).new $(f)
+	)
+
+build/gen/%.spv.h: %.comp
+	$(call say,GLSLC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(GLSLC) --target-env=vulkan1.2 -O -mfmt=c -o $@ $<
+
+$(OBJ)/%.o: %.c Makefile | $(SHADER_HEADERS)
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+
+# ---- tests ------------------------------------------------------------------------------------------------
+
+build/$(MODE)/gpud-objects.a: $(DAEMON_OBJS) $(PROTO_OBJS)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+build/$(MODE)/client-objects.a: $(CLIENT_OBJS) $(GPUCTL_OBJS) $(PROTO_OBJS)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(patsubst %.c,$(OUT)/%,$(DAEMON_TESTS)): $(OUT)/%: $(OBJ)/%.o build/$(MODE)/gpud-objects.a
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_MODE) -pie -o $@ $^ $(LDFLAGS_ALL) $(LIBS_CHECK) $(LIBS_DAEMON) $(LIBS_PROTO)
+
+$(patsubst %.c,$(OUT)/%,$(CLIENT_TESTS)): $(OUT)/%: $(OBJ)/%.o build/$(MODE)/client-objects.a
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_MODE) -pie -o $@ $^ $(LDFLAGS_ALL) $(LIBS_CHECK) $(LIBS_GPUCTL) $(LIBS_PROTO)
+
+unit: $(TEST_BINS) ## build and run the unit tests
+	$(Q)set -e; for t in $(TEST_BINS); do $$t; done
+
+clean: ## remove build/
+	rm -rf build
+
+-include $(patsubst %.c,$(OBJ)/%.d,$(ALL_SRCS))
