@@ -27,6 +27,13 @@
 #define TABLE_NAME(name_)  proto_##name_
 #include "proto/fields.h"
 
+/* The codec keeps a bit per field. */
+#define STRUCT(name_, doc_)                                                                                  \
+        _Static_assert(sizeof(proto_fields_##name_) / sizeof(ProtoField) <= 65, #name_ " has too many fields");
+#include "proto/rows.h"
+#include "proto/methods.def"
+#include "proto/view.h"
+
 const ProtoStruct proto_struct_none = {"none", "Nothing.", sizeof(struct gpud_none), NULL, 0};
 
 const ProtoStruct *const proto_structs[] = {

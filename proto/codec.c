@@ -1,0 +1,317 @@
+/*
+ * msgpack to C structure and back. One walk over the map looks each key up among the structure's fields; a
+ * bit set remembers which came, so that a missing or doubled one is found without another pass over the map.
+ */
+
+#include "proto/codec.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "proto/text.h"
+#include "proto/types.h"
+
+typedef struct Decoder {
+        CodecRole role;
+        msgpack_zone *zone;
+        ProtoFault *fault;
+} Decoder;
+
+static int decode_struct(const Decoder *decoder, const ProtoStruct *type, const msgpack_object *object,
+                         void *ret_value);
+
+static int refuse_kind(const Decoder *decoder, const ProtoField *field) {
+        return proto_fault(decoder->fault, GPUD_E_INVALID_ARGUMENT, "`%s` is not a %s", field->name,
+                           field->kind == PROTO_U64 ? "non-negative integer" : proto_kind_to_string(field->kind));
+}
+
+static int decode_str(const Decoder *decoder, const ProtoField *field, const msgpack_object *object,
+                      const char **ret_text) {
+        char *copy;
+
+        if (object->type != MSGPACK_OBJECT_STR)
+                return refuse_kind(decoder, field);
+        if (field->max > 0 && object->via.str.size > field->max)
+                return proto_fault(decoder->fault, GPUD_E_INVALID_ARGUMENT, "`%s` has %" PRIu32 " bytes, limit %zu",
+                                   field->name, object->via.str.size, field->max);
+        if (object->via.str.size > 0 && memchr(object->via.str.ptr, '\0', object->via.str.size))
+                return proto_fault(decoder->fault, GPUD_E_INVALID_ARGUMENT, "`%s` contains a NUL byte",
+                                   field->name);
+        if (!text_is_utf8(object->via.str.ptr, object->via.str.size))
+                return proto_fault(decoder->fault, GPUD_E_INVALID_ARGUMENT, "`%s` is not UTF-8", field->name);
+        copy = msgpack_zone_malloc_no_align(decoder->zone, (size_t)object->via.str.size + 1);
+        if (!copy)
+                return -ENOMEM;
+        if (object->via.str.size > 0)
+                memcpy(copy, object->via.str.ptr, object->via.str.size);
+        copy[object->via.str.size] = '\0';
+        *ret_text = copy;
+        return 0;
+}
+
+static int decode_bin(const Decoder *decoder, const ProtoField *field, const msgpack_object *object,
+                      struct gpud_bin *ret_bin) {
+        /* A str will do: older msgpack libraries and Neovim have no bin. */
+        if (object->type == MSGPACK_OBJECT_BIN)
+                *ret_bin = (struct gpud_bin){object->via.bin.ptr, object->via.bin.size};
+        else if (object->type == MSGPACK_OBJECT_STR)
+                *ret_bin = (struct gpud_bin){object->via.str.ptr, object->via.str.size};
+        else
+                return refuse_kind(decoder, field);
+        if (field->max > 0 && ret_bin->size > field->max)
+                return proto_fault(decoder->fault, GPUD_E_INVALID_ARGUMENT, "`%s` has %zu bytes, limit %zu",
+                                   field->name, ret_bin->size, field->max);
+        if (!ret_bin->data)
+                ret_bin->data = "";
+        return 0;
+}
+
+static int decode_uuid(const Decoder *decoder, const ProtoField *field, const msgpack_object *object,
+                       struct gpud_uuid *ret_uuid) {
+        if (object->type != MSGPACK_OBJECT_STR)
+                return refuse_kind(decoder, field);
+        if (!uuid_from_string(object->via.str.ptr, object->via.str.size, ret_uuid))
+                return proto_fault(decoder->fault, GPUD_E_INVALID_ARGUMENT, "`%s` is not a UUID: \"%.*s\"",
+                                   field->name, (int)(object->via.str.size < 64 ? object->via.str.size : 64),
+                                   object->via.str.ptr);
+        return 0;
+}
+
+static int decode_enum(const Decoder *decoder, const ProtoField *field, const msgpack_object *object,
+                       int *ret_value) {
+        const ProtoEnum *choices = field->choices;
+        char list[128] = "";
+
+        if (object->type == MSGPACK_OBJECT_STR)
+                for (size_t i = 0; i < choices->n_values; i++)
+                        if (strlen(choices->values[i].text) == object->via.str.size &&
+                            memcmp(choices->values[i].text, object->via.str.ptr, object->via.str.size) == 0) {
+                                *ret_value = (int)i;
+                                return 0;
+                        }
+        /* A client meets values that a newer gpud added. */
+        if (decoder->role == CODEC_RESULT) {
+                *ret_value = -1;
+                return 0;
+        }
+        for (size_t i = 0; i < choices->n_values; i++) {
+                strncat(list, i ? ", " : "", sizeof(list) - strlen(list) - 1);
+                strncat(list, choices->values[i].text, sizeof(list) - strlen(list) - 1);
+        }
+        return proto_fault(decoder->fault, GPUD_E_INVALID_ARGUMENT, "`%s` is not one of %s", field->name, list);
+}
+
+static int decode_list(const Decoder *decoder, const ProtoField *field, const msgpack_object *object,
+                       void *base) {
+        const void **items = (const void **)((char *)base + field->offset);
+        size_t *n_items = (size_t *)(void *)((char *)base + field->count_offset);
+        char *array;
+        int r;
+
+        if (object->type != MSGPACK_OBJECT_ARRAY)
+                return refuse_kind(decoder, field);
+        /* Never 0 bytes, for which NULL would be a success. */
+        array = msgpack_zone_malloc(decoder->zone, (size_t)object->via.array.size * field->sub->size + 1);
+        if (!array)
+                return -ENOMEM;
+        for (uint32_t i = 0; i < object->via.array.size; i++) {
+                r = decode_struct(decoder, field->sub, &object->via.array.ptr[i], array + i * field->sub->size);
+                if (r)
+                        return r;
+        }
+        *items = array;
+        *n_items = object->via.array.size;
+        return 0;
+}
+
+static int decode_field(const Decoder *decoder, const ProtoField *field, const msgpack_object *object,
+                        void *base) {
+        void *value = (char *)base + field->offset;
+
+        switch (field->kind) {
+        case PROTO_BOOL:
+                if (object->type != MSGPACK_OBJECT_BOOLEAN)
+                        return refuse_kind(decoder, field);
+                *(bool *)value = object->via.boolean;
+                return 0;
+        case PROTO_U64:
+                if (object->type != MSGPACK_OBJECT_POSITIVE_INTEGER)
+                        return refuse_kind(decoder, field);
+                *(uint64_t *)value = object->via.u64;
+                return 0;
+        case PROTO_F64:
+                if (object->type == MSGPACK_OBJECT_POSITIVE_INTEGER)
+                        *(double *)value = (double)object->via.u64;
+                else if (object->type == MSGPACK_OBJECT_NEGATIVE_INTEGER)
+                        *(double *)value = (double)object->via.i64;
+                else if (object->type == MSGPACK_OBJECT_FLOAT64 || object->type == MSGPACK_OBJECT_FLOAT32)
+                        *(double *)value = object->via.f64;
+                else
+                        return refuse_kind(decoder, field);
+                return 0;
+        case PROTO_STR:
+                return decode_str(decoder, field, object, value);
+        case PROTO_BIN:
+                return decode_bin(decoder, field, object, value);
+        case PROTO_UUID:
+                return decode_uuid(decoder, field, object, value);
+        case PROTO_ENUM:
+                return decode_enum(decoder, field, object, value);
+        case PROTO_STRUCT:
+                return decode_struct(decoder, field->sub, object, value);
+        case PROTO_LIST:
+                return decode_list(decoder, field, object, base);
+        }
+        return 0;
+}
+
+static const ProtoField *find_field(const ProtoStruct *type, const msgpack_object *key) {
+        if (key->type != MSGPACK_OBJECT_STR)
+                return NULL;
+        for (size_t i = 0; i < type->n_fields; i++)
+                if (strlen(type->fields[i].name) == key->via.str.size &&
+                    memcmp(type->fields[i].name, key->via.str.ptr, key->via.str.size) == 0)
+                        return &type->fields[i];
+        return NULL;
+}
+
+/* Takes one pair of the map; `seen` has a bit per field. */
+static int decode_pair(const Decoder *decoder, const ProtoStruct *type, const msgpack_object_kv *pair,
+                       uint64_t *seen, void *ret_value) {
+        const ProtoField *field = find_field(type, &pair->key);
+        uint64_t bit;
+        int r;
+
+        if (!field) {
+                if (decoder->role == CODEC_RESULT)
+                        return 0;
+                if (pair->key.type != MSGPACK_OBJECT_STR)
+                        return proto_fault(decoder->fault, GPUD_E_INVALID_ARGUMENT,
+                                           "an argument's name is not a str");
+                return proto_fault(decoder->fault, GPUD_E_INVALID_ARGUMENT, "unknown argument `%.*s`",
+                                   (int)(pair->key.via.str.size < 64 ? pair->key.via.str.size : 64),
+                                   pair->key.via.str.ptr);
+        }
+        bit = UINT64_C(1) << (field - type->fields);
+        if (*seen & bit)
+                return proto_fault(decoder->fault, GPUD_E_INVALID_ARGUMENT, "argument `%s` is given twice",
+                                   field->name);
+        if (pair->val.type == MSGPACK_OBJECT_NIL && !field->is_required)
+                return 0;
+        r = decode_field(decoder, field, &pair->val, ret_value);
+        if (r)
+                return r;
+        *seen |= bit;
+        if (field->has_offset != PROTO_NO_OFFSET)
+                *((bool *)ret_value + field->has_offset) = true;
+        return 0;
+}
+
+static int decode_struct(const Decoder *decoder, const ProtoStruct *type, const msgpack_object *object,
+                         void *ret_value) {
+        uint64_t seen = 0;
+        int r;
+
+        memset(ret_value, 0, type->size);
+        if (object->type == MSGPACK_OBJECT_MAP) {
+                for (uint32_t i = 0; i < object->via.map.size; i++) {
+                        r = decode_pair(decoder, type, &object->via.map.ptr[i], &seen, ret_value);
+                        if (r)
+                                return r;
+                }
+        } else if (object->type != MSGPACK_OBJECT_NIL) {
+                return proto_fault(decoder->fault, GPUD_E_INVALID_ARGUMENT, "%s is not a map of named fields",
+                                   type->name);
+        }
+        for (size_t i = 0; i < type->n_fields; i++)
+                if (type->fields[i].is_required && !(seen & UINT64_C(1) << i))
+                        return proto_fault(decoder->fault, GPUD_E_INVALID_ARGUMENT, "`%s` is missing",
+                                           type->fields[i].name);
+        return 0;
+}
+
+int codec_decode(const ProtoStruct *type, CodecRole role, const msgpack_object *object, msgpack_zone *zone,
+                 void *ret_value, ProtoFault *fault) {
+        return decode_struct(&(Decoder){role, zone, fault}, type, object, ret_value);
+}
+
+static bool field_is_absent(const ProtoField *field, const void *base) {
+        const void *value = (const char *)base + field->offset;
+
+        if (field->has_offset != PROTO_NO_OFFSET)
+                return !*((const bool *)base + field->has_offset);
+        if (field->is_required)
+                return false;
+        if (field->kind == PROTO_STR)
+                return !*(const char *const *)value;
+        return field->kind == PROTO_BIN && !((const struct gpud_bin *)value)->data;
+}
+
+static int encode_text(msgpack_packer *packer, const char *text) {
+        size_t n = strlen(text);
+
+        return msgpack_pack_str(packer, n) || msgpack_pack_str_body(packer, text, n);
+}
+
+static int encode_list(msgpack_packer *packer, const ProtoField *field, CodecRole role, const void *base) {
+        const char *items = *(const char *const *)(const void *)((const char *)base + field->offset);
+        size_t n_items = *(const size_t *)(const void *)((const char *)base + field->count_offset);
+
+        if (msgpack_pack_array(packer, n_items))
+                return -ENOMEM;
+        for (size_t i = 0; i < n_items; i++)
+                if (codec_encode(packer, field->sub, role, items + i * field->sub->size))
+                        return -ENOMEM;
+        return 0;
+}
+
+static int encode_field(msgpack_packer *packer, const ProtoField *field, CodecRole role, const void *base) {
+        const void *value = (const char *)base + field->offset;
+        const struct gpud_bin *bin = value;
+        char uuid[GPUD_UUID_TEXT + 1];
+
+        switch (field->kind) {
+        case PROTO_BOOL:
+                return *(const bool *)value ? msgpack_pack_true(packer) : msgpack_pack_false(packer);
+        case PROTO_U64:
+                return msgpack_pack_uint64(packer, *(const uint64_t *)value);
+        case PROTO_F64:
+                return msgpack_pack_double(packer, *(const double *)value);
+        case PROTO_STR:
+                return encode_text(packer, *(const char *const *)value ? *(const char *const *)value : "");
+        case PROTO_BIN:
+                return msgpack_pack_bin(packer, bin->size) || msgpack_pack_bin_body(packer, bin->data, bin->size);
+        case PROTO_UUID:
+                uuid_to_string(value, uuid);
+                return encode_text(packer, uuid);
+        case PROTO_ENUM:
+                return encode_text(packer, field->choices->values[*(const int *)value].text);
+        case PROTO_STRUCT:
+                return codec_encode(packer, field->sub, role, value);
+        case PROTO_LIST:
+                return encode_list(packer, field, role, base);
+        }
+        return 0;
+}
+
+int codec_encode(msgpack_packer *packer, const ProtoStruct *type, CodecRole role, const void *value) {
+        uint32_t n_fields = 0;
+        bool is_absent;
+
+        for (size_t i = 0; i < type->n_fields; i++)
+                if (role == CODEC_RESULT || !field_is_absent(&type->fields[i], value))
+                        n_fields++;
+        if (msgpack_pack_map(packer, n_fields))
+                return -ENOMEM;
+        for (size_t i = 0; i < type->n_fields; i++) {
+                is_absent = field_is_absent(&type->fields[i], value);
+                if (is_absent && role == CODEC_ARGUMENTS)
+                        continue;
+                if (encode_text(packer, type->fields[i].name) ||
+                    (is_absent ? msgpack_pack_nil(packer)
+                               : encode_field(packer, &type->fields[i], role, value)))
+                        return -ENOMEM;
+        }
+        return 0;
+}
