@@ -38,13 +38,16 @@ PROTO_SRCS := \
 	proto/message.c \
 	proto/scan.c \
 	proto/table.c \
+	proto/text.c \
 	proto/uuid.c
 
 # Everything of gpud but main(), so that unit tests can link it.
 DAEMON_SRCS := \
 	daemon/config.c \
 	daemon/daemon.c \
+	daemon/util/buffer.c \
 	daemon/util/error.c \
+	daemon/util/fd.c \
 	daemon/util/log.c
 
 DAEMON_MAIN := daemon/main.c
@@ -59,7 +62,12 @@ CLIENT_SRCS :=
 GPUCTL_SRCS :=
 GPUCTL_MAIN := client/gpuctl/main.c
 
-DUMP_SRCS := proto/dump.c
+DUMP_SRCS := \
+	proto/dump.c \
+	proto/dump-completion.c \
+	proto/dump-header.c \
+	proto/dump-markdown.c \
+	proto/dump-python.c
 
 # Unit tests with check, one program per source. Those of the client side link libgpud's and gpuctl's objects,
 # the others gpud's.
@@ -91,18 +99,17 @@ LIBS_DAEMON := $(call pkg_libs,vulkan) $(call pkg_libs,libuv) $(call pkg_libs,li
 LIBS_GPUCTL := $(call pkg_libs,jansson)
 LIBS_CHECK  := $(call pkg_libs,check)
 
-WARNINGS := \
-	-Wall -Wextra \
-	-Wshadow `# a name means one thing in its scope` \
-	-Wvla `# the stack must not grow by a number from the wire` \
-	-Wundef `# a mistyped macro in an if would silently be 0` \
-	-Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition `# every call is checked against its header` \
-	-Wredundant-decls `# one declaration, in one header` \
-	-Wwrite-strings -Wcast-qual `# const is kept` \
-	-Wpointer-arith `# no arithmetic on void pointers` \
-	-Wformat=2 `# no format string from outside` \
-	-Wimplicit-fallthrough `# a missing break is seen` \
-	-Wdate-time `# the same source gives the same binary`
+WARNINGS := -Wall -Wextra
+WARNINGS += -Wshadow # a name means one thing in its scope
+WARNINGS += -Wvla # the stack must not grow by a number from the wire
+WARNINGS += -Wundef # a mistyped macro in an if would silently be 0
+WARNINGS += -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition # every call is checked against its header
+WARNINGS += -Wredundant-decls # one declaration, in one header
+WARNINGS += -Wwrite-strings -Wcast-qual # const is kept
+WARNINGS += -Wpointer-arith # no arithmetic on void pointers
+WARNINGS += -Wformat=2 # no format string from outside
+WARNINGS += -Wimplicit-fallthrough # a missing break is seen
+WARNINGS += -Wdate-time # the same source gives the same binary
 
 ifeq ($(WERROR),1)
 WARNINGS += -Werror
@@ -167,7 +174,12 @@ endif
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-.PHONY: all help unit gen clean
+.PHONY: all help unit gen deps check demo asan fuzz fuzz-build lint install clean
+
+define newline
+
+
+endef
 
 all: $(PROGRAMS) ## build gpud, gpuctl and libgpud (the default)
 
@@ -197,7 +209,7 @@ $(OUT)/gpuctl: $(call objs,$(GPUCTL_MAIN)) $(GPUCTL_OBJS) $(CLIENT_OBJS) $(PROTO
 	$(Q)$(CC) $(CFLAGS_MODE) -pie -o $@ $^ $(LDFLAGS_ALL) $(LIBS_GPUCTL) $(LIBS_PROTO)
 
 # The schema printer is a host tool of one mode; the library's own objects serve it.
-build/dump: $(call objs,$(DUMP_SRCS)) $(PROTO_OBJS)
+build/dump: $(call objs,$(DUMP_SRCS) $(PROTO_SRCS))
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS_MODE) -pie -o $@ $^ $(LDFLAGS_ALL) $(LIBS_PROTO)
 
@@ -240,9 +252,49 @@ $(patsubst %.c,$(OUT)/%,$(CLIENT_TESTS)): $(OUT)/%: $(OBJ)/%.o build/$(MODE)/cli
 	$(Q)$(CC) $(CFLAGS_MODE) -pie -o $@ $^ $(LDFLAGS_ALL) $(LIBS_CHECK) $(LIBS_GPUCTL) $(LIBS_PROTO)
 
 unit: $(TEST_BINS) ## build and run the unit tests
-	$(Q)set -e; for t in $(TEST_BINS); do $$t; done
+	$(Q)r=0; for t in $(TEST_BINS); do $$t || r=1; done; exit $$r
+
+# Fuzzers are built by clang from the sources, apart from everything else.
+build/fuzz/obj/%.o: %.c Makefile
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(CPPFLAGS_ALL) $(CFLAGS_BASE) -O1 -g -fsanitize=fuzzer-no-link,address,undefined \
+		-fno-sanitize-recover=all $(WARNINGS) -MMD -MP -c -o $@ $<
+
+$(FUZZ_BINS): build/fuzz/%: build/fuzz/obj/%.o $(patsubst %.c,build/fuzz/obj/%.o,$(PROTO_SRCS))
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) -fsanitize=fuzzer,address,undefined -o $@ $^ $(LDFLAGS_ALL) $(LIBS_PROTO)
+
+FUZZ_S ?= 60
+
+fuzz-build: $(FUZZ_BINS)
+
+fuzz: fuzz-build ## fuzz the scanner and the decoder, FUZZ_S seconds each
+	$(Q)set -e; for f in $(FUZZ_BINS); do tests/fuzz/run.sh $$f $(FUZZ_S); done
+
+VENV := $(CURDIR)/build/venv
+
+deps: ## install what building and testing lack on Debian or Ubuntu
+	$(Q)tests/deps.sh all
+
+# What is installed changes the flags above, so the rest runs in a make of its own.
+check: deps ## set up, then every test: lint, unit, integration, sanitizers, fuzzing
+	$(Q)MAKE="$(MAKE)" VENV=$(VENV) tests/check.sh
+
+demo: ## set up, then put a file into GPU memory and read it back
+	$(Q)tests/deps.sh demo
+	$(Q)$(MAKE) --no-print-directory -j2 all
+	$(Q)tests/demo.sh
+
+asan: ## build with AddressSanitizer and UndefinedBehaviorSanitizer, into build/asan
+	$(Q)$(MAKE) --no-print-directory MODE=asan all
+
+lint: build/dump $(SHADER_HEADERS) ## layers, formats, static analysis, generated files
+	$(Q)VENV=$(VENV) VERSION=$(VERSION) SOURCES="$(ALL_SRCS) $(SHADERS)" CPPFLAGS="$(subst ",\",$(CPPFLAGS_ALL))" \
+		WARNINGS="$(WARNINGS)" GENERATED="$(foreach f,$(GENERATED),$(f) $(dump_$(f))$(newline))" tests/lint/lint.sh
 
 clean: ## remove build/
 	rm -rf build
 
--include $(patsubst %.c,$(OBJ)/%.d,$(ALL_SRCS))
+-include $(patsubst %.c,$(OBJ)/%.d,$(ALL_SRCS)) $(patsubst %.c,build/fuzz/obj/%.d,$(PROTO_SRCS) $(FUZZERS))

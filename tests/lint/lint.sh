@@ -1,0 +1,145 @@
+#!/bin/sh
+# Every check that needs no running gpud. `make lint` calls it, from the root of the tree, with what is built in
+# the environment: SOURCES (every .c of the Makefile's lists), CPPFLAGS, WARNINGS, VENV, GENERATED (lines of
+# `file option`). Prints one line per check, what is wrong below it, and last `lint: N passed, N failed`.
+set -u
+
+passed=0
+failed=0
+out=$(mktemp)
+trap 'rm -f "$out"' EXIT
+
+# check NAME COMMAND...: passes if COMMAND succeeds; what it printed is shown if not.
+check() {
+        name=$1
+        shift
+        if "$@" > "$out" 2>&1; then
+                passed=$((passed + 1))
+                echo "lint: ok      $name"
+        else
+                failed=$((failed + 1))
+                echo "lint: FAILED  $name"
+                sed 's/^/        /' "$out" | head -n 60
+        fi
+}
+
+files() {
+        find proto daemon client tests -type f \( "$@" \) | sort
+}
+
+c_files() {
+        files -name '*.c' -o -name '*.h' -o -name '*.def'
+}
+
+layers() {
+        # shellcheck disable=SC2046 # names without blanks
+        awk -f tests/lint/layers.awk tests/lint/layers.txt $(c_files)
+}
+
+# A .c that no target of the Makefile names would never be compiled.
+listed() {
+        r=0
+        for f in $(files -name '*.c' -o -name '*.comp'); do
+                case " $SOURCES " in
+                *" $f "*) ;;
+                *) echo "$f is in no list of the Makefile"; r=1 ;;
+                esac
+        done
+        return $r
+}
+
+format() {
+        # The .def files are tables with columns of their own, gpud-protocol.h is printed by a program.
+        # shellcheck disable=SC2046
+        "$VENV/bin/clang-format" --dry-run --Werror $(files -name '*.c' -o -name '*.h' | grep -v '^client/gpud-protocol.h$')
+}
+
+# No file grows without end, and nothing is left for later.
+style() {
+        r=0
+        # shellcheck disable=SC2046
+        wc -l $(files -name '*.c' -o -name '*.h' -o -name '*.py'; find python-client -name '*.py') |
+                awk '$2 != "total" && $2 !~ /_schema\.py$|gpud-protocol\.h$/ && $1 > 700 { print $2 ": " $1 " lines, the ceiling is 700"; bad = 1 } END { exit bad }' || r=1
+        # shellcheck disable=SC2046
+        if grep -nE '\b(TODO|FIXME|XXX|HACK)\b|#if 0' $(c_files) $(find python-client tests -name '*.py'); then
+                r=1
+        fi
+        return $r
+}
+
+# Each header says itself what it needs. Those of proto/ that are views of the tables are parts, not headers.
+headers() {
+        r=0
+        for f in $(files -name '*.h'); do
+                case $f in
+                proto/rows.h | proto/view.h | proto/structs.h | proto/fields.h) continue ;;
+                esac
+                # shellcheck disable=SC2086
+                gcc -std=c17 $CPPFLAGS $WARNINGS -Werror -fsyntax-only -x c -include "$f" /dev/null || r=1
+        done
+        return $r
+}
+
+# gpud.h is everybody's: strict C11, and C++.
+public_header() {
+        gcc -std=c11 -pedantic -Wall -Wextra -Werror -fsyntax-only -I. -x c -include client/gpud.h /dev/null &&
+                clang -std=c++11 -pedantic -Wall -Wextra -Werror -fsyntax-only -I. -x c++ -include client/gpud.h /dev/null
+}
+
+clang_syntax() {
+        # shellcheck disable=SC2086
+        echo $SOURCES | tr ' ' '\n' | grep '\.c$' | xargs -P 2 -n 8 clang -std=c17 $CPPFLAGS $WARNINGS -Werror -fsyntax-only
+}
+
+static_analysis() {
+        # shellcheck disable=SC2046
+        cppcheck --quiet --error-exitcode=1 -j 2 --std=c11 --enable=warning,portability,performance --inline-suppr \
+                --suppressions-list=tests/lint/cppcheck.txt -D_GNU_SOURCE -DGPUD_VERSION='"0"' -I. -Ibuild/gen \
+                --template='{file}:{line}: {id}: {message}' proto daemon client
+}
+
+generated() {
+        r=0
+        while read -r file option; do
+                [ -n "$file" ] || continue
+                if ! build/dump "$option" | cmp -s - "$file"; then
+                        echo "$file is not what the schema says: make gen"
+                        r=1
+                fi
+        done << END
+$GENERATED
+END
+        return $r
+}
+
+shell() {
+        # shellcheck disable=SC2046
+        shellcheck .ci/run $(files -name '*.sh')
+}
+
+python_types() {
+        (cd python-client && "$VENV/bin/mypy" --strict --python-executable "$VENV/bin/python" --cache-dir ../build/mypy src)
+}
+
+# The version stands in the Makefile and, for those who install the package alone, in pyproject.toml.
+version() {
+        grep -qx "version = \"$VERSION\"" python-client/pyproject.toml || { echo "python-client/pyproject.toml does not say version = \"$VERSION\""; return 1; }
+}
+
+check "layers: includes point one way" layers
+check "every source is in a list of the Makefile" listed
+check "clang-format" format
+check "style: no file over 700 lines, nothing left for later" style
+check "headers stand alone" headers
+check "gpud.h is strict C11 and C++11" public_header
+check "clang warns of nothing" clang_syntax
+check "cppcheck" static_analysis
+check "generated files are up to date" generated
+check "shellcheck" shell
+check "ruff check" "$VENV/bin/ruff" check --no-cache python-client tests
+check "ruff format" "$VENV/bin/ruff" format --no-cache --check python-client tests
+check "mypy --strict" python_types
+check "one version" version
+
+echo "lint: $passed passed, $failed failed"
+[ "$failed" = 0 ]
