@@ -1,0 +1,183 @@
+#ifndef GPUD_H
+#define GPUD_H
+
+/*
+ * libgpud: the C client of gpud, the process that owns a node's GPUs and their memory. C11 and C++.
+ *
+ *      struct gpud_client *client;
+ *      struct gpud_mem_info info;
+ *      int r;
+ *
+ *      r = gpud_connect(&client, NULL);
+ *      if (r < 0)
+ *              return r;
+ *      struct gpud_mem_alloc_args args = {.device = "vulkan:0", .size = sizeof(weights), .name = "weights"};
+ *      r = gpud_mem_alloc(client, &args, &info);
+ *      if (r == 0)
+ *              r = gpud_write(client, info.mem, 0, weights, sizeof(weights));
+ *      if (r < 0)
+ *              fprintf(stderr, "%s: %s\n", gpud_strerror(r), gpud_error_message(client));
+ *      gpud_close(client);
+ *
+ * Every method of the protocol is two functions, declared in gpud-protocol.h: `gpud_NOUN_VERB()` sends the
+ * request and waits for the reply; `gpud_NOUN_VERB_submit()` only queues it, and a callback gets the reply.
+ *
+ * Results. Functions that return int return 0, or an error code of `enum gpud_error` negated. gpud_strerror()
+ * says what the code means, gpud_error_message() what was wrong this time. No call sets errno but
+ * gpud_connect().
+ *
+ * Arguments. A structure zeroed but for the fields you want is right: strings and bytes are absent while
+ * their pointer is NULL, other optional fields while their `has_` member is false. Arguments need to live
+ * only until the call returns. Sizes and offsets are bytes; times ending in `_ns` are nanoseconds since the
+ * epoch. `ret_` parameters may be NULL when nobody wants the result.
+ *
+ * Lifetime of results. Strings, bytes and lists in the result of a blocking call live until the next blocking
+ * call on that client, or gpud_close(). Those handed to a callback end with the callback. An enumeration may
+ * hold a value that is none of its constants when gpud is newer than this library.
+ *
+ * Threads and processes. A client is used by one thread at a time; different clients are independent. After
+ * fork() the child may only gpud_close() it: everything else returns -GPUD_E_CONNECTION_LOST there.
+ *
+ * Sessions. A connection is a session. Allocations with the lifetime `session` (the default) are freed when
+ * every session that holds them is gone, so they go with gpud_close(), and with the process, however it ends.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "client/gpud-protocol.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+#pragma GCC visibility push(default)
+
+/* ---- connection ---- */
+
+/*
+ * Connects to gpud. `path` NULL: the environment's GPUD_SOCKET, else /run/gpud/gpud.sock. Returns
+ * -GPUD_E_CONNECTION_LOST, or -GPUD_E_PERMISSION_DENIED where the socket is closed to this user; errno then
+ * says why, and *ret_client is NULL.
+ */
+int gpud_connect(struct gpud_client **ret_client, const char *path);
+
+/* The socket that gpud_connect() takes for `path`. */
+const char *gpud_socket_path(const char *path);
+
+/*
+ * Disconnects and frees the client. Callbacks still due get -GPUD_E_CONNECTION_LOST. Not from a callback.
+ * NULL is fine.
+ */
+void gpud_close(struct gpud_client *client);
+
+/* ---- waiting ---- */
+
+/*
+ * For programs with an event loop: poll the descriptor for the events, asked anew before each poll, and call
+ * gpud_dispatch() when one is there. The descriptor stays the same until gpud_close().
+ */
+int gpud_fd(const struct gpud_client *client);
+short gpud_events(const struct gpud_client *client);
+
+/*
+ * Sends what is queued, takes in what has come and runs its callbacks. Never blocks. Returns 0, or
+ * -GPUD_E_CONNECTION_LOST for good once the connection is lost; every callback still due has then had that
+ * error.
+ */
+int gpud_dispatch(struct gpud_client *client);
+
+/*
+ * Waits until something came, then dispatches once. `timeout_ms` -1 waits for ever; when it passes, returns
+ * -GPUD_E_DEADLINE_EXCEEDED. To wait for all callbacks: while (gpud_pending(client) > 0 && r == 0) r = gpud_wait(...).
+ */
+int gpud_wait(struct gpud_client *client, int timeout_ms);
+
+/* How many submitted calls have no reply yet. */
+size_t gpud_pending(const struct gpud_client *client);
+
+/*
+ * Submitted calls. A _submit function returns 0 when the request is queued: the callback then runs exactly
+ * once, from gpud_dispatch(), gpud_wait(), a blocking call on the same client, or gpud_close(). If it returns
+ * an error the callback never runs. `done` may be NULL. Replies come in any order. Requests leave with
+ * the next dispatch, wait or blocking call, many in one packet. Past 65536 pending calls, or 16 MiB of
+ * requests that gpud does not take, the answer is -GPUD_E_RESOURCE_EXHAUSTED. A callback may submit; a
+ * blocking call, a dispatch or a wait inside one is -GPUD_E_BUSY.
+ */
+
+/* ---- errors; `r` may be negated or not ---- */
+
+/* "out of range", or "unknown error". Never NULL. */
+const char *gpud_strerror(int r);
+/* "OUT_OF_RANGE", or NULL. */
+const char *gpud_error_name(int r);
+/* What can be done about it, or NULL. */
+const char *gpud_error_hint(int r);
+/*
+ * What was wrong with the last call that failed on this client, with the offending value and the limit. In a
+ * callback it is about that callback's call. Lives until the next failure. Never NULL.
+ */
+const char *gpud_error_message(const struct gpud_client *client);
+
+/* ---- any method by name ---- */
+
+/*
+ * Calls `method` ("mem.alloc") and waits. `args` and `ret_result` point at the structures that the typed call
+ * takes; either is NULL where there is none. `fd` is -1 unless the method takes one. For programs that walk
+ * the schema; others get types from gpud_NOUN_VERB().
+ */
+int gpud_call(struct gpud_client *client, const char *method, const void *args, int fd, void *ret_result);
+
+/* ---- handles as text ---- */
+
+void gpud_uuid_to_string(const struct gpud_uuid *uuid, char ret_text[GPUD_UUID_TEXT + 1]);
+/* False if `text` is not a UUID of 36 characters. */
+bool gpud_uuid_from_string(const char *text, struct gpud_uuid *ret_uuid);
+
+/* ---- shared-memory regions ---- */
+
+/*
+ * Memory that this process and the GPU both reach: fill it, then gpud_mem_write() or gpud_mem_write_submit()
+ * with its id as `shm` moves the bytes without another copy. Blocks.
+ */
+struct gpud_region;
+
+int gpud_region_new(struct gpud_client *client, size_t size, struct gpud_region **ret_region);
+/* Unmaps and releases it; copies in flight end first. NULL is fine. Also after gpud_close(). */
+void gpud_region_free(struct gpud_region *region);
+void *gpud_region_data(const struct gpud_region *region);
+size_t gpud_region_size(const struct gpud_region *region);
+struct gpud_uuid gpud_region_id(const struct gpud_region *region);
+/* Whether devices read it directly; else gpud stages copies from it. */
+bool gpud_region_imported(const struct gpud_region *region);
+
+/* ---- bytes of any size ---- */
+
+/*
+ * Copy between this process's memory and an allocation, and return when the copy is done. Up to
+ * GPUD_INLINE_MAX bytes travel in the message; more are pipelined through a region that the client keeps for
+ * it. After a failure any part of the range may have been copied.
+ */
+int gpud_write(struct gpud_client *client, struct gpud_uuid mem, uint64_t offset, const void *data,
+               size_t size);
+int gpud_read(struct gpud_client *client, struct gpud_uuid mem, uint64_t offset, void *data, size_t size);
+
+/* Told how many bytes are done, after each piece. Called from within the call below; must not use the client. */
+typedef void gpud_progress_fn(uint64_t n_done, void *userdata);
+
+/*
+ * The same between a file and an allocation: `size` bytes, from or to `fd` at `file_offset`. A pipe or socket
+ * will do, it is read or written in order and `file_offset` must be 0. A file that ends too early is
+ * -GPUD_E_OUT_OF_RANGE, one that cannot be read or written -GPUD_E_SYSTEM_ERROR. `progress` may be NULL.
+ */
+int gpud_put_file(struct gpud_client *client, struct gpud_uuid mem, uint64_t offset, int fd,
+                  uint64_t file_offset, uint64_t size, gpud_progress_fn *progress, void *userdata);
+int gpud_get_file(struct gpud_client *client, struct gpud_uuid mem, uint64_t offset, int fd,
+                  uint64_t file_offset, uint64_t size, gpud_progress_fn *progress, void *userdata);
+
+#pragma GCC visibility pop
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,14 @@
+#pragma once
+
+/* What the host tool build/dump prints from the tables. Each writes one whole file. */
+
+#include <stdio.h>
+
+/* client/gpud-protocol.h: the C types and calls, for reading. */
+void dump_header(FILE *file);
+/* proto/methods.md: the protocol reference. */
+void dump_markdown(FILE *file);
+/* The Python module python-client/src/gpud/_schema.py. */
+void dump_python(FILE *file);
+/* Completion of gpuctl's words for bash. */
+void dump_completion(FILE *file);
