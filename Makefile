@@ -76,7 +76,9 @@ DAEMON_TESTS :=
 CLIENT_TESTS :=
 
 # libFuzzer targets, one program per source; they need clang.
-FUZZERS :=
+FUZZERS := \
+	tests/fuzz/fuzz-message.c \
+	tests/fuzz/fuzz-scan.c
 
 BENCHES :=
 
