@@ -1,0 +1,43 @@
+#pragma once
+
+/*
+ * What the Vulkan layer needs from whoever runs it. The root implements it with libuv; a test with an eventfd
+ * and one thread. All functions of daemon/gpu are called on one thread, the loop thread, unless they say otherwise.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/util/list.h"
+
+typedef struct GpuHost GpuHost;
+typedef struct GpuOptions GpuOptions;
+typedef struct GpuTask GpuTask;
+
+/* A slow call: a driver call or a large memcpy. */
+struct GpuTask {
+        void (*run)(GpuTask *task);  /* on a worker thread */
+        void (*done)(GpuTask *task); /* then on the loop thread; may free the task */
+        List link;                   /* for the host to queue it by */
+};
+
+struct GpuHost {
+        /* Runs the task on a worker thread, later. Must not fail and must not call run() or done() itself. */
+        void (*execute)(void *userdata, GpuTask *task);
+        /* From any thread: run a loop turn soon, with gpu_instance_poll() in it. */
+        void (*notify)(void *userdata);
+        void *userdata;
+};
+
+/* A number of 0 stands for the default. */
+struct GpuOptions {
+        bool validation;    /* VK_LAYER_KHRONOS_validation with synchronisation; its messages go to the log */
+        bool force_staging; /* never import host memory: all bytes go through the staging ring */
+        bool split_queues; /* a timeline for each role even where one queue plays them all: tests the waits between */
+        uint64_t staging_bytes;     /* the staging ring of one device */
+        uint64_t segment_max;       /* longest piece of an allocation that is not exportable */
+        uint64_t block_max;         /* longest block for small allocations */
+        const char *const *devices; /* "vulkan:N", UUIDs or PCI addresses; all devices when n_devices is 0 */
+        size_t n_devices;
+};

@@ -1,0 +1,41 @@
+#pragma once
+
+/*
+ * Host memory that clients share with us and that ops move bytes to and from. Where the driver can, it is imported,
+ * so that the device reads and writes it directly. Embedded in its owner's structure; its fields are this layer's.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/util/list.h"
+
+typedef struct GpuImport GpuImport;
+typedef struct GpuInstance GpuInstance;
+typedef struct GpuRegion GpuRegion;
+
+struct GpuRegion {
+        GpuInstance *instance;
+        unsigned char *map;
+        uint64_t size;
+        uint64_t piece;     /* bytes in one import */
+        GpuImport *imports; /* one for each device */
+        uint32_t n_busy;    /* imports with a driver call under way */
+        uint32_t n_ops;     /* in flight */
+        List link;          /* GpuInstance.settled */
+        bool is_pending;
+        bool is_dying;
+        void (*ready)(GpuRegion *region, bool imported);
+        void (*gone)(GpuRegion *region);
+};
+
+/*
+ * `map` is page-aligned, readable, writable and stays mapped until gone(); reading it must not fault up to `size`
+ * rounded up to a page. 0: ready() comes later, once; `imported` says whether all devices reach it directly; where
+ * not, bytes are staged. Ops may use it only after that. Or -ENOMEM.
+ */
+int gpu_region_init(GpuRegion *region, GpuInstance *instance, void *map, uint64_t size,
+                    void (*ready)(GpuRegion *region, bool imported));
+
+/* As gpu_memory_deinit(): ops in flight complete first. The caller unmaps in gone(). */
+void gpu_region_deinit(GpuRegion *region, void (*gone)(GpuRegion *region));
