@@ -4,24 +4,11 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "proto/codec.h"
-#include "proto/text.h"
 #include "proto/types.h"
-
-int proto_fault(ProtoFault *fault, int code, const char *format, ...) {
-        va_list args;
-
-        fault->code = code;
-        va_start(args, format);
-        vsnprintf(fault->text, sizeof(fault->text), format, args);
-        va_end(args);
-        text_sanitize(fault->text);
-        return code;
-}
 
 static const char *object_type_to_string(const msgpack_object *object) {
         switch (object->type) {
