@@ -29,6 +29,10 @@ mandir         := $(prefix)/share/man
 sysconfdir     ?= $(if $(filter /usr /usr/local,$(prefix)),/etc,$(prefix)/etc)
 systemdunitdir ?= $(prefix)/lib/systemd/system
 sysusersdir    ?= $(prefix)/lib/sysusers.d
+completiondir  ?= $(prefix)/share/bash-completion/completions
+
+MAN1 := client/gpuctl/gpuctl.1
+MAN8 := daemon/gpud.8
 
 # ---- what is built from what --------------------------------------------------------------------------
 
@@ -295,6 +299,30 @@ asan: ## build with AddressSanitizer and UndefinedBehaviorSanitizer, into build/
 lint: build/dump $(SHADER_HEADERS) ## layers, formats, static analysis, generated files
 	$(Q)VENV=$(VENV) VERSION=$(VERSION) SOURCES="$(ALL_SRCS) $(SHADERS)" CPPFLAGS="$(subst ",\",$(CPPFLAGS_ALL))" \
 		WARNINGS="$(WARNINGS)" GENERATED="$(foreach f,$(GENERATED),$(f) $(dump_$(f))$(newline))" tests/lint/lint.sh
+
+INSTALL := install
+at = sed -e 's|@prefix@|$(prefix)|g' -e 's|@bindir@|$(bindir)|g' -e 's|@libdir@|$(libdir)|g' -e 's|@includedir@|$(includedir)|g' \
+	-e 's|@sysconfdir@|$(sysconfdir)|g' -e 's|@version@|$(VERSION)|g'
+
+install: all build/dump ## install below DESTDIR and PREFIX (/usr/local); a config that is there is kept
+	$(Q)$(INSTALL) -d $(addprefix $(DESTDIR),$(bindir) $(libdir)/pkgconfig $(includedir) $(systemdunitdir) $(sysusersdir) \
+		$(sysconfdir)/gpud $(mandir)/man1 $(mandir)/man8 $(completiondir))
+	$(Q)$(INSTALL) -m 755 build/gpud build/gpuctl $(DESTDIR)$(bindir)
+	$(Q)$(INSTALL) -m 755 build/libgpud.so $(DESTDIR)$(libdir)/libgpud.so.$(VERSION)
+	$(Q)ln -sf libgpud.so.$(VERSION) $(DESTDIR)$(libdir)/libgpud.so.$(SOVERSION)
+	$(Q)ln -sf libgpud.so.$(SOVERSION) $(DESTDIR)$(libdir)/libgpud.so
+	$(Q)$(INSTALL) -m 644 build/libgpud.a $(DESTDIR)$(libdir)
+	$(Q)$(INSTALL) -m 644 client/gpud.h client/gpud-protocol.h $(DESTDIR)$(includedir)
+	$(Q)$(at) client/libgpud.pc.in > $(DESTDIR)$(libdir)/pkgconfig/libgpud.pc
+	$(Q)$(at) systemd/gpud.service > $(DESTDIR)$(systemdunitdir)/gpud.service
+	$(Q)$(INSTALL) -m 644 systemd/gpud.socket $(DESTDIR)$(systemdunitdir)
+	$(Q)$(INSTALL) -m 644 systemd/gpud.sysusers $(DESTDIR)$(sysusersdir)/gpud.conf
+	$(Q)test -e $(DESTDIR)$(sysconfdir)/gpud/gpud.conf || \
+		$(INSTALL) -m 644 systemd/gpud.conf $(DESTDIR)$(sysconfdir)/gpud/gpud.conf
+	$(Q)build/dump --completion > $(DESTDIR)$(completiondir)/gpuctl
+	$(Q)$(INSTALL) -m 644 $(MAN1) $(DESTDIR)$(mandir)/man1
+	$(Q)$(INSTALL) -m 644 $(MAN8) $(DESTDIR)$(mandir)/man8
+	$(Q)test -n "$(DESTDIR)" || ldconfig
 
 clean: ## remove build/
 	rm -rf build
