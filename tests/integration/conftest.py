@@ -1,0 +1,61 @@
+"""Fixtures: `daemon`, a gpud shared by the tests of a module, `client`, a connection to it, and `spawn` for a
+test that needs a gpud of its own. After each test the shared one must hold nothing any more."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from harness import Daemon
+from rpc import Client
+
+
+@pytest.fixture(scope="module")
+def daemon_options() -> dict[str, Any]:
+    """What a module wants of its gpud; override it there."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def shared_daemon(
+    tmp_path_factory: pytest.TempPathFactory, daemon_options: dict[str, Any]
+) -> Iterator[Daemon]:
+    daemon = Daemon(tmp_path_factory.mktemp("gpud"), **daemon_options)
+    try:
+        yield daemon.start()
+        daemon.stop()
+    finally:
+        daemon.kill()
+
+
+@pytest.fixture
+def daemon(shared_daemon: Daemon) -> Iterator[Daemon]:
+    yield shared_daemon
+    shared_daemon.assert_idle()
+
+
+@pytest.fixture
+def client(daemon: Daemon) -> Iterator[Client]:
+    with daemon.connect() as client:
+        yield client
+
+
+@pytest.fixture
+def spawn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Daemon]]:
+    """`spawn(**options)` starts a gpud; those that run at the end are stopped and their books checked."""
+    daemons: list[Daemon] = []
+
+    def start(**options: Any) -> Daemon:
+        daemon = Daemon(tmp_path_factory.mktemp("gpud"), **options)
+        daemons.append(daemon)
+        return daemon.start()
+
+    try:
+        yield start
+        for daemon in daemons:
+            if daemon.process is not None and daemon.process.poll() is None:
+                daemon.assert_idle()
+                daemon.stop()
+            daemon.assert_log_clean()
+    finally:
+        for daemon in daemons:
+            daemon.kill()

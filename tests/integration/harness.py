@@ -1,0 +1,169 @@
+"""The real gpud in a child process: a socket and a configuration of its own, a log that is read afterwards,
+and the books that must balance when it ends."""
+
+import contextlib
+import glob
+import os
+import pathlib
+import signal
+import subprocess
+import time
+from typing import Any
+
+from rpc import Client, until
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BINARY = os.path.abspath(os.environ.get("GPUD_BINARY", ROOT / "build/gpud"))
+
+# With AddressSanitizer everything takes several times as long.
+IS_ASAN = "asan" in BINARY
+
+# Set on a machine with a real GPU: the driver manifests to use in place of lavapipe's.
+DRIVER_FILES = os.environ.get("GPUD_TEST_DRIVER_FILES")
+
+# Lines that no log may have: the validation layer's and the sanitizers'.
+FAULTS = ("validation:", "Sanitizer", "runtime error:", "Assertion")
+
+
+def lavapipe_manifest() -> str:
+    found = sorted(glob.glob("/usr/share/vulkan/icd.d/lvp_icd*.json"))
+    assert found, "lavapipe is not installed: make deps"
+    return found[0]
+
+
+def driver_files() -> str:
+    return DRIVER_FILES or lavapipe_manifest()
+
+
+def has_validation_layer() -> bool:
+    return any(
+        glob.glob(f"{place}/vulkan/explicit_layer.d/VkLayer_khronos_validation.json")
+        for place in ("/usr/share", "/usr/local/share", "/etc")
+    )
+
+
+class Daemon:
+    def __init__(
+        self,
+        directory: pathlib.Path,
+        gpud: dict[str, object] | None = None,
+        gpu: dict[str, object] | None = None,
+        env: dict[str, str] | None = None,
+        validation: bool = True,
+    ) -> None:
+        """`gpud` and `gpu` are keys of the configuration's two sections."""
+        self.directory = directory
+        self.socket = str(directory / "gpud.sock")
+        self.config = directory / "gpud.conf"
+        self.log_path = directory / "gpud.log"
+        gpu = dict(gpu or {})
+        if validation and has_validation_layer():
+            gpu.setdefault("validation", "yes")
+        with open(self.config, "w") as file:
+            for section, keys in (("gpud", gpud or {}), ("gpu", gpu)):
+                file.write(f"[{section}]\n")
+                file.writelines(f"{key} = {value}\n" for key, value in keys.items())
+        self.env = dict(os.environ, VK_DRIVER_FILES=driver_files(), XDG_CACHE_HOME=str(directory / "cache"))
+        self.env.pop("JOURNAL_STREAM", None)
+        self.env.setdefault(
+            "LSAN_OPTIONS", f"suppressions={ROOT}/tests/integration/lsan.supp:print_suppressions=0"
+        )
+        self.env.update(env or {})
+        self.process: subprocess.Popen[bytes] | None = None
+        self.fds_idle = 0
+
+    def command(self) -> list[str]:
+        return [BINARY, "--config", str(self.config), "--socket", self.socket]
+
+    def start(self) -> "Daemon":
+        """Starts it and waits until it answers."""
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen(
+                self.command(), env=self.env, stderr=log, stdin=subprocess.DEVNULL
+            )
+        assert until(self._answers, 60), f"gpud does not answer:\n{self.log()}"
+        self.fds_idle = self.idle_status()["fds"]
+        return self
+
+    def _answers(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, f"gpud ended with {self.process.returncode}:\n{self.log()}"
+        try:
+            with self.connect() as client:
+                return client.call("daemon.ping") == {}
+        except OSError:
+            return False
+
+    def connect(self, timeout: float = 300 if IS_ASAN else 120) -> Client:
+        return Client(self.socket, timeout)
+
+    def log(self) -> str:
+        return self.log_path.read_text(errors="replace")
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None
+        return self.process.pid
+
+    def resident_bytes(self) -> int:
+        with open(f"/proc/{self.pid}/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    def idle_status(self) -> dict[str, Any]:
+        """daemon.status as the only client sees it, once what others left behind is gone."""
+        with self.connect() as client:
+            return dict(until(lambda: self._idle(client), 60) or {}) or client.call("daemon.status")
+
+    @staticmethod
+    def _idle(client: Client) -> dict[str, Any] | None:
+        status = client.call("daemon.status")
+        return status if status["sessions"] == 1 and status["inflight"] <= 1 else None
+
+    def assert_idle(self) -> None:
+        """All that clients had is back: allocations, regions, bytes, descriptors."""
+        with self.connect() as client:
+
+            def leftovers() -> dict[str, Any]:
+                status = client.call("daemon.status")
+                found = {key: status[key] for key in ("mems", "shms") if status[key] != 0}
+                if status["sessions"] != 1:
+                    found["sessions"] = status["sessions"]
+                if status["fds"] != self.fds_idle:
+                    found["fds"] = (status["fds"], "at the start", self.fds_idle)
+                for device in client.call("device.list")["devices"]:
+                    used = client.call("device.memory", device=device["device"])["used"]
+                    if used != 0:
+                        found[device["device"]] = used
+                return found
+
+            until(lambda: not leftovers())
+            assert leftovers() == {}
+
+    def assert_log_clean(self) -> None:
+        faults = [line for line in self.log().splitlines() if any(word in line for word in FAULTS)]
+        assert faults == []
+
+    def kill(self) -> None:
+        """For a test that went wrong."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+    def stop(self) -> None:
+        """Asks it to end and checks that it does so well."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(60)
+        self.kill()
+        assert self.process.returncode == 0, (
+            f"gpud ended with {self.process.returncode}:\n{self.log()[-4000:]}"
+        )
+        self.assert_log_clean()
+
+
+def stopwatch() -> Any:
+    """A function that says how many seconds went by since this call."""
+    began = time.monotonic()
+    return lambda: time.monotonic() - began

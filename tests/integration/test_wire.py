@@ -1,0 +1,531 @@
+"""What goes over the socket: every method is refused what it does not take, whatever is sent breaks no more
+than the connection it came on, and descriptors go to the messages that declare them. The methods and their
+arguments come from daemon.describe, so a new method is tested without a line here."""
+
+import fcntl
+import os
+import random
+import socket
+import struct
+from typing import Any
+
+import msgpack
+import pytest
+from harness import Daemon
+from rpc import SEALS, Client, Closed, Region, RpcError, registered, until
+
+STRANGER = "01234567-89ab-4def-8123-456789abcdef"
+
+# One value of every other type than a kind takes.
+ANY_VALUES = {
+    "nil": None,
+    "bool": True,
+    "u64": 7,
+    "negative": -1,
+    "f64": 1.5,
+    "str": "text",
+    "bin": b"\xff\x00",
+    "array": [1],
+    "map": {"a": 1},
+}
+TAKEN = {
+    "bool": {"bool"},
+    "u64": {"u64"},
+    "f64": {"f64", "u64", "negative"},
+    "str": {"str"},
+    "bin": {"bin", "str"},
+    "uuid": set(),
+    "enum": set(),
+    "struct": {"map"},
+    "list": {"array"},
+}
+
+
+class Schema:
+    def __init__(self, client: Client) -> None:
+        described = client.call("daemon.describe")
+        self.methods = described["methods"]
+        self.structs = {s["name"]: s["fields"] for s in described["structs"]}
+        self.limits = {row["name"]: row["value"] for row in described["limits"]}
+        self.errors = {row["name"]: row["code"] for row in described["errors"]}
+
+    def arguments(self, method: dict[str, Any]) -> list[dict[str, Any]]:
+        fields: list[dict[str, Any]] = self.structs.get(method["args"], [])
+        return fields
+
+
+def valid_arguments(mem: str, shm: str) -> dict[str, dict[str, Any]]:
+    """A call of each method that takes arguments, such that nothing is wrong with it."""
+    device = "vulkan:0"
+    return {
+        "session.hello": {"client": "test"},
+        "device.info": {"device": device},
+        "device.memory": {"device": device},
+        "device.telemetry": {"device": device},
+        "device.sync": {"device": device},
+        "mem.alloc": {"device": device, "size": 64},
+        "mem.open": {"mem": mem},
+        "mem.free": {"mem": mem},
+        "mem.info": {"mem": mem},
+        "mem.list": {},
+        "mem.write": {"mem": mem, "data": b"x"},
+        "mem.read": {"mem": mem, "size": 1},
+        "mem.copy": {"src": mem, "dst": mem, "size": 1},
+        "mem.fill": {"mem": mem, "pattern": b"x"},
+        "mem.meta": {"mem": mem},
+        "mem.rename": {"mem": mem},
+        "mem.persist": {"mem": mem},
+        "mem.seal": {"mem": mem},
+        "mem.chmod": {"mem": mem, "mode": 0o600},
+        "mem.renew": {"mem": mem, "ttl_s": 60},
+        "shm.register": {"size": 4096},
+        "shm.release": {"shm": shm},
+    }
+
+
+def state(client: Client) -> Any:
+    """All that a refused call must leave as it was."""
+    status = client.call("daemon.status")
+    return (
+        [status[key] for key in ("sessions", "mems", "shms", "fds")],
+        [client.call("device.memory", device=d["device"]) for d in client.call("device.list")["devices"]],
+        client.list_mems(),
+    )
+
+
+def cases(schema: Schema, mem: str, shm: str) -> list[tuple[str, dict[str, Any], str]]:
+    """(method, arguments, what the message must name) of calls that must be refused as INVALID_ARGUMENT."""
+    valid = valid_arguments(mem, shm)
+    found = []
+    for method in schema.methods:
+        name = method["name"]
+        base = valid.get(name, {})
+        found.append((name, base | {"ofset": 1}, "ofset"))
+        for field in schema.arguments(method):
+            key = field["name"]
+            assert not field["required"] or key in base, f"valid_arguments() lacks {name} {key}"
+            if field["required"]:
+                found.append((name, {k: v for k, v in base.items() if k != key}, key))
+            for kind, value in ANY_VALUES.items():
+                if kind in TAKEN[field["kind"]] or (kind == "nil" and not field["required"]):
+                    continue
+                found.append((name, base | {key: value}, key))
+            if field["max"] is not None:
+                too_long = field["max"] + 1
+                value = b"x" * too_long if field["kind"] == "bin" else "x" * too_long
+                found.append((name, base | {key: value}, key))
+            if field["kind"] == "str":
+                found.append((name, base | {key: "a\0b"}, key))
+    return found
+
+
+def test_every_method_refuses_what_it_does_not_take(daemon: Daemon, client: Client) -> None:
+    schema = Schema(client)
+    mem = client.alloc(4096, name="kept", meta=b"m")
+    with registered(client, 4096) as (region, shm):
+        before = state(client)
+        for method, arguments, named in cases(schema, mem, shm):
+            n_fds = next(m["fds"] for m in schema.methods if m["name"] == method)
+            error = client.refusal(method, [region.fd] * n_fds, **arguments)
+            assert error.name == "INVALID_ARGUMENT", (method, arguments, error)
+            assert error.code == schema.errors["INVALID_ARGUMENT"]
+            assert named in error.message, (method, arguments, error.message)
+        assert state(client) == before
+
+
+def test_objects_that_are_not_there(daemon: Daemon, client: Client) -> None:
+    """A handle nobody has, one that was freed, and one of another type, in every argument that names one."""
+    schema = Schema(client)
+    freed = client.alloc(64)
+    client.free(freed)
+    mem = client.alloc(4096)
+    with registered(client, 4096) as (region, shm):
+        wrong = {"mem": [STRANGER, freed, shm], "shm": [STRANGER, mem], "device": ["vulkan:99", "", mem]}
+        valid = valid_arguments(mem, shm)
+        before = state(client)
+        n = 0
+        for method in schema.methods:
+            for field in schema.arguments(method):
+                for value in wrong.get(field["of"], []):
+                    arguments = valid[method["name"]] | {field["name"]: value}
+                    if method["name"] == "mem.open" and field["name"] == "device":
+                        arguments = {"device": value, "name": "nothing"}
+                    if field["of"] == "shm" and method["name"] in ("mem.write", "mem.read"):
+                        arguments = {"mem": mem, "size": 1, "shm": value}
+                    error = client.refusal(method["name"], [region.fd] * method["fds"], **arguments)
+                    assert error.name == "NOT_FOUND", (method["name"], arguments, error)
+                    n += 1
+        assert n > 30
+        assert state(client) == before
+    client.free(mem)
+
+
+def test_describe_is_whole(client: Client) -> None:
+    schema = Schema(client)
+    names = [m["name"] for m in schema.methods]
+    assert len(names) == len(set(names))
+    assert {"session.hello", "device.list", "mem.alloc", "shm.register", "daemon.describe"} <= set(names)
+    for method in schema.methods:
+        assert method["result"] == "none" or method["result"] in schema.structs
+        assert method["args"] == "none" or method["args"] in schema.structs
+        assert method["doc"]
+
+
+def test_result_fields_are_never_missing(client: Client) -> None:
+    schema = Schema(client)
+    mem = client.alloc(64)
+    results = {
+        "session.hello": client.call("session.hello"),
+        "daemon.status": client.call("daemon.status"),
+        "device.memory": client.call("device.memory", device="vulkan:0"),
+        "device.telemetry": client.call("device.telemetry", device="vulkan:0"),
+        "device.info": client.call("device.info", device="vulkan:0"),
+        "mem.info": client.call("mem.info", mem=mem),
+        "mem.read": client.call("mem.read", mem=mem, size=0),
+    }
+    for name, result in results.items():
+        struct_name = next(m["result"] for m in schema.methods if m["name"] == name)
+        fields = schema.structs[struct_name]
+        assert set(result) == {f["name"] for f in fields}
+        for field in fields:
+            assert not field["required"] or result[field["name"]] is not None
+    client.free(mem)
+
+
+def test_params_may_be_empty(client: Client) -> None:
+    for params in ([], [{}], [None]):
+        client.send(msgpack.packb([0, 9, "daemon.ping", params]))
+        assert client.receive() == [1, 9, None, {}]
+
+
+def test_unknown_method_is_a_reply(client: Client) -> None:
+    for method in ("mem.nothing", "", "mem", "x" * 1000, "daemon.ping\0", "\u00e4.\u00f6"):
+        assert client.refusal(method).name == "UNKNOWN_METHOD"
+    assert "mem.nothing" in client.refusal("mem.nothing").message
+    assert client.call("daemon.ping") == {}
+
+
+def test_notification_gets_no_reply(client: Client) -> None:
+    client.send(msgpack.packb([2, "daemon.ping", []]) + msgpack.packb([2, "no.such", []]))
+    assert client.call("daemon.ping") == {}
+
+
+def test_msgid_is_echoed(client: Client) -> None:
+    for msgid in (0, 1, 127, 128, 65535, 1 << 31, (1 << 32) - 1):
+        client.send(msgpack.packb([0, msgid, "daemon.ping", []]))
+        assert client.receive()[1] == msgid
+
+
+def test_message_in_single_bytes(client: Client) -> None:
+    for byte in msgpack.packb([0, 5, "session.hello", [{"client": "slow"}]]):
+        client.send(bytes([byte]))
+    assert client.receive()[2] is None
+
+
+def test_pipelined_requests_are_all_answered(client: Client) -> None:
+    """More than may be in flight, sent at once."""
+    n = 5000
+    client.send(b"".join(msgpack.packb([0, i, "daemon.ping", []]) for i in range(n)))
+    assert sorted(client.receive()[1] for _ in range(n)) == list(range(n))
+
+
+def test_reader_that_does_not_read(daemon: Daemon, client: Client) -> None:
+    """Replies that nobody takes are bounded: gpud stops reading from that client, and serves the others."""
+    mem = client.alloc(65536)
+    request = msgpack.packb([0, 1, "mem.read", [{"mem": mem, "size": 65536}]])
+    before = daemon.resident_bytes()
+    with daemon.connect() as lazy:
+        shared = client.call("mem.chmod", mem=mem, mode=0o644)
+        assert shared["mode"] == 0o644
+        lazy.socket.settimeout(1)
+        n_sent = 0
+        try:
+            for _ in range(4000):
+                lazy.send(request * 10)
+                n_sent += 10
+        except TimeoutError:
+            pass
+        assert client.call("daemon.ping") == {}
+        # What it asked for would be far more.
+        assert daemon.resident_bytes() - before < 64 << 20, n_sent
+    client.free(mem)
+
+
+INVALID_ENVELOPES = {
+    "a number": 7,
+    "a map": {"a": 1},
+    "empty": [],
+    "unknown type": [9, 1, "daemon.ping", []],
+    "type is text": ["0", 1, "daemon.ping", []],
+    "three elements": [0, 1, "daemon.ping"],
+    "five elements": [0, 1, "daemon.ping", [], 1],
+    "msgid is text": [0, "1", "daemon.ping", []],
+    "msgid is negative": [0, -1, "daemon.ping", []],
+    "msgid is too large": [0, 1 << 32, "daemon.ping", []],
+    "method is a number": [0, 1, 5, []],
+    "params is a map": [0, 1, "daemon.ping", {}],
+    "two params": [0, 1, "daemon.ping", [{}, {}]],
+    "a reply": [1, 1, None, {}],
+}
+
+
+@pytest.mark.parametrize("name", INVALID_ENVELOPES)
+def test_envelope_that_is_none(daemon: Daemon, client: Client, name: str) -> None:
+    """Answered with an error if it can be, and nobody else notices."""
+    with daemon.connect() as bad:
+        bad.send(msgpack.packb(INVALID_ENVELOPES[name]))
+        try:
+            kind, msgid, error, result = bad.receive()
+        except Closed:
+            pass
+        else:
+            assert (kind, result) == (1, None)
+            assert msgid in (None, 1)
+            assert error["name"] == "INVALID_ARGUMENT"
+            assert error["message"]
+    assert client.call("daemon.ping") == {}
+
+
+def test_arguments_that_are_no_map(client: Client) -> None:
+    for params in ([7], ["text"], [[]], [b"x"]):
+        client.send(msgpack.packb([0, 3, "mem.list", params]))
+        kind, msgid, error, _ = client.receive()
+        assert (kind, msgid, error["name"]) == (1, 3, "INVALID_ARGUMENT")
+
+
+FRAMING = {
+    "8 GiB promised in 5 bytes": b"\xdd\x0f\xff\xff\xff",
+    "map of 4 billion": b"\xdf\xff\xff\xff\xff",
+    "bin of 4 GiB": b"\xc6\xff\xff\xff\xff",
+    "str of 4 GiB": b"\xdb\xff\xff\xff\xff",
+    "message over the limit": msgpack.packb([0, 1, "mem.meta", [{"mem": STRANGER, "meta": bytes(2 << 20)}]]),
+    "nesting bomb": b"\x91" * 100000,
+    "map nesting bomb": b"\x81\xa1a" * 100000,
+    "arrays that multiply": b"\xdc\x00\x10" * 20,
+    "many items": msgpack.packb([0, 1, "mem.list", [list(range(100000))]]),
+    "reserved byte": b"\xc1",
+    "extension type": b"\x94\x00\x01\xd4\x00\x00",
+    "timestamp": msgpack.packb([0, 1, "daemon.ping", [{"a": msgpack.Timestamp(1)}]]),
+    "http": b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "tls": bytes.fromhex("1603010200010001fc0303"),
+    "zeros": bytes(4096),
+    "ones": b"\xff" * 4096,
+}
+
+
+@pytest.mark.parametrize("name", FRAMING)
+def test_framing_that_is_broken(daemon: Daemon, client: Client, name: str) -> None:
+    """An error reply if it can be, then the connection closes; memory is not reserved by what is promised."""
+    before = daemon.resident_bytes()
+    with daemon.connect(timeout=30) as bad:
+        bad.send(msgpack.packb([0, 77, "daemon.ping", []]))
+        assert bad.receive() == [1, 77, None, {}]
+        try:
+            bad.send(FRAMING[name])
+            while True:
+                message = bad.receive()
+                assert message[2]["name"] == "INVALID_ARGUMENT"
+                assert message[2]["message"]
+        except (Closed, BrokenPipeError, ConnectionResetError):
+            pass
+    assert client.call("daemon.ping") == {}
+    assert daemon.resident_bytes() - before < 16 << 20
+
+
+def test_message_at_the_limit(client: Client) -> None:
+    """Metadata of the largest size fits into a message; so does a message of exactly message_max."""
+    limits = client.call("session.hello")["limits"]
+    mem = client.alloc(1)
+    meta = random.Random(1).randbytes(limits["meta_max"])
+    client.call("mem.meta", mem=mem, meta=meta)
+    assert client.call("mem.meta", mem=mem)["meta"] == meta
+
+    def padded(n: int) -> bytes:
+        return bytes(msgpack.packb([0, 1, "mem.meta", [{"mem": mem, "meta": bytes(n)}]]))
+
+    room = limits["message_max"] - len(padded(limits["meta_max"])) + limits["meta_max"]
+    message = padded(room)
+    assert len(message) == limits["message_max"]
+    client.send(message)
+    kind, _, error, _ = client.receive()
+    assert (kind, error["name"]) == (1, "INVALID_ARGUMENT")
+    assert str(limits["meta_max"]) in error["message"]
+    assert client.call("mem.meta", mem=mem)["meta"] == meta
+    client.free(mem)
+
+
+def test_half_a_message_and_silence(daemon: Daemon, client: Client) -> None:
+    request = msgpack.packb([0, 1, "session.hello", [{"client": "half"}]])
+    halves = [daemon.connect() for _ in range(20)]
+    for i, half in enumerate(halves):
+        half.send(request[: 1 + i % (len(request) - 1)])
+    assert client.call("daemon.ping") == {}
+    # The rest may still come.
+    halves[0].send(request[1:])
+    assert halves[0].receive()[2] is None
+    for half in halves:
+        half.close()
+
+
+def test_half_closed_connection_still_gets_its_replies(client: Client) -> None:
+    for i in range(10):
+        client.send(msgpack.packb([0, i, "daemon.ping", []]))
+    client.socket.shutdown(socket.SHUT_WR)
+    assert sorted(client.receive()[1] for _ in range(10)) == list(range(10))
+    with pytest.raises(Closed):
+        client.receive()
+
+
+def test_garbage(daemon: Daemon, client: Client) -> None:
+    """Random bytes, and good messages with random bytes in them."""
+    dice = random.Random(20261121)
+    good = msgpack.packb([0, 1, "mem.alloc", [{"device": "vulkan:0", "size": 64, "name": "g", "meta": b"m"}]])
+    for i in range(300):
+        data = bytearray(good) if i % 2 else bytearray(dice.randbytes(dice.randrange(1, 200)))
+        for _ in range(dice.randrange(1, 4)):
+            data[dice.randrange(len(data))] = dice.randrange(256)
+        with daemon.connect() as bad:
+            bad.send(bytes(data))
+    assert client.call("daemon.ping") == {}
+    until(lambda: client.call("daemon.status")["sessions"] == 1)
+    assert client.list_mems() == []
+
+
+# Descriptors.
+
+
+def test_region_without_a_descriptor(client: Client) -> None:
+    error = client.refusal("shm.register", size=4096)
+    assert error.name == "INVALID_ARGUMENT"
+
+
+def test_descriptor_nobody_asked_for(daemon: Daemon, client: Client) -> None:
+    with Region(4096) as region:
+        before = client.call("daemon.status")["fds"]
+        for _ in range(3):
+            error = client.refusal("daemon.ping", [region.fd])
+            assert error.name == "INVALID_ARGUMENT"
+        assert client.call("daemon.status")["fds"] == before
+
+
+def test_descriptors_are_taken_in_order(client: Client) -> None:
+    """Three registrations in one send, three descriptors with its first byte."""
+    sizes = [4096, 8192, 12288]
+    regions = [Region(size) for size in sizes]
+    requests = [msgpack.packb([0, i, "shm.register", [{"size": size}]]) for i, size in enumerate(sizes)]
+    client.send(b"".join(requests), [region.fd for region in regions])
+    replies = dict((m[1], m) for m in (client.receive() for _ in sizes))
+    mem = client.alloc(16)
+    for i, region in enumerate(regions):
+        assert replies[i][2] is None, replies[i]
+        region.map[:16] = bytes([i]) * 16
+        shm = replies[i][3]["shm"]
+        client.call("mem.write", mem=mem, shm=shm, size=16)
+        assert client.read(mem, 16) == bytes([i]) * 16
+        assert (
+            client.refusal("mem.write", mem=mem, shm=shm, shm_offset=sizes[i], size=1).name == "OUT_OF_RANGE"
+        )
+        client.call("shm.release", shm=shm)
+        region.close()
+    client.free(mem)
+
+
+def test_too_many_descriptors(daemon: Daemon, client: Client) -> None:
+    """A client that only ever sends descriptors is cut off, or they are closed; they never pile up."""
+    with Region(4096) as region, daemon.connect(timeout=30) as bad:
+        try:
+            for _ in range(100):
+                bad.send(msgpack.packb([0, 1, "daemon.ping", []]), [region.fd] * 16)
+                bad.receive()
+        except (Closed, BrokenPipeError, ConnectionResetError):
+            pass
+        assert client.call("daemon.status")["fds"] < daemon.fds_idle + 40
+
+
+def test_descriptors_with_half_a_message(daemon: Daemon, client: Client) -> None:
+    with Region(4096) as region, daemon.connect() as bad:
+        bad.send(b"\x94", [region.fd] * 8)
+        assert client.call("daemon.ping") == {}
+
+
+@pytest.mark.parametrize("seals", [0, SEALS & ~2, SEALS & ~4])
+def test_region_that_could_shrink_or_grow(client: Client, seals: int) -> None:
+    with Region(4096, seals) as region:
+        error = client.refusal("shm.register", [region.fd], size=4096)
+        assert error.name == "INVALID_ARGUMENT"
+        assert "seal" in error.message
+
+
+def test_region_too_small(client: Client) -> None:
+    with Region(4096) as region:
+        for size in (4097, 1 << 20, 1 << 40, (1 << 64) - 1):
+            error = client.refusal("shm.register", [region.fd], size=size)
+            assert error.name in ("INVALID_ARGUMENT", "OUT_OF_RANGE")
+            assert str(size) in error.message
+            assert "4096" in error.message
+        assert client.refusal("shm.register", [region.fd], size=0).name == "INVALID_ARGUMENT"
+
+
+def test_region_that_is_no_memfd(client: Client, tmp_path: Any) -> None:
+    read_end, write_end = os.pipe()
+    ours, theirs = socket.socketpair()
+    file = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)
+    os.ftruncate(file, 4096)
+    directory = os.open(tmp_path, os.O_RDONLY)
+    null = os.open("/dev/null", os.O_RDWR)
+    fds = [read_end, write_end, ours.fileno(), theirs.fileno(), file, directory, null]
+    for fd in fds:
+        assert client.refusal("shm.register", [fd], size=4096).name == "INVALID_ARGUMENT"
+    for fd in fds[:2] + fds[4:]:
+        os.close(fd)
+    ours.close()
+    theirs.close()
+
+
+def test_region_that_is_read_only(client: Client) -> None:
+    """Sealed against writing, or opened for reading alone: gpud could never read into it."""
+    with Region(4096) as region:
+        reader = os.open(f"/proc/self/fd/{region.fd}", os.O_RDONLY)
+        assert client.refusal("shm.register", [reader], size=4096).name == "INVALID_ARGUMENT"
+        os.close(reader)
+    sealed = os.memfd_create("sealed", os.MFD_ALLOW_SEALING)
+    os.ftruncate(sealed, 4096)
+    fcntl.fcntl(sealed, fcntl.F_ADD_SEALS, SEALS | fcntl.F_SEAL_WRITE)
+    assert client.refusal("shm.register", [sealed], size=4096).name == "INVALID_ARGUMENT"
+    os.close(sealed)
+
+
+def test_region_of_another_session(daemon: Daemon, client: Client) -> None:
+    mem = client.alloc(64)
+    with daemon.connect() as other, registered(other, 4096) as (_, shm):
+        for method in ("mem.write", "mem.read"):
+            assert client.refusal(method, mem=mem, size=1, shm=shm).name == "NOT_FOUND"
+        assert client.refusal("shm.release", shm=shm).name == "NOT_FOUND"
+    client.free(mem)
+
+
+def test_regions_are_bounded(client: Client) -> None:
+    limit = client.call("session.hello")["limits"]["shms_max"]
+    with Region(4096) as region:
+        shms = [client.register(region) for _ in range(limit)]
+        error = client.refusal("shm.register", [region.fd], size=4096)
+        assert error.name == "RESOURCE_EXHAUSTED"
+        assert str(limit) in error.message
+        for shm in shms:
+            client.call("shm.release", shm=shm)
+
+
+def test_credentials_cannot_be_forged(client: Client) -> None:
+    """Ancillary data other than descriptors is not looked at."""
+    credentials = struct.pack("3i", os.getpid(), os.getuid(), os.getgid())
+    message = msgpack.packb([0, 1, "daemon.ping", []])
+    client.socket.sendmsg([message], [(socket.SOL_SOCKET, socket.SCM_CREDENTIALS, credentials)])
+    assert client.receive() == [1, 1, None, {}]
+
+
+def test_error_names_value_and_limit(client: Client) -> None:
+    mem = client.alloc(8192)
+    with pytest.raises(RpcError, match="offset 4096 \\+ size 8192 exceeds allocation size 8192") as caught:
+        client.call("mem.read", mem=mem, offset=4096, size=8192)
+    assert caught.value.name == "OUT_OF_RANGE"
+    client.free(mem)
