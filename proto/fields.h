@@ -1,6 +1,7 @@
 /*
  * View: methods.def as ProtoStruct tables over one structure layout. The includer says how structure and
- * table are called, STRUCT_NAME(s) and TABLE_NAME(s), after including the structures. No include guard.
+ * table are called, STRUCT_NAME(s) and TABLE_NAME(s), and with TABLE_STORAGE whether the tables are static, after
+ * including the structures. No include guard.
  */
 #define KIND_BOOL    .kind = PROTO_BOOL
 #define KIND_U64     .kind = PROTO_U64
@@ -62,7 +63,7 @@
 #undef ROW
 
 #define STRUCT(name_, doc_)                                                                                  \
-        const ProtoStruct TABLE_NAME(struct_##name_) = {                                                     \
+        TABLE_STORAGE const ProtoStruct TABLE_NAME(struct_##name_) = {                                                     \
                 #name_, doc_, sizeof(struct STRUCT_NAME(name_)), TABLE_NAME(fields_##name_),                 \
                 sizeof(TABLE_NAME(fields_##name_)) / sizeof(ProtoField) - 1};
 #include "proto/rows.h"

@@ -25,6 +25,7 @@
 
 #define STRUCT_NAME(name_) gpud_##name_
 #define TABLE_NAME(name_)  proto_##name_
+#define TABLE_STORAGE
 #include "proto/fields.h"
 
 /* The codec keeps a bit per field. */

@@ -1,0 +1,176 @@
+/* daemon.*: the daemon about itself. */
+
+#include <dirent.h>
+#include <errno.h>
+#include <unistd.h>
+
+#include "daemon/gpu/instance.h"
+#include "daemon/method/args.h"
+#include "daemon/object/registry.h"
+#include "daemon/rpc/pipeline.h"
+#include "daemon/util/clock.h"
+#include "daemon/util/error.h"
+#include "daemon/util/version.h"
+
+int method_daemon_ping(Request *request, const struct none *args, struct gpud_none *ret) {
+        (void)request;
+        (void)args;
+        (void)ret;
+        return 0;
+}
+
+/* Entries of /proc/self/fd, without the one that counting takes. */
+static uint64_t count_fds(void) {
+        DIR *directory = opendir("/proc/self/fd");
+        uint64_t n = 0;
+
+        if (!directory)
+                return 0;
+        for (struct dirent *entry = readdir(directory); entry; entry = readdir(directory))
+                if (entry->d_name[0] != '.')
+                        n++;
+        closedir(directory);
+        return n > 0 ? n - 1 : 0;
+}
+
+int method_daemon_status(Request *request, const struct none *args, struct gpud_daemon_status_result *ret) {
+        const Pipeline *pipeline = request->pipeline;
+        const Registry *registry = pipeline->registry;
+
+        (void)args;
+        *ret = (struct gpud_daemon_status_result){
+                .version = GPUD_VERSION,
+                .protocol = GPUD_PROTOCOL,
+                .pid = (uint64_t)getpid(),
+                .started_ns = pipeline->started_ns,
+                .uptime_s = (clock_get_realtime_ns() - pipeline->started_ns) / NS_PER_S,
+                .devices = gpu_instance_get_n_devices(registry->gpu),
+                .sessions = registry->n_sessions,
+                .mems = registry->n_mems,
+                .restored_mems = 0, /* a gpud starts empty: nothing is taken over yet */
+                .shms = registry->n_shms,
+                .inflight = pipeline->n_inflight,
+                .requests = pipeline->n_requests,
+                .errors = pipeline->n_errors,
+                .fds = count_fds(),
+        };
+        return 0;
+}
+
+static struct gpud_field_description describe_field(const ProtoField *field) {
+        const char *of = proto_object_to_string(field->object);
+
+        if (field->choices)
+                of = field->choices->name;
+        if (field->sub)
+                of = field->sub->name;
+        return (struct gpud_field_description){
+                .name = field->name,
+                .kind = proto_kind_to_string(field->kind),
+                .of = of,
+                .required = field->is_required,
+                .max = field->max,
+                .has_max = field->max > 0,
+                .doc = field->doc,
+        };
+}
+
+static int describe_structs(Request *request, struct gpud_daemon_describe_result *ret) {
+        struct gpud_struct_description *structs = request_alloc(request, proto_n_structs * sizeof(*structs));
+
+        if (!structs)
+                return error_origin(-ENOMEM);
+        for (size_t i = 0; i < proto_n_structs; i++) {
+                const ProtoStruct *type = proto_structs[i];
+                struct gpud_field_description *fields =
+                        request_alloc(request, type->n_fields * sizeof(*fields));
+
+                if (!fields)
+                        return error_origin(-ENOMEM);
+                for (size_t j = 0; j < type->n_fields; j++)
+                        fields[j] = describe_field(&type->fields[j]);
+                structs[i] = (struct gpud_struct_description){type->name, type->doc, fields, type->n_fields};
+        }
+        ret->structs = structs;
+        ret->n_structs = proto_n_structs;
+        return 0;
+}
+
+static int describe_enums(Request *request, struct gpud_daemon_describe_result *ret) {
+        struct gpud_enum_description *enums = request_alloc(request, proto_n_enums * sizeof(*enums));
+
+        if (!enums)
+                return error_origin(-ENOMEM);
+        for (size_t i = 0; i < proto_n_enums; i++) {
+                const ProtoEnum *type = proto_enums[i];
+                struct gpud_value_description *values =
+                        request_alloc(request, type->n_values * sizeof(*values));
+
+                if (!values)
+                        return error_origin(-ENOMEM);
+                for (size_t j = 0; j < type->n_values; j++)
+                        values[j] = (struct gpud_value_description){type->values[j].text, type->values[j].doc};
+                enums[i] = (struct gpud_enum_description){type->name, type->doc, values, type->n_values};
+        }
+        ret->enums = enums;
+        ret->n_enums = proto_n_enums;
+        return 0;
+}
+
+static int describe_methods(Request *request, struct gpud_daemon_describe_result *ret) {
+        struct gpud_method_description *methods = request_alloc(request, PROTO_N_METHODS * sizeof(*methods));
+
+        if (!methods)
+                return error_origin(-ENOMEM);
+        for (size_t i = 0; i < PROTO_N_METHODS; i++)
+                methods[i] = (struct gpud_method_description){
+                        .name = proto_methods[i].name,
+                        .doc = proto_methods[i].doc,
+                        .args = proto_methods[i].args->name,
+                        .result = proto_methods[i].result->name,
+                        .admin = proto_methods[i].access == PROTO_ACCESS_ADMIN,
+                        .fds = proto_methods[i].n_fds,
+                        .since = proto_methods[i].since,
+                };
+        ret->methods = methods;
+        ret->n_methods = PROTO_N_METHODS;
+        return 0;
+}
+
+static int describe_numbers(Request *request, struct gpud_daemon_describe_result *ret) {
+        struct gpud_error_description *errors = request_alloc(request, proto_n_errors * sizeof(*errors));
+        struct gpud_limit_description *limits = request_alloc(request, proto_n_limits * sizeof(*limits));
+
+        if (!errors || !limits)
+                return error_origin(-ENOMEM);
+        for (size_t i = 0; i < proto_n_errors; i++)
+                errors[i] = (struct gpud_error_description){
+                        .name = proto_errors[i].name,
+                        .code = (uint64_t)proto_errors[i].code,
+                        .doc = proto_errors[i].text,
+                        .hint = proto_errors[i].hint,
+                };
+        for (size_t i = 0; i < proto_n_limits; i++)
+                limits[i] = (struct gpud_limit_description){proto_limits[i].name, proto_limits[i].value,
+                                                            proto_limits[i].doc};
+        ret->errors = errors;
+        ret->n_errors = proto_n_errors;
+        ret->limits = limits;
+        ret->n_limits = proto_n_limits;
+        return 0;
+}
+
+int method_daemon_describe(Request *request, const struct none *args, struct gpud_daemon_describe_result *ret) {
+        int r;
+
+        (void)args;
+        ret->protocol = GPUD_PROTOCOL;
+        r = describe_methods(request, ret);
+        if (r == 0)
+                r = describe_structs(request, ret);
+        if (r == 0)
+                r = describe_enums(request, ret);
+        if (r == 0)
+                r = describe_numbers(request, ret);
+        return r;
+}

@@ -1,0 +1,291 @@
+/* mem.*: handles, their names, rights and lifetime. The methods that move bytes are in transfer.c. */
+
+#include "daemon/object/mem.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "daemon/gpu/device.h"
+#include "daemon/method/args.h"
+#include "daemon/object/registry.h"
+#include "daemon/rpc/pipeline.h"
+#include "daemon/util/error.h"
+
+#define MODE_DEFAULT 0600
+#define MODE_MAX     0777
+
+/* Slots that one mem.list looks at: with a filter that little passes, the page ends early. */
+#define SCAN_MAX 16384
+
+static int check_mode(Request *request, uint64_t mode) {
+        if (mode > MODE_MAX)
+                return request_refuse(request, GPUD_E_INVALID_ARGUMENT, "mode 0%" PRIo64 " exceeds 0%o", mode,
+                                      MODE_MAX);
+        return 0;
+}
+
+/* An empty name would read as none in every listing. */
+static int check_name(Request *request, const char *name) {
+        if (name && !name[0])
+                return request_refuse(request, GPUD_E_INVALID_ARGUMENT, "`name` is empty, at least 1 byte");
+        return 0;
+}
+
+static int check_alloc(Request *request, const struct mem_alloc_args *args) {
+        bool is_persistent = args->has_lifetime && args->lifetime == GPUD_LIFETIME_PERSISTENT;
+        GpuLedger ledger;
+        int r;
+
+        gpu_device_get_ledger(args->device.device, &ledger);
+        if (args->size == 0)
+                return request_refuse(request, GPUD_E_INVALID_ARGUMENT, "`size` is 0, at least 1");
+        if (args->size > ledger.total)
+                return request_refuse(request, GPUD_E_OUT_OF_MEMORY,
+                                      "size %" PRIu64 " exceeds the device's %" PRIu64 " bytes", args->size,
+                                      ledger.total);
+        if (args->has_ttl_s && !is_persistent)
+                return request_refuse(request, GPUD_E_INVALID_ARGUMENT,
+                                      "`ttl_s` is given, but only a persistent allocation has a lease");
+        if (args->has_ttl_s && args->ttl_s == 0)
+                return request_refuse(request, GPUD_E_INVALID_ARGUMENT, "`ttl_s` is 0, at least 1");
+        r = check_name(request, args->name);
+        return r ? r : check_mode(request, args->mode);
+}
+
+static int refuse_memory(Request *request, const GpuDevice *device, uint64_t size) {
+        GpuLedger ledger;
+
+        gpu_device_get_ledger(device, &ledger);
+        return request_refuse(request, GPUD_E_OUT_OF_MEMORY,
+                              "size %" PRIu64 " does not fit: %s has %" PRIu64 " of %" PRIu64 " bytes available",
+                              size, gpu_device_get_info(device)->id, ledger.available, ledger.total);
+}
+
+static int refuse_name(Request *request, const GpuDevice *device, const char *name) {
+        return request_refuse(request, GPUD_E_ALREADY_EXISTS,
+                              "uid %u already has an allocation named \"%s\" on %s",
+                              request_get_session(request)->credentials.uid, name,
+                              gpu_device_get_info(device)->id);
+}
+
+static void on_allocated(Mem *mem, int r, void *userdata) {
+        Request *request = userdata;
+
+        if (r == 0)
+                mem_get_info(mem, request->result);
+        if (r == GPUD_E_OUT_OF_MEMORY)
+                r = refuse_memory(request, mem->memory.device, mem->size);
+        request_complete(request, r);
+}
+
+int method_mem_alloc(Request *request, const struct mem_alloc_args *args, struct gpud_mem_info *ret) {
+        MemParams params = {
+                .device = args->device.device,
+                .size = args->size,
+                .name = args->name,
+                .mode = args->has_mode ? (uint16_t)args->mode : MODE_DEFAULT,
+                .is_persistent = args->has_lifetime && args->lifetime == GPUD_LIFETIME_PERSISTENT,
+                .is_exportable = args->exportable,
+                .ttl_s = args->ttl_s,
+                .meta = args->meta,
+        };
+        Mem *mem;
+        int r;
+
+        r = check_alloc(request, args);
+        if (r)
+                return r;
+        r = mem_new(&mem, request_get_session(request), &params, on_allocated, request);
+        switch (r) {
+        case 0:
+                mem_get_info(mem, ret);
+                return 0;
+        case MEM_PENDING:
+                return REQUEST_LATER;
+        case GPUD_E_OUT_OF_MEMORY:
+                return refuse_memory(request, params.device, params.size);
+        case GPUD_E_ALREADY_EXISTS:
+                return refuse_name(request, params.device, params.name);
+        default:
+                return r;
+        }
+}
+
+int method_mem_open(Request *request, const struct mem_open_args *args, struct gpud_mem_info *ret) {
+        Session *session = request_get_session(request);
+        Mem *mem = args->mem.mem;
+        uid_t uid = args->has_uid ? (uid_t)args->uid : session->credentials.uid;
+        int r;
+
+        if (mem && (args->device.device || args->name || args->has_uid))
+                return request_refuse(request, GPUD_E_INVALID_ARGUMENT,
+                                      "`mem` is given, and also `device`, `name` or `uid`: one or the other");
+        if (!mem) {
+                if (!args->device.device || !args->name)
+                        return request_refuse(request, GPUD_E_INVALID_ARGUMENT,
+                                              "`%s` is missing: give `mem`, or `device` and `name`",
+                                              args->name ? "device" : args->device.device ? "name" : "mem");
+                mem = registry_find_name(request->pipeline->registry, args->device.device, uid, args->name);
+                if (!mem || (!session_owns(session, mem->uid) && mem_get_rights(mem, session) == 0))
+                        return request_refuse(request, GPUD_E_NOT_FOUND,
+                                              "uid %u has no allocation named \"%s\" on %s", uid, args->name,
+                                              gpu_device_get_info(args->device.device)->id);
+        }
+        r = session_hold(session, mem);
+        if (r)
+                return r;
+        mem_get_info(mem, ret);
+        return 0;
+}
+
+int method_mem_free(Request *request, const struct mem_ref *args, struct gpud_none *ret) {
+        Session *session = request_get_session(request);
+        Mem *mem = args->mem.mem;
+        Hold *hold = session_find_hold(session, mem);
+        bool is_unpersisted = mem->is_persistent && session_owns(session, mem->uid);
+
+        (void)ret;
+        if (!hold && !is_unpersisted)
+                return request_refuse(request, mem->is_persistent ? GPUD_E_PERMISSION_DENIED : GPUD_E_NOT_FOUND,
+                                      mem->is_persistent
+                                              ? "this session holds no reference, and only uid %u may drop the "
+                                                "persistent one"
+                                              : "this session holds no reference to the allocation of uid %u",
+                                      mem->uid);
+        /* The hold goes last: the allocation may go with it. */
+        if (is_unpersisted && hold) {
+                mem->is_persistent = false;
+                mem_set_lease(mem, 0);
+        } else if (is_unpersisted) {
+                mem_unpersist(mem);
+        }
+        if (hold)
+                session_drop(hold);
+        return 0;
+}
+
+int method_mem_info(Request *request, const struct mem_ref *args, struct gpud_mem_info *ret) {
+        (void)request;
+        mem_get_info(args->mem.mem, ret);
+        return 0;
+}
+
+static bool list_passes(const struct mem_list_args *args, Session *caller, Session *holder, Mem *mem) {
+        if (!mem->is_ready || (!session_owns(caller, mem->uid) && mem_get_rights(mem, caller) == 0))
+                return false;
+        if (args->device.device && mem->memory.device != args->device.device)
+                return false;
+        if (args->has_uid && mem->uid != args->uid)
+                return false;
+        if (args->name_prefix &&
+            (!mem->name || strncmp(name_get_text(mem->name), args->name_prefix, strlen(args->name_prefix)) != 0))
+                return false;
+        return !holder || session_find_hold(holder, mem);
+}
+
+int method_mem_list(Request *request, const struct mem_list_args *args, struct gpud_mem_list_result *ret) {
+        Registry *registry = request->pipeline->registry;
+        Session *caller = request_get_session(request);
+        Session *holder = NULL;
+        size_t slot = args->cursor;
+        size_t end = slot < registry->n_slots ? MIN(registry->n_slots, slot + SCAN_MAX) : slot;
+        size_t n_max = MIN((size_t)GPUD_LIST_MAX, end - slot);
+        struct gpud_mem_info *mems = request_alloc(request, (n_max + 1) * sizeof(*mems));
+        char text[GPUD_UUID_TEXT + 1];
+        size_t n = 0;
+
+        if (!mems)
+                return error_origin(-ENOMEM);
+        if (args->has_session) {
+                holder = registry_find_session(registry, &args->session);
+                uuid_to_string(&args->session, text);
+                if (!holder || !session_owns(caller, holder->credentials.uid))
+                        return request_refuse(request, GPUD_E_NOT_FOUND, "no session %s", text);
+        }
+        for (; slot < end && n < n_max; slot++) {
+                Mem *mem = registry->slots[slot];
+
+                if (mem && list_passes(args, caller, holder, mem))
+                        mem_get_info(mem, &mems[n++]);
+        }
+        ret->mems = mems;
+        ret->n_mems = n;
+        ret->next = slot;
+        ret->has_next = slot < registry->n_slots;
+        return 0;
+}
+
+int method_mem_meta(Request *request, const struct mem_meta_args *args, struct gpud_mem_meta_result *ret) {
+        Mem *mem = args->mem.mem;
+        Session *session = request_get_session(request);
+        unsigned wanted = args->meta.data ? MEM_RIGHT_W : MEM_RIGHT_R;
+        int r;
+
+        if (!(mem_get_rights(mem, session) & wanted))
+                return request_refuse(request, GPUD_E_PERMISSION_DENIED,
+                                      "mode %04o does not let uid %u %s the metadata", mem->mode,
+                                      session->credentials.uid, args->meta.data ? "replace" : "read");
+        if (args->meta.data && mem->is_sealed)
+                return request_refuse(request, GPUD_E_SEALED, "the allocation is sealed, its metadata too");
+        if (args->meta.data) {
+                r = mem_set_meta(mem, &args->meta);
+                if (r)
+                        return r;
+        }
+        ret->meta = mem->meta.data ? mem->meta : (struct gpud_bin){"", 0};
+        return 0;
+}
+
+int method_mem_rename(Request *request, const struct mem_rename_args *args, struct gpud_mem_info *ret) {
+        Mem *mem = args->mem.mem;
+        int r;
+
+        r = check_name(request, args->name);
+        if (r)
+                return r;
+        r = mem_set_name(mem, args->name);
+        if (r == GPUD_E_ALREADY_EXISTS)
+                return refuse_name(request, mem->memory.device, args->name);
+        if (r)
+                return r;
+        mem_get_info(mem, ret);
+        return 0;
+}
+
+int method_mem_persist(Request *request, const struct mem_own_ref *args, struct gpud_mem_info *ret) {
+        (void)request;
+        args->mem.mem->is_persistent = true;
+        mem_get_info(args->mem.mem, ret);
+        return 0;
+}
+
+int method_mem_seal(Request *request, const struct mem_own_ref *args, struct gpud_mem_info *ret) {
+        (void)request;
+        args->mem.mem->is_sealed = true;
+        mem_get_info(args->mem.mem, ret);
+        return 0;
+}
+
+int method_mem_chmod(Request *request, const struct mem_chmod_args *args, struct gpud_mem_info *ret) {
+        int r = check_mode(request, args->mode);
+
+        if (r)
+                return r;
+        args->mem.mem->mode = (uint16_t)args->mode;
+        mem_get_info(args->mem.mem, ret);
+        return 0;
+}
+
+int method_mem_renew(Request *request, const struct mem_renew_args *args, struct gpud_mem_info *ret) {
+        Mem *mem = args->mem.mem;
+
+        if (!mem->is_persistent)
+                return request_refuse(request, GPUD_E_INVALID_ARGUMENT,
+                                      "the allocation is not persistent: it has no lease to renew");
+        if (args->ttl_s == 0)
+                return request_refuse(request, GPUD_E_INVALID_ARGUMENT, "`ttl_s` is 0, at least 1");
+        mem_set_lease(mem, args->ttl_s);
+        mem_get_info(mem, ret);
+        return 0;
+}

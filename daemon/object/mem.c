@@ -1,0 +1,220 @@
+/* Allocations: made, named, leased, and given up with the last reference. */
+
+#include "daemon/object/mem.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/gpu/device.h"
+#include "daemon/gpu/result.h"
+#include "daemon/object/registry.h"
+#include "daemon/util/clock.h"
+#include "daemon/util/error.h"
+
+/* What a failure of the GPU layer is to a client. */
+static int mem_result(int r) {
+        if (r == GPU_E_NO_MEMORY)
+                return GPUD_E_OUT_OF_MEMORY;
+        if (r == GPU_E_LOST)
+                return GPUD_E_DEVICE_LOST;
+        return error_fold(r);
+}
+
+/* Frees what the handle consists of; the memory has been given back. */
+static void mem_free_struct(GpuMemory *memory) {
+        Mem *mem = container_of(memory, Mem, memory);
+
+        free((void *)(uintptr_t)mem->meta.data);
+        free(mem);
+}
+
+/* Takes the handle out of every table and lets the memory go when no work is in flight on it. */
+static void mem_release(Mem *mem) {
+        Registry *registry = mem->registry;
+
+        list_unlink(&mem->lease_link);
+        mem->name = name_free(mem->name, &registry->names);
+        registry_unlink_mem(registry, mem);
+        if (mem->has_memory)
+                gpu_memory_deinit(&mem->memory, mem_free_struct);
+        else
+                mem_free_struct(&mem->memory);
+}
+
+void mem_release_unused(Mem *mem) {
+        if (mem->n_holds > 0 || (mem->is_ready && mem->is_persistent))
+                return;
+        if (mem->ready)
+                mem->ready(mem, GPUD_E_CONNECTION_LOST, mem->userdata);
+        mem_release(mem);
+}
+
+static void mem_on_ready(GpuMemory *memory, int r) {
+        Mem *mem = container_of(memory, Mem, memory);
+        void (*ready)(Mem *, int, void *) = mem->ready;
+
+        mem->ready = NULL;
+        if (r) {
+                mem->has_memory = false;
+                /* Nobody else can have found it: the session that allocates is the only one to hold it. */
+                ready(mem, mem_result(r), mem->userdata);
+                session_drop(container_of(list_first(&mem->holds), Hold, mem_link));
+                return;
+        }
+        mem->is_ready = true;
+        ready(mem, 0, mem->userdata);
+}
+
+/* Fills in everything but the memory itself. */
+static int mem_prepare(Mem *mem, Session *session, const MemParams *params) {
+        int r;
+
+        if (params->meta.size > 0) {
+                r = mem_set_meta(mem, &params->meta);
+                if (r)
+                        return r;
+        }
+        if (params->name) {
+                r = name_new(&mem->name, &mem->registry->names, mem, params->device, mem->uid, params->name);
+                if (r)
+                        return r;
+        }
+        r = registry_link_mem(mem->registry, mem);
+        if (r)
+                return r;
+        r = session_hold(session, mem);
+        if (r)
+                registry_unlink_mem(mem->registry, mem);
+        return r;
+}
+
+int mem_new(Mem **ret_mem, Session *session, const MemParams *params,
+            void (*ready)(Mem *mem, int r, void *userdata), void *userdata) {
+        Mem *mem = calloc(1, sizeof(*mem));
+        int r;
+
+        if (!mem)
+                return error_origin(-ENOMEM);
+        mem->registry = session->registry;
+        uuid_new_random(&mem->id);
+        mem->size = params->size;
+        mem->created_ns = clock_get_realtime_ns();
+        mem->uid = session->credentials.uid;
+        mem->gid = session->credentials.gid;
+        mem->mode = params->mode;
+        mem->is_persistent = params->is_persistent;
+        mem->is_exportable = params->is_exportable;
+        list_init(&mem->holds);
+        list_init(&mem->lease_link);
+
+        r = gpu_memory_init(&mem->memory, params->device, mem->uid, params->size, params->is_exportable,
+                            mem_on_ready);
+        if (r && r != GPU_E_PENDING) {
+                free(mem);
+                return mem_result(r);
+        }
+        mem->has_memory = true;
+        mem->is_ready = r == 0;
+        r = mem_prepare(mem, session, params);
+        if (r) {
+                mem->name = name_free(mem->name, &mem->registry->names);
+                gpu_memory_deinit(&mem->memory, mem_free_struct);
+                return r;
+        }
+        mem_set_lease(mem, params->ttl_s);
+        *ret_mem = mem;
+        if (mem->is_ready)
+                return 0;
+        mem->ready = ready;
+        mem->userdata = userdata;
+        return MEM_PENDING;
+}
+
+unsigned mem_get_rights(const Mem *mem, const Session *session) {
+        const Credentials *credentials = &session->credentials;
+
+        if (credentials->is_admin)
+                return MEM_RIGHT_R | MEM_RIGHT_W | MEM_RIGHT_X;
+        if (credentials->uid == mem->uid)
+                return mem->mode >> 6 & 7U;
+        if (credentials->gid == mem->gid)
+                return mem->mode >> 3 & 7U;
+        for (size_t i = 0; i < credentials->n_groups; i++)
+                if (credentials->groups[i] == mem->gid)
+                        return mem->mode >> 3 & 7U;
+        return mem->mode & 7U;
+}
+
+int mem_set_name(Mem *mem, const char *name) {
+        MemName **table = &mem->registry->names;
+        MemName *new_name = NULL;
+        int r;
+
+        if (name && mem->name && strcmp(name_get_text(mem->name), name) == 0)
+                return 0;
+        if (name) {
+                r = name_new(&new_name, table, mem, mem->memory.device, mem->uid, name);
+                if (r)
+                        return r;
+        }
+        name_free(mem->name, table);
+        mem->name = new_name;
+        return 0;
+}
+
+int mem_set_meta(Mem *mem, const struct gpud_bin *meta) {
+        void *copy = NULL;
+
+        if (meta->size > 0) {
+                copy = malloc(meta->size);
+                if (!copy)
+                        return error_origin(-ENOMEM);
+                memcpy(copy, meta->data, meta->size);
+        }
+        free((void *)(uintptr_t)mem->meta.data);
+        mem->meta = (struct gpud_bin){copy, meta->size};
+        return 0;
+}
+
+void mem_set_lease(Mem *mem, uint64_t ttl_s) {
+        List *place = mem->registry->leases.prev;
+        uint64_t now_ns = clock_get_realtime_ns();
+
+        list_unlink(&mem->lease_link);
+        mem->expires_ns = 0;
+        if (ttl_s == 0)
+                return;
+        mem->expires_ns = ttl_s > (UINT64_MAX - now_ns) / NS_PER_S ? UINT64_MAX : now_ns + ttl_s * NS_PER_S;
+        /* Most leases are as long as the one before: the place is near the end. */
+        while (place != &mem->registry->leases &&
+               container_of(place, Mem, lease_link)->expires_ns > mem->expires_ns)
+                place = place->prev;
+        list_link(place->next, &mem->lease_link);
+}
+
+void mem_unpersist(Mem *mem) {
+        mem->is_persistent = false;
+        mem_set_lease(mem, 0);
+        mem_release_unused(mem);
+}
+
+void mem_get_info(const Mem *mem, struct gpud_mem_info *ret_info) {
+        *ret_info = (struct gpud_mem_info){
+                .mem = mem->id,
+                .device = gpu_device_get_info(mem->memory.device)->id,
+                .size = mem->size,
+                .name = mem->name ? name_get_text(mem->name) : NULL,
+                .uid = mem->uid,
+                .gid = mem->gid,
+                .mode = mem->mode,
+                .lifetime = mem->is_persistent ? GPUD_LIFETIME_PERSISTENT : GPUD_LIFETIME_SESSION,
+                .expires_ns = mem->expires_ns,
+                .has_expires_ns = mem->expires_ns != 0,
+                .sealed = mem->is_sealed,
+                .exportable = mem->is_exportable,
+                .created_ns = mem->created_ns,
+                .refs = mem->n_holds + (mem->is_persistent ? 1 : 0),
+                .meta_size = mem->meta.size,
+        };
+}

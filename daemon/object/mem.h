@@ -1,0 +1,95 @@
+#pragma once
+
+/*
+ * An allocation of device memory: the handle, its owner, rights and lifetime. It lives while a session
+ * holds it or it is persistent; the registry finds it. The bytes are a GpuMemory, which outlives the handle
+ * for as long as work on it is in flight.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "daemon/gpu/memory.h"
+#include "daemon/object/session.h"
+#include "daemon/util/hash.h"
+#include "daemon/util/list.h"
+#include "proto/types.h"
+
+typedef struct MemName MemName;
+
+/* Permission bits as in a file's mode, for one class of users. */
+typedef enum MemRight {
+        MEM_RIGHT_X = 1, /* export */
+        MEM_RIGHT_W = 2, /* write and fill */
+        MEM_RIGHT_R = 4,
+} MemRight;
+
+struct Mem {
+        GpuMemory memory;
+        struct gpud_uuid id;
+        UT_hash_handle hh; /* Registry.mems */
+        Registry *registry;
+        uint64_t size;
+        uint64_t created_ns;
+        uint64_t expires_ns; /* 0: no lease */
+        MemName *name;       /* NULL: none */
+        struct gpud_bin meta; /* owned */
+        List holds;           /* Hold.mem_link */
+        List lease_link;      /* Registry.leases */
+        void (*ready)(Mem *mem, int r, void *userdata); /* pending allocation: whom to tell */
+        void *userdata;
+        uint32_t slot; /* in Registry.slots */
+        uint32_t n_holds;
+        uid_t uid;
+        gid_t gid;
+        uint16_t mode;
+        bool is_persistent;
+        bool is_sealed;
+        bool is_exportable;
+        bool has_memory; /* false: the GPU layer refused */
+        bool is_ready;   /* its memory is there: it can be found */
+};
+
+typedef struct MemParams {
+        GpuDevice *device;
+        uint64_t size;
+        const char *name; /* NULL: none */
+        uint16_t mode;
+        bool is_persistent;
+        bool is_exportable;
+        uint64_t ttl_s; /* 0: no lease */
+        struct gpud_bin meta;
+} MemParams;
+
+/*
+ * Allocates for `session`, which holds the result. Returns 0 and *ret_mem is ready; GPUD_E_ALREADY_EXISTS or
+ * GPUD_E_OUT_OF_MEMORY or GPUD_E_DEVICE_LOST; -ENOMEM; or MEM_PENDING: `ready` is called once, with 0 or a
+ * GPUD_E_ code, after which a failed mem is gone. If the session ends first, it is called with
+ * GPUD_E_CONNECTION_LOST.
+ */
+int mem_new(Mem **ret_mem, Session *session, const MemParams *params,
+            void (*ready)(Mem *mem, int r, void *userdata), void *userdata);
+#define MEM_PENDING INT32_MAX
+
+/* Gives the allocation up if nothing refers to it any more. The handle is unknown from here on. */
+void mem_release_unused(Mem *mem);
+
+/* The rights of the session's user on it: a mask of MemRight; 0: for this user it does not exist. */
+unsigned mem_get_rights(const Mem *mem, const Session *session);
+
+/* Returns 0, GPUD_E_ALREADY_EXISTS or -ENOMEM. NULL takes the name away. */
+int mem_set_name(Mem *mem, const char *name);
+
+/* Returns 0 or -ENOMEM. */
+int mem_set_meta(Mem *mem, const struct gpud_bin *meta);
+
+/* A persistent allocation's lease ends `ttl_s` seconds from now; 0: never. */
+void mem_set_lease(Mem *mem, uint64_t ttl_s);
+
+/* Takes the persistent reference away. The allocation goes with it if no session holds it. */
+void mem_unpersist(Mem *mem);
+
+/* Points into the mem. */
+void mem_get_info(const Mem *mem, struct gpud_mem_info *ret_info);

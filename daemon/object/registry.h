@@ -1,0 +1,53 @@
+#pragma once
+
+/*
+ * Everything that has a handle. There is one registry per daemon; the loop thread alone uses it.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/gpu/instance.h"
+#include "daemon/object/mem.h"
+#include "daemon/object/name.h"
+#include "daemon/object/session.h"
+#include "daemon/util/list.h"
+
+struct Registry {
+        GpuInstance *gpu; /* borrowed */
+        Mem *mems;        /* by handle */
+        MemName *names;   /* by device, owner and name */
+        List sessions;    /* Session.link, oldest first */
+        List leases;      /* Mem.lease_link, the first to expire first */
+        size_t n_sessions;
+        size_t n_mems;
+        size_t n_shms;
+
+        /* Every mem has a slot, so that a listing can stop anywhere and go on although mems came and went. */
+        Mem **slots;
+        uint32_t *free_slots; /* stack of indexes */
+        size_t n_slots;       /* used so far; all below are a mem, or NULL and on the stack */
+        size_t n_free_slots;
+        size_t n_slots_allocated;
+};
+
+void registry_init(Registry *registry, GpuInstance *gpu);
+
+/* Drops the persistent references. No session is left. */
+void registry_deinit(Registry *registry);
+
+/* Returns 0 or -ENOMEM. */
+int registry_link_mem(Registry *registry, Mem *mem);
+void registry_unlink_mem(Registry *registry, Mem *mem);
+
+/* A mem that is ready; NULL if there is none. */
+Mem *registry_find_mem(Registry *registry, const struct gpud_uuid *id);
+Mem *registry_find_name(Registry *registry, const GpuDevice *device, uid_t uid, const char *name);
+Session *registry_find_session(Registry *registry, const struct gpud_uuid *id);
+
+/* By id (`vulkan:0`), device UUID or PCI address; NULL if there is none. */
+GpuDevice *registry_find_device(Registry *registry, const char *text);
+
+/* Ends the leases that have run out at `now_ns`. Returns when the next one does, 0: none. */
+uint64_t registry_expire(Registry *registry, uint64_t now_ns);

@@ -1,0 +1,78 @@
+#pragma once
+
+/*
+ * A session: one connected client, who it is and what it holds. The connection owns it; the registry lists
+ * it. When it ends it gives up everything it holds.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "daemon/util/list.h"
+#include "proto/types.h"
+
+typedef struct Mem Mem;
+typedef struct Registry Registry;
+typedef struct Session Session;
+
+/* Who connected, as the kernel says. */
+typedef struct Credentials {
+        uid_t uid;
+        gid_t gid;
+        pid_t pid;
+        gid_t *groups; /* supplementary */
+        size_t n_groups;
+        bool is_admin; /* root, or listed in the configuration */
+        char comm[16]; /* command name, sanitized; empty when unknown */
+} Credentials;
+
+/* A session's reference to an allocation. */
+typedef struct Hold {
+        Session *session;
+        Mem *mem;
+        List session_link; /* Session.holds */
+        List mem_link;     /* Mem.holds */
+} Hold;
+
+struct Session {
+        struct gpud_uuid id;
+        char token[GPUD_UUID_TEXT + 1]; /* empty until the client asks for it */
+        Credentials credentials;
+        Registry *registry;
+        char *client; /* the name it gave itself; NULL until then */
+        uint64_t connected_ns;
+        uint64_t bytes; /* of the allocations it holds */
+        size_t n_holds;
+        size_t n_shms;
+        size_t n_inflight; /* requests in flight; kept by rpc */
+        List holds;        /* Hold.session_link */
+        List shms;         /* Shm.session_link */
+        List link;         /* Registry.sessions */
+};
+
+void credentials_deinit(Credentials *credentials);
+
+/* Takes over `credentials` if it succeeds. Returns 0 or -ENOMEM. */
+int session_new(Session **ret_session, Registry *registry, Credentials *credentials);
+
+/* Ends the session: drops its holds and regions. NULL is fine. Returns NULL. */
+Session *session_free(Session *session);
+
+/* Returns 0 or -ENOMEM. */
+int session_set_client(Session *session, const char *client);
+
+/* Whether the session's user is the owner, or an administrator. */
+bool session_owns(const Session *session, uid_t uid);
+
+/* The session's reference to `mem`; NULL if it has none. */
+Hold *session_find_hold(Session *session, Mem *mem);
+
+/* Adds a reference unless it has one. Returns 0 or -ENOMEM. */
+int session_hold(Session *session, Mem *mem);
+
+/* Drops the reference; the allocation goes with the last one. */
+void session_drop(Hold *hold);
+
+void session_get_info(const Session *session, struct gpud_session_info *ret_info);

@@ -1,0 +1,118 @@
+/* Regions: the memfd is checked and mapped here, imported by the GPU layer. */
+
+#include "daemon/object/shm.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "daemon/object/registry.h"
+#include "daemon/util/error.h"
+
+/* Without these a client could shrink the file under the mapping, and the daemon's next access would be its last. */
+#define SEALS_NEEDED (F_SEAL_SHRINK | F_SEAL_GROW)
+
+static void shm_on_gone(GpuRegion *region) {
+        Shm *shm = container_of(region, Shm, region);
+
+        munmap(shm->map, shm->size);
+        if (shm->released)
+                shm->released(shm->userdata);
+        free(shm);
+}
+
+static void shm_on_ready(GpuRegion *region, bool imported) {
+        Shm *shm = container_of(region, Shm, region);
+        void (*ready)(Shm *, int, bool, void *) = shm->ready;
+
+        shm->is_ready = true;
+        shm->ready = NULL;
+        ready(shm, 0, imported, shm->userdata);
+}
+
+/* Whether `fd` is a memfd that cannot shrink and has `size` bytes. */
+static int check_memfd(int fd, uint64_t size, ProtoFault *fault) {
+        struct stat status;
+        int seals = fcntl(fd, F_GET_SEALS);
+
+        if (seals < 0)
+                return proto_fault(fault, GPUD_E_INVALID_ARGUMENT, "the file descriptor is not a memfd");
+        if ((seals & SEALS_NEEDED) != SEALS_NEEDED)
+                return proto_fault(fault, GPUD_E_INVALID_ARGUMENT,
+                                   "the memfd is not sealed with F_SEAL_SHRINK and F_SEAL_GROW");
+        if (fstat(fd, &status) < 0)
+                return error_origin(-errno);
+        if (size == 0)
+                return proto_fault(fault, GPUD_E_INVALID_ARGUMENT, "`size` is 0, at least 1");
+        if ((uint64_t)status.st_size < size)
+                return proto_fault(fault, GPUD_E_OUT_OF_RANGE, "size %" PRIu64 " exceeds the memfd's %jd bytes", size,
+                                   (intmax_t)status.st_size);
+        return 0;
+}
+
+int shm_new(Session *session, int fd, uint64_t size,
+            void (*ready)(Shm *shm, int r, bool imported, void *userdata), void *userdata, ProtoFault *fault) {
+        Shm *shm;
+        int r;
+
+        if (session->n_shms >= GPUD_SHMS_MAX)
+                return proto_fault(fault, GPUD_E_RESOURCE_EXHAUSTED,
+                                   "the session has %zu regions, limit shms_max = %d", session->n_shms,
+                                   GPUD_SHMS_MAX);
+        r = check_memfd(fd, size, fault);
+        if (r)
+                return r;
+        shm = calloc(1, sizeof(*shm));
+        if (!shm)
+                return error_origin(-ENOMEM);
+        shm->map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        if (shm->map == MAP_FAILED) {
+                free(shm);
+                return proto_fault(fault, errno == EPERM ? GPUD_E_INVALID_ARGUMENT : GPUD_E_RESOURCE_EXHAUSTED,
+                                   "the memfd cannot be mapped for reading and writing: %s", strerror(errno));
+        }
+        uuid_new_random(&shm->id);
+        shm->session = session;
+        shm->size = size;
+        shm->ready = ready;
+        shm->userdata = userdata;
+        r = gpu_region_init(&shm->region, session->registry->gpu, shm->map, size, shm_on_ready);
+        if (r) {
+                munmap(shm->map, size);
+                free(shm);
+                return error_fold(r);
+        }
+        list_link(&session->shms, &shm->session_link);
+        session->n_shms++;
+        session->registry->n_shms++;
+        return 0;
+}
+
+void shm_free(Shm *shm) {
+        list_unlink(&shm->session_link);
+        shm->session->n_shms--;
+        shm->session->registry->n_shms--;
+        if (shm->ready)
+                shm->ready(shm, GPUD_E_CONNECTION_LOST, false, shm->userdata);
+        gpu_region_deinit(&shm->region, shm_on_gone);
+}
+
+void shm_release(Shm *shm, void (*released)(void *userdata), void *userdata) {
+        shm->released = released;
+        shm->userdata = userdata;
+        shm_free(shm);
+}
+
+Shm *shm_find(Session *session, const struct gpud_uuid *id) {
+        list_for_each(link, &session->shms) {
+                Shm *shm = container_of(link, Shm, session_link);
+
+                if (shm->is_ready && memcmp(&shm->id, id, sizeof(*id)) == 0)
+                        return shm;
+        }
+        return NULL;
+}

@@ -1,0 +1,34 @@
+#pragma once
+
+/*
+ * A connected client as the pipeline sees it: its session, what came from it and what goes to it. The
+ * connection (net) owns it, moves the bytes, and is woken when there is something to send.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "daemon/object/session.h"
+#include "daemon/rpc/fdqueue.h"
+#include "daemon/util/buffer.h"
+#include "daemon/util/list.h"
+
+typedef struct Client Client;
+
+struct Client {
+        Session *session;
+        FdQueue fds;            /* came, and wait for their message */
+        Buffer output;          /* waits to be sent */
+        List requests;          /* Request.link, in flight */
+        void (*wake)(Client *); /* there is output */
+        bool is_broken;         /* a reply was lost for want of memory: close the connection */
+};
+
+/* Takes over `session`. */
+void client_init(Client *client, Session *session, void (*wake)(Client *));
+
+/* Lets go of the requests in flight, which end without a reply, and ends the session. */
+void client_deinit(Client *client);
+
+/* Whether it has so much in flight or unsent that nothing more is read from it. */
+bool client_is_full(const Client *client);

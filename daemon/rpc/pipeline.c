@@ -1,0 +1,188 @@
+/* The way of a request: six functions, in the order in which they run. */
+
+#include "daemon/rpc/pipeline.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/rpc/resolve.h"
+#include "daemon/util/clock.h"
+#include "daemon/util/error.h"
+#include "proto/codec.h"
+
+void pipeline_init(Pipeline *pipeline, Registry *registry, const MethodRow *rows) {
+        *pipeline = (Pipeline){
+                .registry = registry,
+                .rows = rows,
+                .started_ns = clock_get_realtime_ns(),
+        };
+        list_init(&pipeline->spare);
+}
+
+void pipeline_deinit(Pipeline *pipeline) {
+        assert(pipeline->n_inflight == 0);
+        for (List *link = list_pop(&pipeline->spare); link; link = list_pop(&pipeline->spare)) {
+                Request *request = container_of(link, Request, link);
+
+                msgpack_zone_destroy(&request->zone);
+                free(request);
+        }
+}
+
+/* Takes the descriptor that the method wants; those that nobody wants are refused with it. */
+static int take_fd(Request *request, bool is_last) {
+        FdQueue *fds = &request->client->fds;
+        size_t n_wanted = request->method->n_fds;
+        size_t n_fds = fds->n_fds;
+
+        if (n_wanted > 0 && n_fds == 0)
+                return request_refuse(request, GPUD_E_INVALID_ARGUMENT,
+                                      "%s takes %zu file descriptor, none is attached", request->method->name,
+                                      n_wanted);
+        if (n_wanted > 0)
+                request->fd = fd_queue_pop(fds);
+        if (!is_last || fds->n_fds == 0)
+                return 0;
+        fd_queue_deinit(fds);
+        return request_refuse(request, GPUD_E_INVALID_ARGUMENT,
+                              "%s takes %zu file descriptors, %zu are attached", request->method->name, n_wanted,
+                              n_fds);
+}
+
+/* The envelope to arguments: what the method is, and whether what came is what it takes. */
+static int decode(Request *request, bool is_last) {
+        const Message *message = &request->message;
+        int r;
+
+        request->method = proto_method_find(message->method, message->n_method);
+        if (!request->method)
+                return request_refuse(request, GPUD_E_UNKNOWN_METHOD, "unknown method `%.*s`",
+                                      (int)MIN(message->n_method, (size_t)64), message->method);
+        request->row = &request->pipeline->rows[request->method - proto_methods];
+        r = take_fd(request, is_last);
+        if (r)
+                return r;
+        request->args = request_alloc(request, request->row->args->size);
+        request->result = request_alloc(request, request->method->result->size);
+        if (!request->args || !request->result)
+                return error_origin(-ENOMEM);
+        return codec_decode(request->row->args, CODEC_ARGUMENTS, &message->arguments, &request->zone,
+                            request->args, &request->fault);
+}
+
+/* Whether the caller may call the method at all. */
+static int authorise(Request *request) {
+        const Credentials *credentials = &request_get_session(request)->credentials;
+
+        if (request->method->access == PROTO_ACCESS_ADMIN && !credentials->is_admin)
+                return request_refuse(request, GPUD_E_PERMISSION_DENIED,
+                                      "%s is for administrators, uid %u is none", request->method->name,
+                                      credentials->uid);
+        return 0;
+}
+
+static int execute(Request *request) {
+        return request->row->call(request, request->args, request->result);
+}
+
+/* What the client is told about a failure that is none of its making. */
+static void explain(Request *request, int r) {
+        if (r == -ENOMEM)
+                request_refuse(request, GPUD_E_RESOURCE_EXHAUSTED, "gpud is out of host memory");
+        else if (r < 0)
+                request_refuse(request, GPUD_E_INTERNAL, "gpud failed: %s", strerror(-r));
+        else if (request->fault.code != r)
+                request_refuse(request, r, "%s", proto_error_find(r)->text);
+}
+
+/* Appends the reply to the client's output; nothing of it if there is no memory for all of it. */
+static int pack_reply(Request *request, int r) {
+        Buffer *output = &request->client->output;
+        size_t length = buffer_get_length(output);
+        msgpack_packer packer;
+
+        msgpack_packer_init(&packer, output, buffer_write);
+        if (r == 0)
+                r = message_pack_result(&packer, request->message.msgid, request->method->result,
+                                        request->result);
+        else
+                r = message_pack_error(&packer, &request->message.msgid, &request->fault);
+        if (r)
+                output->end = output->start + length;
+        return r;
+}
+
+void pipeline_finish(Request *request, int r) {
+        Pipeline *pipeline = request->pipeline;
+        Client *client = request->client;
+
+        pipeline->n_requests++;
+        if (r) {
+                pipeline->n_errors++;
+                explain(request, r);
+        }
+        if (client && request->message.type == MESSAGE_REQUEST) {
+                if (pack_reply(request, r))
+                        client->is_broken = true;
+                client->wake(client);
+        }
+        request_free(request);
+}
+
+void pipeline_refuse(Pipeline *pipeline, Client *client, const void *data, size_t n_data,
+                     const ProtoFault *fault) {
+        msgpack_packer packer;
+        uint32_t msgid;
+        bool has_msgid = message_peek_msgid(data, n_data, &msgid);
+
+        pipeline->n_requests++;
+        pipeline->n_errors++;
+        msgpack_packer_init(&packer, &client->output, buffer_write);
+        /* The connection is closed next; what could not be packed is not missed. */
+        (void)message_pack_error(&packer, has_msgid ? &msgid : NULL, fault);
+        client->wake(client);
+}
+
+/* Copies the message into the request's arena, where the arguments then point, and takes it apart. */
+static int open_message(Request *request, const void *data, size_t n_data) {
+        void *frame = msgpack_zone_malloc_no_align(&request->zone, n_data);
+        int r;
+
+        if (!frame)
+                return error_origin(-ENOMEM);
+        memcpy(frame, data, n_data);
+        r = message_parse(frame, n_data, &request->zone, &request->message, &request->fault);
+        if (r == 0 && request->message.type == MESSAGE_RESPONSE)
+                r = request_refuse(request, GPUD_E_INVALID_ARGUMENT,
+                                   "message is a response, and gpud asked nothing");
+        return r;
+}
+
+int pipeline_submit(Pipeline *pipeline, Client *client, const void *data, size_t n_data, bool is_last) {
+        Request *request;
+        int r;
+
+        r = request_new(&request, pipeline, client);
+        if (r)
+                return error_trace(r);
+        r = open_message(request, data, n_data);
+        if (r) {
+                if (r > 0)
+                        pipeline_refuse(pipeline, client, data, n_data, &request->fault);
+                request_free(request);
+                return r > 0 ? PIPELINE_E_PROTOCOL : error_trace(r);
+        }
+
+        r = decode(request, is_last);
+        if (r == 0)
+                r = authorise(request);
+        if (r == 0)
+                r = request_resolve(request);
+        if (r == 0)
+                r = execute(request);
+        if (r != REQUEST_LATER)
+                pipeline_finish(request, r);
+        return 0;
+}

@@ -1,0 +1,48 @@
+#pragma once
+
+/*
+ * The way of a request, forward only: decode, authorise, resolve, execute, finish, release. Untrusted input
+ * ends at decode; every refusal is decided before execute changes anything; what a handler returns becomes a
+ * reply in one place, finish.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/object/registry.h"
+#include "daemon/rpc/client.h"
+#include "daemon/rpc/request.h"
+#include "daemon/util/list.h"
+
+struct Pipeline {
+        Registry *registry;    /* borrowed */
+        const MethodRow *rows; /* PROTO_N_METHODS of them */
+        uint64_t started_ns;
+        size_t n_inflight;
+        uint64_t n_requests; /* answered */
+        uint64_t n_errors;   /* of these, refused or failed */
+        List spare;          /* Request.link */
+        size_t n_spare;
+};
+
+void pipeline_init(Pipeline *pipeline, Registry *registry, const MethodRow *rows);
+
+/* No request is in flight. */
+void pipeline_deinit(Pipeline *pipeline);
+
+/* The message broke the protocol; the client was told, and its connection is to be closed. */
+#define PIPELINE_E_PROTOCOL 1
+
+/*
+ * Runs one whole message of `client`. `is_last`: no byte after it has arrived, so descriptors that it does
+ * not take belong to nobody. Returns 0, PIPELINE_E_PROTOCOL or -ENOMEM.
+ */
+int pipeline_submit(Pipeline *pipeline, Client *client, const void *data, size_t n_data, bool is_last);
+
+/* Tells the client, before its connection is closed, why bytes that begin with `data` are no message. */
+void pipeline_refuse(Pipeline *pipeline, Client *client, const void *data, size_t n_data,
+                     const ProtoFault *fault);
+
+/* Turns the outcome of a request into its reply, and drops the request. Only request_complete() calls it. */
+void pipeline_finish(Request *request, int r);

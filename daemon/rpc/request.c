@@ -1,0 +1,93 @@
+/* Requests, and a few spare ones kept so that a busy connection does not go through malloc for each. */
+
+#include "daemon/rpc/request.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/rpc/pipeline.h"
+#include "daemon/util/error.h"
+#include "daemon/util/fd.h"
+
+/* Holds the arguments and the result of nearly every request. */
+#define ZONE_CHUNK ((size_t)2048)
+#define SPARE_MAX  ((size_t)256)
+
+static Request *request_new_fresh(void) {
+        Request *request = calloc(1, sizeof(*request));
+
+        if (!request)
+                return NULL;
+        if (!msgpack_zone_init(&request->zone, ZONE_CHUNK)) {
+                free(request);
+                return NULL;
+        }
+        return request;
+}
+
+int request_new(Request **ret_request, Pipeline *pipeline, Client *client) {
+        List *spare = list_pop(&pipeline->spare);
+        Request *request;
+
+        if (spare) {
+                request = container_of(spare, Request, link);
+                pipeline->n_spare--;
+        } else {
+                request = request_new_fresh();
+                if (!request)
+                        return error_origin(-ENOMEM);
+        }
+        request->pipeline = pipeline;
+        request->client = client;
+        request->message = (Message){0};
+        request->method = NULL;
+        request->row = NULL;
+        request->args = NULL;
+        request->result = NULL;
+        request->scratch = NULL;
+        request->fd = -1;
+        request->fault = (ProtoFault){0};
+        list_link(&client->requests, &request->link);
+        client->session->n_inflight++;
+        pipeline->n_inflight++;
+        *ret_request = request;
+        return 0;
+}
+
+Request *request_free(Request *request) {
+        Pipeline *pipeline = request->pipeline;
+
+        request->fd = fd_close(request->fd);
+        request_orphan(request);
+        pipeline->n_inflight--;
+        if (pipeline->n_spare >= SPARE_MAX) {
+                msgpack_zone_destroy(&request->zone);
+                free(request);
+                return NULL;
+        }
+        msgpack_zone_clear(&request->zone);
+        list_link(&pipeline->spare, &request->link);
+        pipeline->n_spare++;
+        return NULL;
+}
+
+void request_orphan(Request *request) {
+        if (!request->client)
+                return;
+        request->client->session->n_inflight--;
+        list_unlink(&request->link);
+        request->client = NULL;
+}
+
+void *request_alloc(Request *request, size_t size) {
+        void *memory = msgpack_zone_malloc(&request->zone, size);
+
+        if (memory)
+                memset(memory, 0, size);
+        return memory;
+}
+
+void request_complete(Request *request, int r) {
+        pipeline_finish(request, r);
+}

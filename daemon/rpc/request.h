@@ -1,0 +1,72 @@
+#pragma once
+
+/*
+ * One request, from its frame to its reply. It owns the frame, the descriptor that came with it and an arena
+ * (the zone) for arguments and result; all go when the reply is queued. Its client may go first: then it
+ * ends without a reply.
+ */
+
+#include <msgpack.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/gpu/op.h"
+#include "daemon/rpc/client.h"
+#include "daemon/util/list.h"
+#include "proto/fault.h"
+#include "proto/message.h"
+#include "proto/table.h"
+
+typedef struct Pipeline Pipeline;
+typedef struct Request Request;
+
+/* A handler whose reply comes later: it, or what it started, calls request_complete(). */
+#define REQUEST_LATER INT32_MAX
+
+/* One row per method, in the order of proto_methods: what runs it, and the layout of its arguments. */
+typedef struct MethodRow {
+        int (*call)(Request *request, const void *args, void *result);
+        const ProtoStruct *args;
+} MethodRow;
+
+struct Request {
+        Pipeline *pipeline;
+        Client *client; /* NULL: it went */
+        List link;      /* Client.requests, or Pipeline.spare */
+        msgpack_zone zone;
+        Message message;
+        const ProtoMethod *method;
+        const MethodRow *row;
+        void *args;
+        void *result;
+        void *scratch; /* the handler's own, to find its way back on completion */
+        int fd;        /* came with it; -1: none */
+        ProtoFault fault;
+        GpuOp op;
+};
+
+/* Takes a request off the pipeline's spare ones, or makes one. Returns 0 or -ENOMEM. */
+int request_new(Request **ret_request, Pipeline *pipeline, Client *client);
+
+/* Drops everything it owns. Returns NULL. */
+Request *request_free(Request *request);
+
+/* Its client has gone. */
+void request_orphan(Request *request);
+
+/* Zeroed memory that lives as long as the request; NULL without memory. */
+void *request_alloc(Request *request, size_t size);
+
+/* Says why the request is refused. Returns `code`. */
+#define request_refuse(request_, ...) proto_fault(&(request_)->fault, __VA_ARGS__)
+
+/*
+ * Ends a request whose handler returned REQUEST_LATER: `r` is 0 and the result is filled in, or a GPUD_E_
+ * code, or -errno. The request is gone afterwards.
+ */
+void request_complete(Request *request, int r);
+
+/* The session that asks. Only in a handler: later the client may have gone. */
+static inline Session *request_get_session(const Request *request) {
+        return request->client->session;
+}

@@ -1,0 +1,96 @@
+/*
+ * Names to objects. What the caller may not see answers as if it did not exist; what it may see but not use
+ * so is refused by name.
+ */
+
+#include "daemon/rpc/resolve.h"
+
+#include <string.h>
+
+#include "daemon/object/registry.h"
+#include "daemon/rpc/pipeline.h"
+
+static int refuse_unknown(Request *request, const char *what, const struct gpud_uuid *id, const char *hint) {
+        char text[GPUD_UUID_TEXT + 1];
+
+        uuid_to_string(id, text);
+        return request_refuse(request, GPUD_E_NOT_FOUND, "no %s %s%s", what, text, hint);
+}
+
+static int resolve_mem(Request *request, ProtoObject object, MemRef *ref) {
+        Session *session = request_get_session(request);
+        Mem *mem = registry_find_mem(request->pipeline->registry, &ref->id);
+        unsigned rights = mem ? mem_get_rights(mem, session) : 0;
+        char text[GPUD_UUID_TEXT + 1];
+
+        if (!mem || (rights == 0 && !session_owns(session, mem->uid)))
+                return refuse_unknown(request, "allocation", &ref->id,
+                                      shm_find(session, &ref->id) ? ": it is a shared-memory region" : "");
+        uuid_to_string(&ref->id, text);
+        if (object == PROTO_OBJECT_MEM_OWN && !session_owns(session, mem->uid))
+                return request_refuse(request, GPUD_E_PERMISSION_DENIED,
+                                      "allocation %s belongs to uid %u, not to uid %u", text, mem->uid,
+                                      session->credentials.uid);
+        if ((object == PROTO_OBJECT_MEM_R && !(rights & MEM_RIGHT_R)) ||
+            (object == PROTO_OBJECT_MEM_W && !(rights & MEM_RIGHT_W)))
+                return request_refuse(request, GPUD_E_PERMISSION_DENIED,
+                                      "mode %04o of allocation %s does not let uid %u %s it", mem->mode, text,
+                                      session->credentials.uid,
+                                      object == PROTO_OBJECT_MEM_R ? "read" : "write");
+        if (object == PROTO_OBJECT_MEM_W && mem->is_sealed)
+                return request_refuse(request, GPUD_E_SEALED, "allocation %s is sealed", text);
+        ref->mem = mem;
+        return 0;
+}
+
+static int resolve_shm(Request *request, ShmRef *ref) {
+        Session *session = request_get_session(request);
+
+        ref->shm = shm_find(session, &ref->id);
+        if (!ref->shm)
+                return refuse_unknown(request, "shared-memory region", &ref->id,
+                                      registry_find_mem(request->pipeline->registry, &ref->id)
+                                              ? " of this session"
+                                              : "");
+        return 0;
+}
+
+static int resolve_device(Request *request, DeviceRef *ref) {
+        Registry *registry = request->pipeline->registry;
+
+        ref->device = registry_find_device(registry, ref->id);
+        if (!ref->device)
+                return request_refuse(request, GPUD_E_NOT_FOUND,
+                                      "no device `%.64s`: there are %zu, from vulkan:0 on", ref->id,
+                                      gpu_instance_get_n_devices(registry->gpu));
+        return 0;
+}
+
+static int resolve_field(Request *request, const ProtoField *field) {
+        void *value = (char *)request->args + field->offset;
+
+        if (field->has_offset != PROTO_NO_OFFSET && !*((bool *)request->args + field->has_offset))
+                return 0;
+        switch (field->object) {
+        case PROTO_OBJECT_NONE:
+                return 0;
+        case PROTO_OBJECT_DEVICE:
+                return ((DeviceRef *)value)->id ? resolve_device(request, value) : 0;
+        case PROTO_OBJECT_SHM:
+                return resolve_shm(request, value);
+        default:
+                return resolve_mem(request, field->object, value);
+        }
+}
+
+int request_resolve(Request *request) {
+        const ProtoStruct *type = request->row->args;
+        int r;
+
+        for (size_t i = 0; i < type->n_fields; i++) {
+                r = resolve_field(request, &type->fields[i]);
+                if (r)
+                        return r;
+        }
+        return 0;
+}

@@ -1,0 +1,25 @@
+#pragma once
+
+/* The two clocks, in nanoseconds. */
+
+#include <stdint.h>
+#include <time.h>
+
+#define NS_PER_S UINT64_C(1000000000)
+
+static inline uint64_t clock_get_ns(clockid_t id) {
+        struct timespec now;
+
+        clock_gettime(id, &now);
+        return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
+/* Since the epoch: what clients see. */
+static inline uint64_t clock_get_realtime_ns(void) {
+        return clock_get_ns(CLOCK_REALTIME);
+}
+
+/* Never jumps: what durations are measured with. */
+static inline uint64_t clock_get_monotonic_ns(void) {
+        return clock_get_ns(CLOCK_MONOTONIC);
+}
