@@ -1,0 +1,56 @@
+#pragma once
+
+/*
+ * Two-level segregated fit over ranges of numbers; it never sees the memory they stand for. Allocation and freeing are
+ * O(1): free ranges hang on lists by size class, 16 classes to the power of two, found by two bitmaps.
+ *
+ * Offsets and sizes are in units that the owner chooses. A node, never 0, names a range that was handed out. Ranges of
+ * different regions never merge. Pure: no thread, no clock, no I/O.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define TLSF_N_SECOND 16
+#define TLSF_N_FIRST  29
+
+typedef struct Tlsf Tlsf;
+typedef struct TlsfNode TlsfNode;
+
+enum {
+        TLSF_E_FULL = 1, /* no free range is long enough */
+        TLSF_E_TAKEN,    /* not all of the range is free */
+};
+
+struct Tlsf {
+        TlsfNode *nodes; /* nodes[0] is nobody */
+        uint32_t n_nodes;
+        uint32_t n_nodes_max;
+        uint32_t unused; /* first of the nodes without a range, by free_next */
+        uint32_t first_map;
+        uint16_t second_map[TLSF_N_FIRST];
+        uint32_t heads[TLSF_N_FIRST][TLSF_N_SECOND];
+};
+
+void tlsf_init(Tlsf *tlsf);
+void tlsf_deinit(Tlsf *tlsf);
+
+/* Adds a free region; it must not overlap another. Its name is that of its first range, for ever. -ENOMEM. */
+int tlsf_add(Tlsf *tlsf, uint32_t offset, uint32_t size, uint32_t *ret_region);
+
+/* Takes back a region with nothing allocated in it. */
+void tlsf_remove(Tlsf *tlsf, uint32_t region);
+
+/* `size` above 0. TLSF_E_FULL (also when only a range less than 1/16 longer than `size` would do), -ENOMEM. */
+int tlsf_alloc(Tlsf *tlsf, uint32_t size, uint32_t *ret_node);
+
+/*
+ * Allocates exactly this range. `from` is a region or a node of it at or before `offset`; the walk starts there, so
+ * claim in ascending order and pass the last node. TLSF_E_TAKEN, -ENOMEM.
+ */
+int tlsf_claim(Tlsf *tlsf, uint32_t from, uint32_t offset, uint32_t size, uint32_t *ret_node);
+
+void tlsf_free(Tlsf *tlsf, uint32_t node);
+
+uint32_t tlsf_get_offset(const Tlsf *tlsf, uint32_t node);
+uint32_t tlsf_get_size(const Tlsf *tlsf, uint32_t node);
