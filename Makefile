@@ -39,6 +39,7 @@ MAN8 := daemon/gpud.8
 # The contract, in the daemon and in the client library alike.
 PROTO_SRCS := \
 	proto/codec.c \
+	proto/fault.c \
 	proto/message.c \
 	proto/scan.c \
 	proto/table.c \
@@ -60,10 +61,25 @@ DAEMON_MAIN := daemon/main.c
 # "daemon/gpu/NAME.spv.h".
 SHADERS :=
 
-CLIENT_SRCS :=
+CLIENT_SRCS := \
+	client/bulk.c \
+	client/call.c \
+	client/client.c \
+	client/conn.c \
+	client/error.c \
+	client/file.c \
+	client/region.c \
+	client/uuid.c
 
 # gpuctl but for main().
-GPUCTL_SRCS :=
+GPUCTL_SRCS := \
+	client/gpuctl/argument.c \
+	client/gpuctl/bulk.c \
+	client/gpuctl/complain.c \
+	client/gpuctl/help.c \
+	client/gpuctl/listing.c \
+	client/gpuctl/output.c \
+	client/gpuctl/verb.c
 GPUCTL_MAIN := client/gpuctl/main.c
 
 DUMP_SRCS := \
@@ -77,7 +93,13 @@ DUMP_SRCS := \
 # the others gpud's.
 DAEMON_TESTS :=
 
-CLIENT_TESTS :=
+CLIENT_TESTS := \
+	tests/unit/client/test-async.c \
+	tests/unit/client/test-bulk.c \
+	tests/unit/client/test-conn.c \
+	tests/unit/client/test-error.c \
+	tests/unit/client/test-gpuctl.c \
+	tests/unit/client/test-layout.c
 
 # libFuzzer targets, one program per source; they need clang.
 FUZZERS := \

@@ -46,7 +46,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "client/gpud-protocol.h"
+#include "gpud-protocol.h"
 
 #ifdef __cplusplus
 extern "C" {

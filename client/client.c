@@ -1,0 +1,453 @@
+/* Requests out, replies in, and who waits for which. */
+
+#include "client/client.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "client/region.h"
+#include "proto/codec.h"
+
+#define CALL_NONE UINT32_MAX
+
+/* Queued bytes above which a submitting call sends by itself. */
+#define FLUSH_SIZE (64 * 1024)
+
+#define ZONE_SIZE 8192
+
+int client_fail(struct gpud_client *client, int code, const char *format, ...) {
+        va_list args;
+
+        client->fault.code = code;
+        va_start(args, format);
+        vsnprintf(client->fault.text, sizeof(client->fault.text), format, args);
+        va_end(args);
+        return -code;
+}
+
+static int fail_no_memory(struct gpud_client *client) {
+        return client_fail(client, GPUD_E_SYSTEM_ERROR, "out of memory in this process");
+}
+
+/* ---- calls ---- */
+
+static int call_open(struct gpud_client *client, uint32_t *ret_slot) {
+        size_t n = client->n_calls ? 2 * client->n_calls : 64;
+        Call *calls;
+
+        if (client->first_free == CALL_NONE) {
+                calls = realloc(client->calls, n * sizeof(*calls));
+                if (!calls)
+                        return fail_no_memory(client);
+                client->calls = calls;
+                for (size_t i = n; i-- > client->n_calls;) {
+                        calls[i] = (Call){.next_free = client->first_free};
+                        client->first_free = (uint32_t)i;
+                }
+                client->n_calls = n;
+        }
+        *ret_slot = client->first_free;
+        client->first_free = client->calls[*ret_slot].next_free;
+        client->n_pending++;
+        return 0;
+}
+
+static void call_close(struct gpud_client *client, uint32_t slot) {
+        client->calls[slot] = (Call){.next_free = client->first_free};
+        client->first_free = slot;
+        client->n_pending--;
+}
+
+/* Ends the call in `slot`. Its callback may submit, which may move the slots. */
+static void call_complete(struct gpud_client *client, uint32_t slot, int r, const void *result) {
+        Call call = client->calls[slot];
+
+        call_close(client, slot);
+        client->is_in_callback = true;
+        call.thunk(client, &call, r, result);
+        client->is_in_callback = false;
+}
+
+static void complete_blocking(struct gpud_client *client, const Call *call, int r, const void *result) {
+        BlockingCall *blocking = call->userdata;
+
+        (void)client;
+        if (r == 0 && blocking->ret_result)
+                memcpy(blocking->ret_result, result, blocking->n_result);
+        blocking->r = r;
+        blocking->is_done = true;
+}
+
+/* ---- connection ---- */
+
+/* Ends every pending call. */
+static int client_lose(struct gpud_client *client, const char *why) {
+        if (!client->lost[0]) {
+                snprintf(client->lost, sizeof(client->lost), "%s", why);
+                /* Not in a fork: the parent goes on with this socket. */
+                if (client->pid == getpid())
+                        shutdown(client->conn.fd, SHUT_RDWR);
+                for (uint32_t i = 0; i < client->n_calls; i++)
+                        if (client->calls[i].method) {
+                                client_fail(client, GPUD_E_CONNECTION_LOST, "%s", client->lost);
+                                call_complete(client, i, -GPUD_E_CONNECTION_LOST, NULL);
+                        }
+        }
+        return client_fail(client, GPUD_E_CONNECTION_LOST, "%s", client->lost);
+}
+
+/* Whether the connection can be used at all, here and now. */
+static int client_check(struct gpud_client *client) {
+        if (client->lost[0] || client->pid != getpid())
+                return client_lose(client, "the connection belongs to the process before the fork");
+        return 0;
+}
+
+const char *gpud_socket_path(const char *path) {
+        if (!path)
+                path = getenv("GPUD_SOCKET");
+        return path && *path ? path : "/run/gpud/gpud.sock";
+}
+
+/* Returns the socket, or a negated error with errno set. */
+static int open_socket(const char *path) {
+        struct sockaddr_un address = {.sun_family = AF_UNIX};
+        int fd, r;
+
+        if (strlen(path) >= sizeof(address.sun_path)) {
+                errno = ENAMETOOLONG;
+                return -GPUD_E_CONNECTION_LOST;
+        }
+        strcpy(address.sun_path, path);
+        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (fd < 0)
+                return -GPUD_E_SYSTEM_ERROR;
+        do
+                r = connect(fd, (const struct sockaddr *)&address, sizeof(address));
+        while (r < 0 && errno == EINTR);
+        if (r < 0) {
+                r = errno;
+                close(fd);
+                errno = r;
+                return errno == EACCES || errno == EPERM ? -GPUD_E_PERMISSION_DENIED
+                                                         : -GPUD_E_CONNECTION_LOST;
+        }
+        return fd;
+}
+
+int gpud_connect(struct gpud_client **ret_client, const char *path) {
+        struct gpud_client *client;
+        int fd;
+
+        *ret_client = NULL;
+        fd = open_socket(gpud_socket_path(path));
+        if (fd < 0)
+                return fd;
+        client = calloc(1, sizeof(*client));
+        if (!client) {
+                close(fd);
+                errno = ENOMEM;
+                return -GPUD_E_SYSTEM_ERROR;
+        }
+        client->pid = getpid();
+        client->first_free = CALL_NONE;
+        if (conn_init(&client->conn, fd) || !(client->zone = msgpack_zone_new(ZONE_SIZE)) ||
+            !(client->kept_zone = msgpack_zone_new(ZONE_SIZE))) {
+                gpud_close(client);
+                errno = ENOMEM;
+                return -GPUD_E_SYSTEM_ERROR;
+        }
+        *ret_client = client;
+        return 0;
+}
+
+void gpud_close(struct gpud_client *client) {
+        if (!client)
+                return;
+        client_lose(client, "the connection was closed by this process");
+        region_arena_free(client);
+        region_orphan_all(client);
+        if (client->zone)
+                msgpack_zone_free(client->zone);
+        if (client->kept_zone)
+                msgpack_zone_free(client->kept_zone);
+        free(client->calls);
+        conn_deinit(&client->conn);
+        free(client);
+}
+
+int gpud_fd(const struct gpud_client *client) {
+        return client->conn.fd;
+}
+
+short gpud_events(const struct gpud_client *client) {
+        return POLLIN | (conn_get_n_queued(&client->conn) > 0 ? POLLOUT : 0);
+}
+
+size_t gpud_pending(const struct gpud_client *client) {
+        return client->n_pending;
+}
+
+void client_flush(struct gpud_client *client) {
+        if (!client->lost[0])
+                conn_flush(&client->conn);
+}
+
+/* ---- out ---- */
+
+/* What the codec takes on trust: it is the program's own. */
+static int check_args(struct gpud_client *client, const ProtoStruct *type, const void *args) {
+        const ProtoField *field;
+        const char *value;
+
+        for (size_t i = 0; i < type->n_fields; i++) {
+                field = &type->fields[i];
+                value = (const char *)args + field->offset;
+                if (field->kind == PROTO_ENUM &&
+                    (field->has_offset == PROTO_NO_OFFSET || *((const bool *)args + field->has_offset)) &&
+                    *(const unsigned *)(const void *)value >= field->choices->n_values)
+                        return client_fail(client, GPUD_E_INVALID_ARGUMENT,
+                                           "`%s` is %u, no value of enum gpud_%s", field->name,
+                                           *(const unsigned *)(const void *)value, field->choices->name);
+                if (field->is_required &&
+                    ((field->kind == PROTO_BIN && !((const struct gpud_bin *)(const void *)value)->data) ||
+                     (field->kind == PROTO_STR && !*(const char *const *)(const void *)value)))
+                        return client_fail(client, GPUD_E_INVALID_ARGUMENT, "`%s` is missing", field->name);
+        }
+        return 0;
+}
+
+/* Appends the request to the output, whole or not at all. */
+static int queue_request(struct gpud_client *client, uint32_t msgid, const ProtoMethod *method,
+                         const void *args, int fd) {
+        msgpack_sbuffer *output = &client->conn.output;
+        size_t before = output->size;
+        msgpack_packer packer;
+        int copy = -1;
+        size_t size;
+
+        msgpack_packer_init(&packer, output, msgpack_sbuffer_write);
+        if (message_pack_request(&packer, msgid, method, args)) {
+                output->size = before;
+                return fail_no_memory(client);
+        }
+        size = output->size - before;
+        if (size > GPUD_MESSAGE_MAX) {
+                output->size = before;
+                return client_fail(client, GPUD_E_INVALID_ARGUMENT,
+                                   "request has %zu bytes, message_max is %d", size, GPUD_MESSAGE_MAX);
+        }
+        if (method->n_fds == 0)
+                return 0;
+        /* The caller may close its own before the request is out. */
+        copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+        if (copy < 0) {
+                output->size = before;
+                return client_fail(client, GPUD_E_SYSTEM_ERROR, "file descriptor %d: %s", fd,
+                                   strerror(errno));
+        }
+        if (conn_queue_fd(&client->conn, before, copy)) {
+                close(copy);
+                output->size = before;
+                return fail_no_memory(client);
+        }
+        return 0;
+}
+
+int client_submit(struct gpud_client *client, const ProtoMethod *method, const void *args, int fd,
+                  CallThunk *thunk, void (*done)(void), void *userdata) {
+        static const AnyStruct absent;
+        uint32_t slot = CALL_NONE;
+        int r;
+
+        r = client_check(client);
+        if (r < 0)
+                return r;
+        if (client->n_pending >= CLIENT_PENDING_MAX)
+                return client_fail(client, GPUD_E_RESOURCE_EXHAUSTED, "%zu calls are pending, limit %d",
+                                   client->n_pending, CLIENT_PENDING_MAX);
+        if (conn_get_n_queued(&client->conn) >= CLIENT_OUTPUT_MAX)
+                return client_fail(client, GPUD_E_RESOURCE_EXHAUSTED,
+                                   "%zu bytes of requests wait for gpud, limit %d",
+                                   conn_get_n_queued(&client->conn), CLIENT_OUTPUT_MAX);
+        if (!args)
+                args = &absent;
+        r = check_args(client, method->args, args);
+        if (r < 0)
+                return r;
+        r = call_open(client, &slot);
+        if (r < 0)
+                return r;
+        r = queue_request(client, slot, method, args, fd);
+        if (r < 0) {
+                call_close(client, slot);
+                return r;
+        }
+        client->calls[slot] = (Call){.method = method, .thunk = thunk, .done = done, .userdata = userdata};
+        if (conn_get_n_queued(&client->conn) >= FLUSH_SIZE)
+                client_flush(client);
+        return 0;
+}
+
+/* ---- in ---- */
+
+/* The last result of a blocking call lives on in the buffers that the next one will take. */
+static int keep_result(struct gpud_client *client) {
+        msgpack_zone *zone = client->zone;
+
+        if (conn_keep(&client->conn))
+                return fail_no_memory(client);
+        client->zone = client->kept_zone;
+        client->kept_zone = zone;
+        return 0;
+}
+
+static int take_response(struct gpud_client *client, const Message *message) {
+        const Call *call;
+        int r;
+
+        if (message->msgid >= client->n_calls || !client->calls[message->msgid].method)
+                return client_lose(client, "gpud answered a request that was not made");
+        call = &client->calls[message->msgid];
+        if (message->error.type != MSGPACK_OBJECT_NIL) {
+                message_read_error(&message->error, &client->fault);
+                call_complete(client, message->msgid, -client->fault.code, NULL);
+                return 0;
+        }
+        r = codec_decode(call->method->result, CODEC_RESULT, &message->result, client->zone, &client->result,
+                         &client->fault);
+        if (r > 0)
+                r = client_fail(client, GPUD_E_INTERNAL, "gpud's reply to %s is not understood: %.160s",
+                                call->method->name, client->fault.text);
+        else if (r < 0)
+                r = fail_no_memory(client);
+        else if (call->thunk == complete_blocking)
+                r = keep_result(client);
+        call_complete(client, message->msgid, r, r == 0 ? &client->result : NULL);
+        return 0;
+}
+
+static int take_message(struct gpud_client *client, const void *data, size_t size) {
+        char why[sizeof(client->lost)];
+        ProtoFault fault;
+        Message message;
+        int r;
+
+        r = message_parse(data, size, client->zone, &message, &fault);
+        if (r == 0 && message.type == MESSAGE_RESPONSE)
+                return take_response(client, &message);
+        /* Nobody listens to notifications yet; a newer gpud may send some. */
+        if (r == 0 && message.type == MESSAGE_NOTIFICATION)
+                return 0;
+        if (r < 0)
+                return client_lose(client, "out of memory in this process");
+        snprintf(why, sizeof(why), "gpud sent %.90s",
+                 r == 0 ? "a request, which only clients do" : fault.text);
+        return client_lose(client, why);
+}
+
+/* Every whole message that is there. */
+static int take_messages(struct gpud_client *client) {
+        char fault[96], why[sizeof(client->lost)];
+        const void *data;
+        size_t size;
+        int r;
+
+        for (;;) {
+                r = conn_next(&client->conn, &data, &size, fault, sizeof(fault));
+                if (r == CONN_E_MORE)
+                        return 0;
+                if (r) {
+                        snprintf(why, sizeof(why), "gpud sent what is no reply: %s", fault);
+                        return client_lose(client, why);
+                }
+                msgpack_zone_clear(client->zone);
+                r = take_message(client, data, size);
+                if (r < 0)
+                        return r;
+        }
+}
+
+static int client_read(struct gpud_client *client, bool is_blocking) {
+        char why[sizeof(client->lost)];
+
+        switch (conn_read(&client->conn, is_blocking)) {
+        case 0:
+                return take_messages(client);
+        case CONN_E_AGAIN:
+                return 0;
+        case CONN_E_CLOSED:
+                return client_lose(client, "gpud closed the connection");
+        case CONN_E_NO_MEMORY:
+                return client_lose(client, "out of memory in this process");
+        default:
+                snprintf(why, sizeof(why), "reading from gpud: %s", strerror(errno));
+                return client_lose(client, why);
+        }
+}
+
+/* ---- waiting ---- */
+
+int client_check_blocking(struct gpud_client *client) {
+        if (!client->is_in_callback)
+                return 0;
+        return client_fail(client, GPUD_E_BUSY, "a callback may submit calls, not wait for them");
+}
+
+int gpud_dispatch(struct gpud_client *client) {
+        int r;
+
+        r = client_check_blocking(client);
+        if (r == 0)
+                r = client_check(client);
+        if (r < 0)
+                return r;
+        conn_flush(&client->conn);
+        return client_read(client, false);
+}
+
+int gpud_wait(struct gpud_client *client, int timeout_ms) {
+        struct pollfd poll_fd = {.fd = client->conn.fd};
+        int r;
+
+        r = client_check_blocking(client);
+        if (r == 0)
+                r = client_check(client);
+        if (r < 0)
+                return r;
+        conn_flush(&client->conn);
+        if (timeout_ms < 0 && conn_get_n_queued(&client->conn) == 0)
+                return client_read(client, true);
+
+        poll_fd.events = gpud_events(client);
+        r = poll(&poll_fd, 1, timeout_ms);
+        if (r == 0)
+                return client_fail(client, GPUD_E_DEADLINE_EXCEEDED, "nothing came within %d ms", timeout_ms);
+        return r < 0 ? 0 : gpud_dispatch(client);
+}
+
+int client_call(struct gpud_client *client, const ProtoMethod *method, const void *args, int fd,
+                void *ret_result) {
+        BlockingCall blocking = {.ret_result = ret_result, .n_result = method->result->size};
+        int r;
+
+        r = client_check_blocking(client);
+        if (r == 0)
+                r = client_submit(client, method, args, fd, complete_blocking, NULL, &blocking);
+        if (r < 0)
+                return r;
+        /* A lost connection ends the call as well. */
+        while (!blocking.is_done)
+                gpud_wait(client, -1);
+        return blocking.r;
+}

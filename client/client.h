@@ -1,0 +1,89 @@
+#pragma once
+
+/*
+ * The client's inside: a connection, the calls that wait for their reply, and what the last result needs to
+ * stay alive. Everything belongs to the one thread that uses the client.
+ */
+
+#include <msgpack.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "client/conn.h"
+#include "client/gpud.h"
+#include "proto/message.h"
+#include "proto/table.h"
+
+#define CLIENT_PENDING_MAX 65536
+#define CLIENT_OUTPUT_MAX  (16 * 1024 * 1024)
+
+typedef struct Call Call;
+
+/* Hands a reply to the call's own kind of callback. `result` is NULL unless r is 0. */
+typedef void CallThunk(struct gpud_client *client, const Call *call, int r, const void *result);
+
+struct Call {
+        const ProtoMethod *method; /* NULL: this slot is free */
+        CallThunk *thunk;
+        void (*done)(void); /* of the type that the thunk knows, or NULL */
+        void *userdata;
+        uint32_t next_free; /* slot, while free */
+};
+
+/* What a blocking call waits for. */
+typedef struct BlockingCall {
+        bool is_done;
+        int r;
+        void *ret_result; /* may be NULL */
+        size_t n_result;
+} BlockingCall;
+
+/* Room for any method's arguments or result. */
+typedef union AnyStruct {
+#define STRUCT(name_, doc_) struct gpud_##name_ name_;
+#include "proto/rows.h"
+#include "proto/methods.def"
+#include "proto/view.h"
+        char none;
+} AnyStruct;
+
+struct gpud_client {
+        Conn conn;
+        pid_t pid;               /* of the process that connected; a fork must not speak */
+        Call *calls;             /* slots; a msgid is an index of one */
+        size_t n_calls;          /* slots there are */
+        size_t n_pending;        /* slots in use */
+        uint32_t first_free;     /* slot, or CALL_NONE */
+        msgpack_zone *zone;      /* of the reply being taken in */
+        msgpack_zone *kept_zone; /* of the last blocking call's result */
+        AnyStruct result;
+        ProtoFault fault; /* the last failure */
+        char lost[128];   /* why the connection is lost; empty while it is not */
+        bool is_in_callback;
+        struct gpud_region *regions; /* every region made with this client */
+        struct gpud_region *arena;   /* of these, the one bytes are copied through; NULL until first used */
+};
+
+/* Notes a failure and returns its code negated. */
+int client_fail(struct gpud_client *client, int code, const char *format, ...)
+        __attribute__((format(printf, 3, 4)));
+
+/*
+ * Queues a request. The thunk runs once when the reply is there or the connection lost, unless this returns an
+ * error. `args` may be NULL: every field absent. `fd` is -1 unless the method takes one; it stays the
+ * caller's.
+ */
+int client_submit(struct gpud_client *client, const ProtoMethod *method, const void *args, int fd,
+                  CallThunk *thunk, void (*done)(void), void *userdata);
+
+/* -GPUD_E_BUSY inside a callback, where nothing may block. */
+int client_check_blocking(struct gpud_client *client);
+
+/* Sends what is queued, without blocking. */
+void client_flush(struct gpud_client *client);
+
+/* Queues a request and waits for its reply. */
+int client_call(struct gpud_client *client, const ProtoMethod *method, const void *args, int fd,
+                void *ret_result);

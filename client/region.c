@@ -1,0 +1,138 @@
+/* A region is a memfd, mapped here and registered with gpud. Sealed, so that neither side can fault the other. */
+
+#include "client/region.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "client/client.h"
+
+/* Returns the descriptor, or a negated error. */
+static int new_memfd(struct gpud_client *client, size_t size) {
+        int fd = memfd_create("gpud-region", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+        if (fd < 0)
+                return client_fail(client, GPUD_E_SYSTEM_ERROR, "memfd_create: %s", strerror(errno));
+        if (ftruncate(fd, (off_t)size) < 0 ||
+            fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
+                client_fail(client, GPUD_E_SYSTEM_ERROR, "memfd of %zu bytes: %s", size, strerror(errno));
+                close(fd);
+                return -GPUD_E_SYSTEM_ERROR;
+        }
+        return fd;
+}
+
+static int map_and_register(struct gpud_client *client, struct gpud_region *region, int fd) {
+        const struct gpud_shm_register_args args = {.size = region->size};
+        struct gpud_shm_register_result result;
+        void *data;
+        int r;
+
+        data = mmap(NULL, region->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        if (data == MAP_FAILED)
+                return client_fail(client, GPUD_E_SYSTEM_ERROR, "mapping %zu bytes: %s", region->size,
+                                   strerror(errno));
+        r = gpud_shm_register(client, &args, fd, &result);
+        if (r < 0) {
+                munmap(data, region->size);
+                return r;
+        }
+        region->data = data;
+        region->id = result.shm;
+        region->is_imported = result.imported;
+        return 0;
+}
+
+int gpud_region_new(struct gpud_client *client, size_t size, struct gpud_region **ret_region) {
+        struct gpud_region *region;
+        int fd, r;
+
+        *ret_region = NULL;
+        if (size == 0 || size > PTRDIFF_MAX)
+                return client_fail(client, GPUD_E_INVALID_ARGUMENT, "size is %zu, it must be 1 to %td", size,
+                                   PTRDIFF_MAX);
+        region = calloc(1, sizeof(*region));
+        if (!region)
+                return client_fail(client, GPUD_E_SYSTEM_ERROR, "out of memory in this process");
+        region->size = size;
+        fd = new_memfd(client, size);
+        if (fd < 0) {
+                free(region);
+                return fd;
+        }
+        r = map_and_register(client, region, fd);
+        close(fd);
+        if (r < 0) {
+                free(region);
+                return r;
+        }
+        region->client = client;
+        region->next = client->regions;
+        client->regions = region;
+        *ret_region = region;
+        return 0;
+}
+
+static void unlink_region(struct gpud_region *region) {
+        struct gpud_region **link = &region->client->regions;
+
+        while (*link != region)
+                link = &(*link)->next;
+        *link = region->next;
+}
+
+void gpud_region_free(struct gpud_region *region) {
+        struct gpud_shm_ref args;
+
+        if (!region)
+                return;
+        if (region->client) {
+                unlink_region(region);
+                /* Nobody waits for it: gpud ends what is in flight first. If gpud is gone, so is its mapping. */
+                args.shm = region->id;
+                if (gpud_shm_release_submit(region->client, &args, NULL, NULL) == 0)
+                        client_flush(region->client);
+        }
+        munmap(region->data, region->size);
+        free(region);
+}
+
+void *gpud_region_data(const struct gpud_region *region) {
+        return region->data;
+}
+
+size_t gpud_region_size(const struct gpud_region *region) {
+        return region->size;
+}
+
+struct gpud_uuid gpud_region_id(const struct gpud_region *region) {
+        return region->id;
+}
+
+bool gpud_region_imported(const struct gpud_region *region) {
+        return region->is_imported;
+}
+
+int region_arena_get(struct gpud_client *client, struct gpud_region **ret_region) {
+        int r = 0;
+
+        if (!client->arena)
+                r = gpud_region_new(client, (size_t)ARENA_SLOTS * ARENA_SLOT_SIZE, &client->arena);
+        *ret_region = client->arena;
+        return r;
+}
+
+void region_arena_free(struct gpud_client *client) {
+        gpud_region_free(client->arena);
+        client->arena = NULL;
+}
+
+void region_orphan_all(struct gpud_client *client) {
+        for (struct gpud_region *region = client->regions; region; region = region->next)
+                region->client = NULL;
+        client->regions = NULL;
+}
