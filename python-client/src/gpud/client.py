@@ -1,0 +1,250 @@
+"""The client: a session with gpud on one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from gpud._schema import (
+    DaemonDescribeResult,
+    DaemonStatusResult,
+    DeviceInfo,
+    Lifetime,
+    Limits,
+    MemInfo,
+    Methods,
+    SessionHelloResult,
+    SessionInfo,
+)
+from gpud.arena import COPY_THREADS, Arena
+from gpud.connection import Connection
+from gpud.mem import Mem
+from gpud.region import Region
+from gpud.settle import settled
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+DEFAULT_SOCKET = "/run/gpud/gpud.sock"
+
+
+class Client(Methods):
+    """A session with gpud, from connect(). It belongs to the event loop that it was made in.
+
+    Every method of the protocol is here under its own name, `mem_alloc` for `mem.alloc`; what people do all
+    day has a shorter one. Any number of calls may run at once.
+    """
+
+    def __init__(self, connection: Connection, hello: SessionHelloResult) -> None:
+        self._connection = connection
+        self._threads = ThreadPoolExecutor(COPY_THREADS, thread_name_prefix="gpud-copy")
+        self._hello = hello
+        self._late: set[asyncio.Future[Any]] = set()
+        self.arena = Arena(connection, self._threads)
+        """what bulk bytes go through; for Mem"""
+
+    @property
+    def session(self) -> str:
+        """Id of this client's session."""
+        return self._hello.session
+
+    @property
+    def server(self) -> str:
+        """The daemon's name and version."""
+        return self._hello.server
+
+    @property
+    def limits(self) -> Limits:
+        """The limits of this daemon."""
+        return self._hello.limits
+
+    @property
+    def is_open(self) -> bool:
+        """False once the connection has ended."""
+        return self._connection.is_open
+
+    async def call(self, method: str, /, *, fds: Sequence[int] = (), **args: Any) -> Any:
+        """Calls a method by its name in the protocol, `mem.info` say. Returns the map that gpud replied."""
+        return await self._connection.call(method, args, fds)
+
+    async def _call(self, method: str, args: dict[str, Any], fds: Sequence[int] = ()) -> Any:
+        return await self._connection.call(method, args, fds)
+
+    async def ping(self) -> None:
+        """Asks gpud for a sign of life."""
+        await self.daemon_ping()
+
+    async def status(self) -> DaemonStatusResult:
+        """How the daemon is doing."""
+        return await self.daemon_status()
+
+    async def describe(self) -> DaemonDescribeResult:
+        """The protocol as this daemon has it."""
+        return await self.daemon_describe()
+
+    async def devices(self) -> list[DeviceInfo]:
+        """Every device."""
+        return list((await self.device_list()).devices)
+
+    async def sync(self, device: str) -> None:
+        """Waits until all work submitted to a device before, by anyone, has completed."""
+        await self.device_sync(device=device)
+
+    async def sessions(self) -> list[SessionInfo]:
+        """Every session that the caller may see."""
+        return list((await self.session_list()).sessions)
+
+    async def mems(
+        self,
+        *,
+        device: str | None = None,
+        uid: int | None = None,
+        session: str | None = None,
+        name_prefix: str | None = None,
+    ) -> list[MemInfo]:
+        """Every allocation that the caller may see, or those that match what is given."""
+        mems: list[MemInfo] = []
+        cursor: int | None = None
+        while True:
+            page = await self.mem_list(
+                device=device, uid=uid, session=session, name_prefix=name_prefix, cursor=cursor
+            )
+            mems += page.mems
+            if page.next is None:
+                return mems
+            cursor = page.next
+
+    async def alloc(
+        self,
+        device: str,
+        size: int,
+        *,
+        name: str | None = None,
+        mode: int | None = None,
+        lifetime: Lifetime | None = None,
+        ttl_s: int | None = None,
+        exportable: bool | None = None,
+        meta: Buffer | None = None,
+    ) -> Mem:
+        """Allocates device memory, which reads as zero; mem_alloc() says what the arguments mean.
+
+        Cancelled, it leaves nothing allocated.
+        """
+        task = asyncio.ensure_future(
+            self.mem_alloc(
+                device=device,
+                size=size,
+                name=name,
+                mode=mode,
+                lifetime=lifetime,
+                ttl_s=ttl_s,
+                exportable=exportable,
+                meta=meta,
+            )
+        )
+        try:
+            return Mem(self, await asyncio.shield(task))
+        except asyncio.CancelledError:
+            task.add_done_callback(self._free_late)
+            raise
+
+    async def open(
+        self,
+        mem: str | None = None,
+        *,
+        device: str | None = None,
+        name: str | None = None,
+        uid: int | None = None,
+    ) -> Mem:
+        """Takes a reference to an allocation: by its handle, or by device and name (of the owner `uid`)."""
+        return Mem(self, await self.mem_open(mem=mem, device=device, name=name, uid=uid))
+
+    async def region(self, size: int) -> Region:
+        """Shared memory that the devices read and write directly. Its pages are taken at once.
+
+        Fill `region.view` from a file or a socket, or with numpy, and hand it to Mem.write_from(): no byte is
+        copied by the CPU.
+        """
+        return await Region.create(self._connection, self._threads, size)
+
+    async def copy_region(
+        self, method: str, mem: str, offset: int, size: int, region: Region, region_offset: int
+    ) -> None:
+        """Mem.write_from() and Mem.read_to()."""
+        args = {"mem": mem, "offset": offset, "size": size, "shm": region.shm, "shm_offset": region_offset}
+        await settled(self._connection.submit(method, args))
+
+    async def close(self) -> None:
+        """Ends the session. gpud drops what it held; calls that still wait fail with ConnectionLostError."""
+        self._connection.close()
+        self.arena.close()
+        self._threads.shutdown(wait=False)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"<gpud.Client {self.session} of {self.server}{'' if self.is_open else ', closed'}>"
+
+    def _free_late(self, task: asyncio.Future[MemInfo]) -> None:
+        """Frees what an alloc() got after it was cancelled."""
+        if task.cancelled() or task.exception() is not None or not self.is_open:
+            return
+        reply = self._connection.submit("mem.free", {"mem": task.result().mem})
+        # Held until it is there, or the loop would drop it.
+        self._late.add(reply)
+        reply.add_done_callback(self._end_late)
+
+    def _end_late(self, reply: asyncio.Future[Any]) -> None:
+        self._late.discard(reply)
+        if not reply.cancelled():
+            reply.exception()
+
+
+class Connecting:
+    """What connect() returns: await it for a Client, or use it in `async with`."""
+
+    def __init__(self, path: str, client: str) -> None:
+        self._path = path
+        self._name = client
+        self._client: Client | None = None
+
+    def __await__(self) -> Generator[Any, None, Client]:
+        return self._open().__await__()
+
+    async def __aenter__(self) -> Client:
+        self._client = await self._open()
+        return self._client
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._client is not None:
+            await self._client.close()
+
+    async def _open(self) -> Client:
+        connection = await Connection.open(self._path)
+        try:
+            wire = await connection.call("session.hello", {"client": self._name})
+            return Client(connection, SessionHelloResult.from_wire(wire))
+        except BaseException:
+            connection.close()
+            raise
+
+
+def connect(path: str | os.PathLike[str] | None = None, *, client: str = "python") -> Connecting:
+    """Connects to gpud: `async with gpud.connect() as client`, or `client = await gpud.connect()`.
+
+    The socket is `path`, else the environment's GPUD_SOCKET, else /run/gpud/gpud.sock. `client` is the name
+    that operators see.
+    """
+    return Connecting(os.fspath(path or os.environ.get("GPUD_SOCKET") or DEFAULT_SOCKET), client)

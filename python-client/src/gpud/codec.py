@@ -1,0 +1,79 @@
+"""The envelope of msgpack-RPC: requests to bytes, and bytes, in pieces of any size, to replies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgpack
+
+from gpud._schema import ERRORS, InternalError
+from gpud.errors import Error
+
+REQUEST = 0
+RESPONSE = 1
+NOTIFICATION = 2
+
+# Far above the largest reply, a full page of mem.list or one allocation's metadata.
+REPLY_MAX = 64 << 20
+
+
+class FramingError(ValueError):
+    """The bytes are no msgpack-RPC; what follows them cannot be read either."""
+
+
+class Encoder:
+    """Packs requests."""
+
+    def __init__(self) -> None:
+        self._packer = msgpack.Packer(use_bin_type=True)
+
+    def request(self, msgid: int, method: str, args: Mapping[str, Any]) -> bytes:
+        """One whole message. What msgpack has no form for is a TypeError."""
+        try:
+            packed: bytes = self._packer.pack((REQUEST, msgid, method, (args,)))
+        except BaseException:
+            # What is half packed would go out in front of the next message.
+            self._packer.reset()
+            raise
+        return packed
+
+
+class Decoder:
+    """Cuts a stream of bytes into replies."""
+
+    def __init__(self) -> None:
+        self._unpacker = msgpack.Unpacker(raw=False, max_buffer_size=REPLY_MAX)
+
+    def feed(self, data: bytes | memoryview) -> Iterator[tuple[int | None, Any, Any]]:
+        """Every reply that `data` completes, as (msgid, error, result).
+
+        The msgid is None where gpud could not tell which request it refuses; it hangs up next. Notifications
+        are left out: nothing asks for them.
+        """
+        try:
+            self._unpacker.feed(data)
+            for message in self._unpacker:
+                match message:
+                    case [1, (int() | None) as msgid, error, result]:
+                        yield msgid, error, result
+                    case [2, str(), list()]:
+                        pass
+                    case _:
+                        raise FramingError(f"not a reply: {message!r:.80}")
+        except (ValueError, msgpack.UnpackException) as error:
+            raise FramingError(f"gpud sent what is no msgpack-RPC: {error}") from error
+
+
+def error_from_wire(wire: Any) -> Error:
+    """The exception that a reply's error stands for."""
+    if not isinstance(wire, dict):
+        return InternalError(f"gpud replied with an error that is not understood: {wire!r:.200}")
+    code = wire.get("code")
+    kind = ERRORS.get(code, Error) if isinstance(code, int) else Error
+    error = kind(str(wire.get("message")), hint=wire.get("hint"))
+    if kind is Error and isinstance(code, int):
+        # An error of a newer protocol.
+        error.code = code
+        error.name = str(wire.get("name"))
+    return error

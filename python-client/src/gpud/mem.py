@@ -1,0 +1,190 @@
+"""An allocation of device memory, as an object."""
+
+from __future__ import annotations
+
+import contextlib
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from gpud import memory
+from gpud._schema import ConnectionLostError, MemInfo, OutOfRangeError
+from gpud.region import Region
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+    from gpud.client import Client
+
+
+class Mem:
+    """A reference to an allocation, from Client.alloc() or Client.open(); as a context manager it is freed.
+
+    Copies of any size are one call. Up to `limits.inline_max` bytes travel in the message; more goes through
+    regions of the client's, piece by piece, so that two overlapping copies at once may interleave. A copy
+    that was cancelled may have written a part.
+    """
+
+    def __init__(self, client: Client, info: MemInfo) -> None:
+        self._client = client
+        self._is_freed = False
+        self._info = info
+
+    @property
+    def handle(self) -> str:
+        """UUID, the same in every process."""
+        return self._info.mem
+
+    @property
+    def device(self) -> str:
+        """Id of the device it lies on."""
+        return self._info.device
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self._info.size
+
+    @property
+    def name(self) -> str | None:
+        """Its name, as last seen by this object."""
+        return self._info.name
+
+    @property
+    def info(self) -> MemInfo:
+        """All that gpud said of it when this object last changed or refreshed it."""
+        return self._info
+
+    async def refresh(self) -> MemInfo:
+        """Asks gpud what the allocation is like now."""
+        self._info = await self._client.mem_info(mem=self.handle)
+        return self._info
+
+    async def write(self, data: Buffer, offset: int = 0) -> None:
+        """Writes all bytes of a buffer at `offset`; they are on the device when this returns."""
+        view = memory.view_of(data)
+        self._check_range(offset, view.nbytes)
+        if view.nbytes <= self._client.limits.inline_max:
+            await self._client.mem_write(mem=self.handle, offset=offset, data=view)
+            return
+        with memory.Pinned(view) as source:
+            await self._client.arena.write(self.handle, offset, source)
+
+    async def read(self, size: int | None = None, offset: int = 0) -> bytes:
+        """Reads `size` bytes at `offset`; without a size, all that follow."""
+        size = self._rest(offset) if size is None else size
+        self._check_range(offset, size)
+        if size <= self._client.limits.inline_max:
+            return await self._read_inline(offset, size)
+        data = memory.new_bytes(size)
+        with memory.Pinned(data) as target:
+            memory.prefer_huge_pages(target.address, size)
+            await self._client.arena.read(self.handle, offset, target)
+        return data
+
+    async def read_into(self, buffer: Buffer, offset: int = 0) -> None:
+        """Fills a writable buffer with the bytes at `offset`.
+
+        When it has ended, cancelled or not, nobody writes to the buffer any more.
+        """
+        with memory.Pinned(buffer, writable=True) as target:
+            self._check_range(offset, target.size)
+            if target.size > self._client.limits.inline_max:
+                await self._client.arena.read(self.handle, offset, target)
+                return
+            with memory.Pinned(await self._read_inline(offset, target.size)) as source:
+                memory.copy(target.address, source.address, target.size)
+
+    async def write_from(
+        self, region: Region, size: int | None = None, *, region_offset: int = 0, offset: int = 0
+    ) -> None:
+        """Writes from a region, by DMA alone; without a size, all that follows in the region.
+
+        A cancellation waits for the copy to end, since the region is the caller's own again then.
+        """
+        size = max(region.size - region_offset, 0) if size is None else size
+        await self._client.copy_region("mem.write", self.handle, offset, size, region, region_offset)
+
+    async def read_to(
+        self, region: Region, size: int | None = None, *, region_offset: int = 0, offset: int = 0
+    ) -> None:
+        """Reads into a region, by DMA alone; without a size, all that follows in the allocation.
+
+        A cancellation waits for the copy to end, since the region is the caller's own again then.
+        """
+        size = self._rest(offset) if size is None else size
+        await self._client.copy_region("mem.read", self.handle, offset, size, region, region_offset)
+
+    async def copy_to(
+        self, dst: Mem, size: int | None = None, *, offset: int = 0, dst_offset: int = 0
+    ) -> None:
+        """Copies on the device, or to another; without a size, all that follows. Overlap is like memmove."""
+        await self._client.mem_copy(
+            src=self.handle,
+            dst=dst.handle,
+            size=self._rest(offset) if size is None else size,
+            src_offset=offset,
+            dst_offset=dst_offset,
+        )
+
+    async def fill(self, pattern: Buffer = b"\0", *, offset: int = 0, size: int | None = None) -> None:
+        """Repeats a pattern of 1, 2, 4, 8 or 16 bytes from `offset` on; without a size, to the end."""
+        await self._client.mem_fill(mem=self.handle, offset=offset, size=size, pattern=pattern)
+
+    async def meta(self, meta: Buffer | None = None) -> bytes:
+        """The bytes kept with the allocation; with an argument, replaces them first."""
+        return (await self._client.mem_meta(mem=self.handle, meta=meta)).meta
+
+    async def rename(self, name: str | None) -> None:
+        """Gives it another name, or none."""
+        self._info = await self._client.mem_rename(mem=self.handle, name=name)
+
+    async def chmod(self, mode: int) -> None:
+        """Changes who else may use it."""
+        self._info = await self._client.mem_chmod(mem=self.handle, mode=mode)
+
+    async def persist(self) -> None:
+        """Lets it outlive the sessions that hold it, until its owner frees it."""
+        self._info = await self._client.mem_persist(mem=self.handle)
+
+    async def renew(self, ttl_s: int) -> None:
+        """Extends the lease of a persistent allocation to `ttl_s` seconds from now."""
+        self._info = await self._client.mem_renew(mem=self.handle, ttl_s=ttl_s)
+
+    async def seal(self) -> None:
+        """Makes it read-only for ever."""
+        self._info = await self._client.mem_seal(mem=self.handle)
+
+    async def free(self) -> None:
+        """Drops this session's reference and, where the caller is its owner, the persistent one."""
+        await self._client.mem_free(mem=self.handle)
+        self._is_freed = True
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._is_freed:
+            return
+        # A session that has ended took its references with it.
+        with contextlib.suppress(ConnectionLostError):
+            await self.free()
+
+    def __repr__(self) -> str:
+        name = f" {self.name!r}" if self.name is not None else ""
+        freed = ", freed" if self._is_freed else ""
+        return f"<gpud.Mem {self.handle}{name}: {self.size} bytes on {self.device}{freed}>"
+
+    def _rest(self, offset: int) -> int:
+        """The bytes from `offset` to the end. An offset past it is for gpud to refuse."""
+        return max(self.size - offset, 0)
+
+    def _check_range(self, offset: int, size: int) -> None:
+        """Refuses as gpud would, but before the first chunk of many is written."""
+        if offset < 0 or size < 0 or offset + size > self.size:
+            raise OutOfRangeError(f"offset {offset} + size {size} exceeds allocation size {self.size}")
+
+    async def _read_inline(self, offset: int, size: int) -> bytes:
+        data = (await self._client.mem_read(mem=self.handle, offset=offset, size=size)).data
+        return data if data is not None else b""
