@@ -7,7 +7,7 @@
 #
 # Source lists are explicit: a file in the tree is a decision, and `make lint` checks that each is in a list.
 
-VERSION := 0.1.0
+VERSION := $(shell sed -n 's/^\#define GPUD_VERSION "\(.*\)"$$/\1/p' daemon/util/version.h)
 
 MODE   ?= release
 PREFIX ?= /usr/local
@@ -143,7 +143,7 @@ ifeq ($(WERROR),1)
 WARNINGS += -Werror
 endif
 
-CPPFLAGS_ALL := -D_GNU_SOURCE -DGPUD_VERSION='"$(VERSION)"' -I. -Ibuild/gen $(call pkg_cflags,$(MSGPACK)) $(CPPFLAGS)
+CPPFLAGS_ALL := -D_GNU_SOURCE -I. -Ibuild/gen $(call pkg_cflags,$(MSGPACK)) $(CPPFLAGS)
 # -fno-common: two files cannot share a variable by accident. -fvisibility=hidden: libgpud shows what its
 # symbol file lists and nothing else. -fPIC everywhere: one object serves programs and the library.
 CFLAGS_BASE := -std=c17 -fno-common -fvisibility=hidden -fPIC -pthread
@@ -319,12 +319,12 @@ asan: ## build with AddressSanitizer and UndefinedBehaviorSanitizer, into build/
 	$(Q)$(MAKE) --no-print-directory MODE=asan all
 
 lint: build/dump $(SHADER_HEADERS) ## layers, formats, static analysis, generated files
-	$(Q)VENV=$(VENV) VERSION=$(VERSION) SOURCES="$(ALL_SRCS) $(SHADERS)" CPPFLAGS="$(subst ",\",$(CPPFLAGS_ALL))" \
+	$(Q)VENV=$(VENV) VERSION=$(VERSION) SOURCES="$(ALL_SRCS) $(SHADERS)" CPPFLAGS="$(CPPFLAGS_ALL)" \
 		WARNINGS="$(WARNINGS)" GENERATED="$(foreach f,$(GENERATED),$(f) $(dump_$(f))$(newline))" tests/lint/lint.sh
 
 INSTALL := install
-at = sed -e 's|@prefix@|$(prefix)|g' -e 's|@bindir@|$(bindir)|g' -e 's|@libdir@|$(libdir)|g' -e 's|@includedir@|$(includedir)|g' \
-	-e 's|@sysconfdir@|$(sysconfdir)|g' -e 's|@version@|$(VERSION)|g'
+at = sed -e 's|@PREFIX@|$(prefix)|g' -e 's|@bindir@|$(bindir)|g' -e 's|@LIBDIR@|$(libdir)|g' -e 's|@INCLUDEDIR@|$(includedir)|g' \
+	-e 's|@sysconfdir@|$(sysconfdir)|g' -e 's|@VERSION@|$(VERSION)|g' -e 's|@MSGPACK@|$(or $(MSGPACK),msgpack-c)|g'
 
 install: all build/dump ## install below DESTDIR and PREFIX (/usr/local); a config that is there is kept
 	$(Q)$(INSTALL) -d $(addprefix $(DESTDIR),$(bindir) $(libdir)/pkgconfig $(includedir) $(systemdunitdir) $(sysusersdir) \

@@ -94,7 +94,7 @@ clang_syntax() {
 static_analysis() {
         # shellcheck disable=SC2046
         cppcheck --quiet --error-exitcode=1 -j 2 --std=c11 --enable=warning,portability,performance --inline-suppr \
-                --suppressions-list=tests/lint/cppcheck.txt -D_GNU_SOURCE -DGPUD_VERSION='"0"' -I. -Ibuild/gen \
+                --suppressions-list=tests/lint/cppcheck.txt -D_GNU_SOURCE -I. -Ibuild/gen \
                 --template='{file}:{line}: {id}: {message}' proto daemon client
 }
 
