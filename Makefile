@@ -50,6 +50,24 @@ PROTO_SRCS := \
 DAEMON_SRCS := \
 	daemon/config.c \
 	daemon/daemon.c \
+	daemon/gpu/tlsf.c \
+	daemon/method/daemon.c \
+	daemon/method/device.c \
+	daemon/method/mem.c \
+	daemon/method/session.c \
+	daemon/method/shm.c \
+	daemon/method/table.c \
+	daemon/method/transfer.c \
+	daemon/object/mem.c \
+	daemon/object/name.c \
+	daemon/object/registry.c \
+	daemon/object/session.c \
+	daemon/object/shm.c \
+	daemon/rpc/client.c \
+	daemon/rpc/fdqueue.c \
+	daemon/rpc/pipeline.c \
+	daemon/rpc/request.c \
+	daemon/rpc/resolve.c \
 	daemon/util/buffer.c \
 	daemon/util/error.c \
 	daemon/util/fd.c \
@@ -91,7 +109,8 @@ DUMP_SRCS := \
 
 # Unit tests with check, one program per source. Those of the client side link libgpud's and gpuctl's objects,
 # the others gpud's.
-DAEMON_TESTS :=
+DAEMON_TESTS := \
+	tests/unit/gpu/test-tlsf.c
 
 CLIENT_TESTS := \
 	tests/unit/client/test-async.c \
