@@ -223,11 +223,6 @@ endif
 .DELETE_ON_ERROR:
 .PHONY: all help unit gen deps check demo asan fuzz fuzz-build lint install clean
 
-define newline
-
-
-endef
-
 all: $(PROGRAMS) ## build gpud, gpuctl and libgpud (the default)
 
 help: ## print this
@@ -339,7 +334,7 @@ asan: ## build with AddressSanitizer and UndefinedBehaviorSanitizer, into build/
 
 lint: build/dump $(SHADER_HEADERS) ## layers, formats, static analysis, generated files
 	$(Q)VENV=$(VENV) VERSION=$(VERSION) SOURCES="$(ALL_SRCS) $(SHADERS)" CPPFLAGS="$(CPPFLAGS_ALL)" \
-		WARNINGS="$(WARNINGS)" GENERATED="$(foreach f,$(GENERATED),$(f) $(dump_$(f))$(newline))" tests/lint/lint.sh
+		WARNINGS="$(WARNINGS)" GENERATED="$(foreach f,$(GENERATED),$(f):$(dump_$(f)))" tests/lint/lint.sh
 
 INSTALL := install
 at = sed -e 's|@PREFIX@|$(prefix)|g' -e 's|@bindir@|$(bindir)|g' -e 's|@LIBDIR@|$(libdir)|g' -e 's|@INCLUDEDIR@|$(includedir)|g' \

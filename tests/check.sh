@@ -85,7 +85,7 @@ stage_fuzz() {
         $MAKE --no-print-directory -j2 fuzz-build || status=1
         n=$(find build/fuzz/tests/fuzz -maxdepth 1 -type f -perm -u+x 2> /dev/null | wc -l)
         for target in build/fuzz/tests/fuzz/fuzz-*; do
-                [ -x "$target" ] && [ -f "$target" ] || continue
+                if [ ! -x "$target" ] || [ ! -f "$target" ]; then continue; fi
                 if tests/fuzz/run.sh "$target" $((fuzz_s / n)); then p=$((p + 1)); else f=$((f + 1)); fi
         done
         tally fuzz $p $f 0 $status

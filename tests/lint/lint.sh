@@ -1,7 +1,7 @@
 #!/bin/sh
 # Every check that needs no running gpud. `make lint` calls it, from the root of the tree, with what is built in
-# the environment: SOURCES (every .c of the Makefile's lists), CPPFLAGS, WARNINGS, VENV, GENERATED (lines of
-# `file option`). Prints one line per check, what is wrong below it, and last `lint: N passed, N failed`.
+# the environment: SOURCES (every .c of the Makefile's lists), CPPFLAGS, WARNINGS, VENV, GENERATED (words
+# `file:option`). Prints one line per check, what is wrong below it, and last `lint: N passed, N failed`.
 set -u
 
 passed=0
@@ -100,15 +100,13 @@ static_analysis() {
 
 generated() {
         r=0
-        while read -r file option; do
-                [ -n "$file" ] || continue
-                if ! build/dump "$option" | cmp -s - "$file"; then
+        for pair in $GENERATED; do
+                file=${pair%:*}
+                if ! build/dump "${pair##*:}" | cmp -s - "$file"; then
                         echo "$file is not what the schema says: make gen"
                         r=1
                 fi
-        done << END
-$GENERATED
-END
+        done
         return $r
 }
 
