@@ -1,0 +1,318 @@
+"""Bulk copies through the arena: every byte in its place, each slot in one copy at a time, cancellation."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from peer import DEVICE, Store
+
+import gpud
+from gpud import arena as arena_module
+from gpud.arena import Arena
+
+pytestmark = pytest.mark.anyio
+
+SLOT = 512 << 10
+SIZE = 10 * SLOT + 12345
+
+
+def store_with_small_slots() -> Store:
+    store = Store()
+    store.client.arena = Arena(store.connection, store.client._threads, SLOT, 4)
+    return store
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.002)
+
+
+@pytest.mark.parametrize("size", [0, 1, 65536, 65537, SLOT, SLOT + 1, 4 * SLOT, SIZE])
+async def test_bytes_come_back(size: int) -> None:
+    async with store_with_small_slots() as store:
+        data = os.urandom(size)
+        mem = await store.client.alloc(DEVICE, size + 20)
+        await mem.write(data, 7)
+        assert store.mems[mem.handle] == bytes(7) + data + bytes(13)
+        assert await mem.read(size, 7) == data
+        assert await mem.read() == bytes(7) + data + bytes(13)
+        target = bytearray(size)
+        await mem.read_into(target, 7)
+        assert target == data
+        assert len(store.shms) <= 4
+
+
+@pytest.mark.parametrize("dtype", ["u1", "f2", "f4", "c16", "M8[s]", "S3", "?", [("a", "i4"), ("b", "f8")]])
+async def test_any_contiguous_array(dtype: Any) -> None:
+    async with store_with_small_slots() as store:
+        if dtype == "M8[s]":
+            with pytest.raises((ValueError, BufferError)):
+                memoryview(np.zeros(1, dtype))
+            return
+        for shape in ((50,), (3, 100_000)):
+            array = np.frombuffer(os.urandom(int(np.prod(shape)) * np.dtype(dtype).itemsize), dtype).reshape(
+                shape
+            )
+            mem = await store.client.alloc(DEVICE, array.nbytes)
+            await mem.write(array)
+            back = np.empty(shape, dtype)
+            await mem.read_into(back)
+            assert back.tobytes() == array.tobytes()
+
+
+async def test_buffers_that_cannot_be_used_say_why() -> None:
+    async with store_with_small_slots() as store:
+        mem = await store.client.alloc(DEVICE, SIZE)
+        for n in (100, 1000):
+            square = np.zeros((n, n))
+            for strided in (square[:, ::2], square.T):
+                with pytest.raises(gpud.InvalidArgumentError, match="not contiguous"):
+                    await mem.write(strided)
+                with pytest.raises(gpud.InvalidArgumentError, match="not contiguous"):
+                    await mem.read_into(strided)
+            with pytest.raises(gpud.InvalidArgumentError, match="read-only"):
+                await mem.read_into(bytes(n * n))
+        with pytest.raises(TypeError):
+            await mem.write("text")  # type: ignore[arg-type]
+
+
+async def test_range_is_checked_before_the_first_chunk() -> None:
+    async with store_with_small_slots() as store:
+        mem = await store.client.alloc(DEVICE, SIZE)
+        with pytest.raises(
+            gpud.OutOfRangeError, match=f"offset 1 \\+ size {SIZE} exceeds allocation size {SIZE}"
+        ):
+            await mem.write(b"x" * SIZE, 1)
+        with pytest.raises(ValueError, match="exceeds"):
+            await mem.read(SIZE, 1)
+        with pytest.raises(gpud.OutOfRangeError):
+            await mem.read_into(bytearray(SIZE), -1)
+        assert store.mems[mem.handle] == bytes(SIZE)
+        assert not store.shms
+
+
+async def test_many_copies_share_the_slots() -> None:
+    async with store_with_small_slots() as store:
+        blobs = [os.urandom(random.Random(n).randrange(65537, 3 * SLOT)) for n in range(20)]
+        mems = [await store.client.alloc(DEVICE, len(blob)) for blob in blobs]
+        await asyncio.gather(*(mem.write(blob) for mem, blob in zip(mems, blobs, strict=True)))
+        assert await asyncio.gather(*(mem.read() for mem in mems)) == blobs
+        assert len(store.shms) == 4
+
+
+async def test_slot_of_a_cancelled_write_is_taken_until_its_reply() -> None:
+    async with store_with_small_slots() as store:
+        mem = await store.client.alloc(DEVICE, SIZE)
+        store.held = {"mem.write"}
+        call = asyncio.ensure_future(mem.write(os.urandom(SIZE)))
+        await until(lambda: len(store.late) == 4)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        # All four are with gpud still: the next copy has to wait for one.
+        store.held = set()
+        data = os.urandom(SLOT)
+        after = asyncio.ensure_future(mem.write(data))
+        await asyncio.sleep(0.05)
+        assert not after.done()
+        store.let_go()
+        await after
+        assert store.mems[mem.handle][:SLOT] == data
+        assert len(store.client.arena._free) == 4
+
+
+async def test_buffer_of_a_cancelled_read_is_never_touched_again() -> None:
+    async with store_with_small_slots() as store:
+        mem = await store.client.alloc(DEVICE, SIZE)
+        await mem.write(b"\xff" * SIZE)
+        store.held = {"mem.read"}
+        for _ in range(5):
+            target = bytearray(SIZE)
+            call = asyncio.ensure_future(mem.read_into(target))
+            await until(lambda: len(store.late) == 4)
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+            store.let_go()
+            await until(lambda: len(store.client.arena._free) == 4)
+            assert target == bytes(SIZE)
+            target.clear()  # A BufferError if anybody still held it.
+
+
+async def test_cancelled_at_any_moment() -> None:
+    """The buffer is quiet from the end of the await on, wherever the cancellation hit."""
+    async with store_with_small_slots() as store:
+        mem = await store.client.alloc(DEVICE, SIZE)
+        await mem.write(b"\xff" * SIZE)
+        chance = random.Random(1)
+        for _ in range(40):
+            target = bytearray(SIZE)
+            call = asyncio.ensure_future(mem.read_into(target))
+            await asyncio.sleep(chance.random() * 0.006)
+            call.cancel()
+            await asyncio.wait([call])
+            before = bytes(target)
+            await asyncio.sleep(0.002)
+            assert target == before
+            target.clear()
+        assert await mem.read() == b"\xff" * SIZE
+        await until(lambda: len(store.client.arena._free) == 4)
+        assert len(store.shms) == 4
+
+
+async def test_one_refused_chunk_is_one_error() -> None:
+    async with store_with_small_slots() as store:
+        mem = await store.client.alloc(DEVICE, SIZE)
+        store.held = {"mem.write"}
+        call = asyncio.ensure_future(mem.write(bytes(SIZE)))
+        await until(lambda: len(store.late) == 4)
+        refused = store.late.pop(1)
+        store.busy[refused.args["shm"]] -= 1
+        store.refuse(refused, 8, "sealed")
+        with pytest.raises(gpud.SealedError, match="sealed"):
+            await call
+        store.held = set()
+        store.let_go()
+        data = os.urandom(SIZE)
+        await mem.write(data)
+        assert store.mems[mem.handle] == data
+
+
+async def test_lost_connection_in_the_middle_of_a_copy() -> None:
+    async with store_with_small_slots() as store:
+        mem = await store.client.alloc(DEVICE, SIZE)
+        store.held = {"mem.read"}
+        calls = [asyncio.ensure_future(mem.read()) for _ in range(3)]
+        await until(lambda: len(store.late) == 4)
+        store.hang_up()
+        errors = await asyncio.gather(*calls, return_exceptions=True)
+        assert [type(error) for error in errors] == [gpud.ConnectionLostError] * 3
+
+
+async def test_too_few_regions_make_it_slower_only() -> None:
+    async with store_with_small_slots() as store:
+        mem = await store.client.alloc(DEVICE, SIZE)
+        store.held = {"shm.register"}
+        data = os.urandom(SIZE)
+        call = asyncio.ensure_future(mem.write(data))
+        await until(lambda: len(store.late) == 4)
+        first, *others = store.late
+        store.late.clear()
+        for request in others:
+            os.close(request.fds[0])
+            store.refuse(request, 12, "shms_max is 1")
+        store.serve(first)
+        await call
+        assert store.mems[mem.handle] == data
+        assert len(store.shms) == 1
+
+
+async def test_no_region_at_all_is_the_daemons_error() -> None:
+    async with store_with_small_slots() as store:
+        mem = await store.client.alloc(DEVICE, SIZE)
+        store.held = {"shm.register"}
+        call = asyncio.ensure_future(mem.write(bytes(SIZE)))
+        await until(lambda: len(store.late) == 4)
+        for request in store.late:
+            os.close(request.fds[0])
+            store.refuse(request, 12, "no more regions")
+        store.late.clear()
+        with pytest.raises(gpud.ResourceExhaustedError, match="no more regions"):
+            await call
+        store.held = set()
+        await mem.write(bytes(SIZE))
+
+
+async def test_region_moves_bytes_without_a_copy() -> None:
+    async with store_with_small_slots() as store, await store.client.region(100_001) as region:
+        mem = await store.client.alloc(DEVICE, 100_001)
+        array = np.frombuffer(region.view, "u1")
+        assert array.size == 100_001
+        array[:] = np.arange(100_001) % 251
+        await mem.write_from(region)
+        assert store.mems[mem.handle] == array.tobytes()
+        array[:] = 0
+        await mem.read_to(region, 10, region_offset=5, offset=100)
+        assert bytes(region.view[:20]) == bytes(5) + bytes(range(100, 110)) + bytes(5)
+        assert len(store.shms) == 1
+        await region.release()
+        assert not store.shms
+        assert array[5] == 100  # The memory stays as long as anybody looks at it.
+
+
+async def test_region_of_a_cancelled_copy_comes_back_quiet() -> None:
+    async with store_with_small_slots() as store, await store.client.region(4096) as region:
+        mem = await store.client.alloc(DEVICE, 4096)
+        store.held = {"mem.read"}
+        call = asyncio.ensure_future(mem.read_to(region))
+        await until(lambda: store.late)
+        call.cancel()
+        await asyncio.sleep(0.01)
+        call.cancel()
+        await asyncio.sleep(0.01)
+        assert not call.done()
+        store.let_go()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+
+
+async def test_cancelled_region_is_released() -> None:
+    async with store_with_small_slots() as store:
+        store.held = {"shm.register"}
+        call = asyncio.ensure_future(store.client.region(4096))
+        await until(lambda: store.late)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        store.let_go()
+        assert len(store.shms) == 1
+        await until(lambda: not store.shms)
+
+
+async def test_region_of_no_size_is_refused() -> None:
+    async with store_with_small_slots() as store:
+        for size in (0, -1):
+            with pytest.raises(gpud.InvalidArgumentError, match="less than 1 byte"):
+                await store.client.region(size)
+
+
+async def test_loop_is_not_held_while_bytes_are_copied() -> None:
+    """The thread lets the loop run: it ticks all through a copy that takes a while."""
+    async with Store() as store:
+        size = 64 << 20
+        mem = await store.client.alloc(DEVICE, size)
+        ticks = 0
+
+        async def tick() -> None:
+            nonlocal ticks
+            while True:
+                await asyncio.sleep(0)
+                ticks += 1
+
+        ticker = asyncio.ensure_future(tick())
+        await mem.write(bytes(size))
+        ticker.cancel()
+        assert ticks > 10
+
+
+async def test_mem_frees_at_the_end_and_tolerates_the_end_of_all() -> None:
+    async with store_with_small_slots() as store:
+        async with await store.client.alloc(DEVICE, 10):
+            assert len(store.mems) == 1
+        assert not store.mems
+        async with await store.client.alloc(DEVICE, 10) as mem:
+            await mem.free()
+        async with await store.client.alloc(DEVICE, 10):
+            store.hang_up()
+
+
+def test_arena_fits_the_machine() -> None:
+    assert 1 <= arena_module.COPY_THREADS <= 8
+    assert arena_module.SLOTS_MAX > arena_module.COPY_THREADS
