@@ -30,13 +30,18 @@ class Closed(Exception):
 
 class Client:
     def __init__(self, path: str, timeout: float = 120) -> None:
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.socket.settimeout(timeout)
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.settimeout(timeout)
         try:
-            self.socket.connect(path)
+            connection.connect(path)
         except BaseException:
-            self.socket.close()
+            connection.close()
             raise
+        self.adopt(connection)
+
+    def adopt(self, connection: socket.socket) -> None:
+        """Speaks over a socket that is connected already."""
+        self.socket = connection
         self.unpacker = msgpack.Unpacker(raw=False, max_buffer_size=1 << 26)
         self.next_id = 0
         self.replies: dict[int | None, tuple[Any, Any]] = {}
