@@ -13,8 +13,8 @@
 
 #define SLOTS_MIN ((size_t)256)
 
-void registry_init(Registry *registry, GpuInstance *gpu) {
-        *registry = (Registry){.gpu = gpu};
+void registry_init(Registry *registry, GpuInstance *gpu, uint64_t shm_max) {
+        *registry = (Registry){.gpu = gpu, .shm_max = shm_max};
         list_init(&registry->sessions);
         list_init(&registry->leases);
 }

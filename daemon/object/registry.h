@@ -23,6 +23,7 @@ struct Registry {
         size_t n_sessions;
         size_t n_mems;
         size_t n_shms;
+        uint64_t shm_max; /* bytes of regions that one session may register */
 
         /* Every mem has a slot, so that a listing can stop anywhere and go on although mems came and went. */
         Mem **slots;
@@ -32,7 +33,8 @@ struct Registry {
         size_t n_slots_allocated;
 };
 
-void registry_init(Registry *registry, GpuInstance *gpu);
+/* `shm_max`: bytes of regions that one session may register. */
+void registry_init(Registry *registry, GpuInstance *gpu, uint64_t shm_max);
 
 /* Drops the persistent references. No session is left. */
 void registry_deinit(Registry *registry);

@@ -46,6 +46,7 @@ struct Session {
         uint64_t bytes; /* of the allocations it holds */
         size_t n_holds;
         size_t n_shms;
+        uint64_t shm_bytes; /* of its regions */
         size_t n_inflight; /* requests in flight; kept by rpc */
         List holds;        /* Hold.session_link */
         List shms;         /* Shm.session_link */

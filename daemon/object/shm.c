@@ -66,6 +66,12 @@ int shm_new(Session *session, int fd, uint64_t size,
         r = check_memfd(fd, size, fault);
         if (r)
                 return r;
+        /* The driver pins what it imports: a region costs host memory in full, touched or not. */
+        if (size > session->registry->shm_max - session->shm_bytes)
+                return proto_fault(fault, GPUD_E_RESOURCE_EXHAUSTED,
+                                   "size %" PRIu64 " and the session's %" PRIu64
+                                   " bytes of regions exceed shm_max = %" PRIu64,
+                                   size, session->shm_bytes, session->registry->shm_max);
         shm = calloc(1, sizeof(*shm));
         if (!shm)
                 return error_origin(-ENOMEM);
@@ -88,6 +94,7 @@ int shm_new(Session *session, int fd, uint64_t size,
         }
         list_link(&session->shms, &shm->session_link);
         session->n_shms++;
+        session->shm_bytes += size;
         session->registry->n_shms++;
         return 0;
 }
@@ -95,6 +102,7 @@ int shm_new(Session *session, int fd, uint64_t size,
 void shm_free(Shm *shm) {
         list_unlink(&shm->session_link);
         shm->session->n_shms--;
+        shm->session->shm_bytes -= shm->size;
         shm->session->registry->n_shms--;
         if (shm->ready)
                 shm->ready(shm, GPUD_E_CONNECTION_LOST, false, shm->userdata);

@@ -4,6 +4,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/param.h> /* MIN, MAX */
 
 /* Runs `func(&variable)` when the variable goes out of scope. */
 #define _cleanup_(func_) __attribute__((cleanup(func_)))
@@ -19,9 +20,6 @@
         })
 
 #define N_ELEMENTS(array_) (sizeof(array_) / sizeof(*(array_)))
-
-#define MIN(a_, b_) ((a_) < (b_) ? (a_) : (b_))
-#define MAX(a_, b_) ((a_) > (b_) ? (a_) : (b_))
 
 /* The structure of which `pointer_` is the member. */
 #define container_of(pointer_, type_, member_) ((type_ *)(void *)((char *)(pointer_) - offsetof(type_, member_)))

@@ -1,0 +1,330 @@
+/*
+ * The composition root. One loop thread owns all state; each loop turn ends in daemon_on_check(): take what
+ * the devices finished, submit what was recorded, send what is to be sent, and decide whether to spin or to
+ * sleep. Waiter threads and workers only ever wake it.
+ */
+
+#include "daemon/daemon.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "daemon/executor.h"
+#include "daemon/gpu/device.h"
+#include "daemon/gpu/instance.h"
+#include "daemon/gpu/result.h"
+#include "daemon/method/table.h"
+#include "daemon/net/net.h"
+#include "daemon/net/socket.h"
+#include "daemon/object/registry.h"
+#include "daemon/rpc/pipeline.h"
+#include "daemon/util/clock.h"
+#include "daemon/util/error.h"
+#include "daemon/util/fd.h"
+#include "daemon/util/log.h"
+#include "daemon/util/version.h"
+
+/* How long the loop polls for completions before it sleeps: a wake-up costs a GPU 30-780 us, a poll 12. */
+#define SPIN_GPU_NS (200 * UINT64_C(1000))
+/* A software device needs the very core that would spin. */
+#define SPIN_CPU_NS (10 * UINT64_C(1000))
+
+#define MS_PER_S  1000
+#define NS_PER_MS UINT64_C(1000000)
+
+typedef enum DaemonState {
+        DAEMON_RUNNING,
+        DAEMON_DRAINING,  /* requests in flight get their replies */
+        DAEMON_RELEASING, /* memory goes back to the devices */
+        DAEMON_CLOSED,
+} DaemonState;
+
+struct Daemon {
+        const Config *config;
+        DaemonState state;
+        uv_loop_t loop;
+        uv_async_t wake;          /* from waiter threads */
+        uv_check_t check;         /* ends each turn */
+        uv_idle_t spin;           /* active: the loop does not sleep */
+        uv_timer_t lease;         /* the next lease ends */
+        uv_signal_t signals[2];
+        Executor executor;
+        GpuInstance *gpu;
+        Registry registry;
+        Pipeline pipeline;
+        Net net;
+        uint64_t spin_ns;
+        uint64_t spin_until_ns;
+        uint64_t n_requests; /* Pipeline.n_requests when the spinning began */
+        bool has_loop;
+        bool has_net;
+};
+
+static void daemon_execute(void *userdata, GpuTask *task) {
+        Daemon *daemon = userdata;
+
+        executor_submit(&daemon->executor, task);
+}
+
+/* Any thread. */
+static void daemon_notify(void *userdata) {
+        Daemon *daemon = userdata;
+
+        uv_async_send(&daemon->wake);
+}
+
+static void daemon_on_wake(uv_async_t *handle) {
+        (void)handle; /* the turn that it caused does the work */
+}
+
+static void daemon_on_spin(uv_idle_t *handle) {
+        (void)handle; /* that it is active keeps the loop from sleeping */
+}
+
+/* Whether to go on polling: as long as something ended lately. */
+static void daemon_schedule_spin(Daemon *daemon, bool is_busy) {
+        uint64_t now_ns;
+
+        if (!is_busy) {
+                uv_idle_stop(&daemon->spin);
+                daemon->spin_until_ns = 0;
+                return;
+        }
+        now_ns = clock_get_monotonic_ns();
+        if (daemon->spin_until_ns == 0 || daemon->n_requests != daemon->pipeline.n_requests) {
+                daemon->n_requests = daemon->pipeline.n_requests;
+                daemon->spin_until_ns = now_ns + daemon->spin_ns;
+        }
+        if (now_ns < daemon->spin_until_ns) {
+                uv_idle_start(&daemon->spin, daemon_on_spin);
+                return;
+        }
+        uv_idle_stop(&daemon->spin);
+        gpu_instance_arm(daemon->gpu);
+}
+
+static void daemon_on_lease(uv_timer_t *handle);
+
+static void daemon_schedule_lease(Daemon *daemon) {
+        uint64_t now_ns = clock_get_realtime_ns();
+        uint64_t next_ns = registry_expire(&daemon->registry, now_ns);
+        uint64_t wait_ms = next_ns > now_ns ? (next_ns - now_ns) / NS_PER_MS + 1 : 0;
+
+        /* The clock that leases run by may be set: look again at least once a second. */
+        if (next_ns)
+                uv_timer_start(&daemon->lease, daemon_on_lease, MIN(wait_ms, (uint64_t)MS_PER_S), 0);
+}
+
+
+static void daemon_close(Daemon *daemon) {
+        uv_close((uv_handle_t *)&daemon->wake, NULL);
+        uv_close((uv_handle_t *)&daemon->check, NULL);
+        uv_close((uv_handle_t *)&daemon->spin, NULL);
+        uv_close((uv_handle_t *)&daemon->lease, NULL);
+        for (size_t i = 0; i < N_ELEMENTS(daemon->signals); i++)
+                uv_close((uv_handle_t *)&daemon->signals[i], NULL);
+}
+
+/* Goes on to the next state when the present one has nothing left to do. */
+static void daemon_advance(Daemon *daemon) {
+        if (daemon->state == DAEMON_DRAINING && net_is_drained(&daemon->net)) {
+                net_close(&daemon->net);
+                registry_deinit(&daemon->registry);
+                daemon->state = DAEMON_RELEASING;
+        }
+        if (daemon->state == DAEMON_RELEASING) {
+                gpu_instance_trim_all(daemon->gpu);
+                if (gpu_instance_is_idle(daemon->gpu)) {
+                        daemon->state = DAEMON_CLOSED;
+                        daemon_close(daemon);
+                }
+        }
+}
+
+static void daemon_turn(Daemon *daemon) {
+        bool is_busy;
+
+        executor_flush(&daemon->executor);
+        gpu_instance_poll(daemon->gpu);
+        if (daemon->state != DAEMON_RELEASING)
+                net_flush(&daemon->net);
+        if (daemon->state == DAEMON_RUNNING && !uv_is_active((uv_handle_t *)&daemon->lease))
+                daemon_schedule_lease(daemon);
+        daemon_advance(daemon);
+        is_busy = gpu_instance_flush(daemon->gpu);
+        if (daemon->state != DAEMON_CLOSED)
+                daemon_schedule_spin(daemon, is_busy);
+}
+
+/* A timer runs before the loop waits, so what it sets off must not wait for the check. */
+static void daemon_on_lease(uv_timer_t *handle) {
+        daemon_turn(container_of(handle, Daemon, lease));
+}
+
+static void daemon_on_check(uv_check_t *handle) {
+        daemon_turn(container_of(handle, Daemon, check));
+}
+
+static void daemon_on_signal(uv_signal_t *handle, int number) {
+        Daemon *daemon = handle->data;
+
+        if (daemon->state != DAEMON_RUNNING)
+                return;
+        log_info("%s: finishing %zu requests, then exiting", strsignal(number), daemon->pipeline.n_inflight);
+        sd_notify(0, "STOPPING=1");
+        daemon->state = DAEMON_DRAINING;
+        net_stop(&daemon->net);
+}
+
+/* The socket that systemd passed, or one of our own. `ret_path` is what to unlink at the end. */
+static int daemon_listen(Daemon *daemon, int *ret_fd, char **ret_path) {
+        const Config *config = daemon->config;
+        int n_passed = sd_listen_fds(1);
+        int r;
+
+        if (n_passed > 1) {
+                log_error("%d sockets are passed in, expected one", n_passed);
+                return -EINVAL;
+        }
+        if (n_passed == 1) {
+                r = socket_adopt(SD_LISTEN_FDS_START);
+                if (r)
+                        return r;
+                *ret_fd = SD_LISTEN_FDS_START;
+                *ret_path = NULL;
+                return 0;
+        }
+        *ret_path = strdup(config->socket);
+        if (!*ret_path)
+                return error_origin(-ENOMEM);
+        r = socket_listen(ret_fd, config->socket, config->socket_mode, config->socket_group);
+        if (r) {
+                free(*ret_path);
+                return r;
+        }
+        return 0;
+}
+
+/* Cannot fail but for memory, as libuv has it; that is fatal at the start. */
+static int daemon_init_loop(Daemon *daemon) {
+        static const int numbers[] = {SIGTERM, SIGINT};
+        int r = uv_loop_init(&daemon->loop);
+
+        if (r)
+                return error_origin(r);
+        daemon->has_loop = true;
+        r = uv_async_init(&daemon->loop, &daemon->wake, daemon_on_wake);
+        if (r)
+                return error_origin(r);
+        uv_check_init(&daemon->loop, &daemon->check);
+        uv_check_start(&daemon->check, daemon_on_check);
+        uv_idle_init(&daemon->loop, &daemon->spin);
+        uv_timer_init(&daemon->loop, &daemon->lease);
+        for (size_t i = 0; i < N_ELEMENTS(numbers); i++) {
+                uv_signal_init(&daemon->loop, &daemon->signals[i]);
+                daemon->signals[i].data = daemon;
+                r = uv_signal_start(&daemon->signals[i], daemon_on_signal, numbers[i]);
+                if (r)
+                        return error_origin(r);
+        }
+        executor_init(&daemon->executor, &daemon->loop);
+        return 0;
+}
+
+static void daemon_log_devices(const Daemon *daemon) {
+        for (size_t i = 0; i < gpu_instance_get_n_devices(daemon->gpu); i++) {
+                const GpuDeviceInfo *info = gpu_device_get_info(gpu_instance_get_device(daemon->gpu, i));
+
+                log_info("%s: %s, %.1f GiB, %s%s", info->id, info->name, (double)info->memory_total / (1 << 30),
+                         info->driver_name, info->host_import ? "" : ", staged copies");
+        }
+}
+
+static int daemon_init_gpu(Daemon *daemon) {
+        GpuHost host = {.execute = daemon_execute, .notify = daemon_notify, .userdata = daemon};
+        int r = gpu_instance_new(&daemon->gpu, &daemon->config->gpu, &host);
+
+        if (r)
+                return r == GPU_E_NO_DEVICE ? -ENODEV : error_fold(r);
+        daemon->spin_ns = SPIN_CPU_NS;
+        for (size_t i = 0; i < gpu_instance_get_n_devices(daemon->gpu); i++)
+                if (gpu_device_get_info(gpu_instance_get_device(daemon->gpu, i))->type != GPU_DEVICE_CPU)
+                        daemon->spin_ns = SPIN_GPU_NS;
+        if (daemon->config->has_spin)
+                daemon->spin_ns = daemon->config->spin_ns;
+        daemon_log_devices(daemon);
+        return 0;
+}
+
+/* Opens the socket first: whoever runs already is told so before a device is touched. */
+static int daemon_init(Daemon *daemon) {
+        char *path = NULL;
+        int fd = -1;
+        int r;
+
+        r = daemon_init_loop(daemon);
+        if (r)
+                return r;
+        r = daemon_listen(daemon, &fd, &path);
+        if (r)
+                return r;
+        r = daemon_init_gpu(daemon);
+        if (r) {
+                if (path)
+                        unlink(path);
+                free(path);
+                fd_close(fd);
+                return r;
+        }
+        registry_init(&daemon->registry, daemon->gpu, daemon->config->shm_max);
+        pipeline_init(&daemon->pipeline, &daemon->registry, method_rows);
+        r = net_init(&daemon->net, &daemon->loop, &daemon->pipeline, &daemon->config->admins,
+                     daemon->config->connections_max, fd, path);
+        if (r)
+                return error_trace(r);
+        daemon->has_net = true;
+        log_info("gpud %s listens on %s", GPUD_VERSION, path ? path : "the socket passed in");
+        return 0;
+}
+
+int daemon_new(Daemon **ret_daemon, const Config *config) {
+        Daemon *daemon = calloc(1, sizeof(*daemon));
+        int r;
+
+        if (!daemon)
+                return error_origin(-ENOMEM);
+        daemon->config = config;
+        r = daemon_init(daemon);
+        if (r) {
+                daemon_free(daemon);
+                return r;
+        }
+        *ret_daemon = daemon;
+        return 0;
+}
+
+int daemon_run(Daemon *daemon) {
+        sd_notify(0, "READY=1");
+        uv_run(&daemon->loop, UV_RUN_DEFAULT);
+        return 0;
+}
+
+Daemon *daemon_free(Daemon *daemon) {
+        if (!daemon)
+                return NULL;
+        if (daemon->has_net) {
+                pipeline_deinit(&daemon->pipeline);
+                net_deinit(&daemon->net);
+        }
+        daemon->gpu = gpu_instance_free(daemon->gpu);
+        /* After a failed start handles are open and nobody will see them off; the process ends. */
+        if (daemon->has_loop && uv_loop_close(&daemon->loop) != 0 && daemon->has_net)
+                log_error("a handle is still open at the end");
+        free(daemon);
+        return NULL;
+}

@@ -1,0 +1,77 @@
+/* SO_PEERCRED, SO_PEERGROUPS and the command name in /proc. */
+
+#include "daemon/net/credentials.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "daemon/util/error.h"
+#include "daemon/util/fd.h"
+#include "proto/text.h"
+
+/* The name is for operators to read: where /proc does not tell, there is none. */
+static void read_comm(pid_t pid, char *ret_comm, size_t n_comm) {
+        _cleanup_(fd_closep) int fd = -1;
+        char path[32];
+        ssize_t n;
+
+        ret_comm[0] = '\0';
+        snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+                return;
+        n = read(fd, ret_comm, n_comm - 1);
+        if (n <= 0)
+                return;
+        ret_comm[n] = '\0';
+        ret_comm[strcspn(ret_comm, "\n")] = '\0';
+        text_sanitize(ret_comm);
+}
+
+static int read_groups(int fd, Credentials *credentials) {
+        socklen_t length = 0;
+
+        if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, NULL, &length) == 0 || length == 0)
+                return 0;
+        if (errno == ENOPROTOOPT)
+                return 0; /* before Linux 4.13: the primary group counts, no others */
+        if (errno != ERANGE)
+                return error_origin(-errno);
+        credentials->groups = malloc(length);
+        if (!credentials->groups)
+                return error_origin(-ENOMEM);
+        if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, credentials->groups, &length) < 0)
+                return error_origin(-errno);
+        credentials->n_groups = length / sizeof(gid_t);
+        return 0;
+}
+
+int credentials_init(Credentials *ret_credentials, int fd, const AdminList *admins) {
+        Credentials credentials = {0};
+        struct ucred peer;
+        socklen_t length = sizeof(peer);
+        int r;
+
+        if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0)
+                return error_origin(-errno);
+        credentials.uid = peer.uid;
+        credentials.gid = peer.gid;
+        credentials.pid = peer.pid;
+        credentials.is_admin = peer.uid == 0;
+        for (size_t i = 0; i < admins->n_uids; i++)
+                if (admins->uids[i] == peer.uid)
+                        credentials.is_admin = true;
+        read_comm(peer.pid, credentials.comm, sizeof(credentials.comm));
+        r = read_groups(fd, &credentials);
+        if (r) {
+                credentials_deinit(&credentials);
+                return r;
+        }
+        *ret_credentials = credentials;
+        return 0;
+}

@@ -1,0 +1,132 @@
+/* The listening socket and the list of connections. */
+
+#include "daemon/net/net.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "daemon/net/peer.h"
+#include "daemon/util/error.h"
+#include "daemon/util/fd.h"
+#include "daemon/util/log.h"
+#include "proto/message.h"
+
+/* Connections accepted in one loop turn, so that a flood of them does not hold the others up. */
+#define ACCEPT_MAX 32
+
+static void net_on_connection(uv_poll_t *handle, int status, int events);
+
+int net_init(Net *net, uv_loop_t *loop, Pipeline *pipeline, const AdminList *admins, size_t connections_max,
+             int fd, char *path) {
+        int r;
+
+        *net = (Net){
+                .loop = loop,
+                .pipeline = pipeline,
+                .admins = admins,
+                .connections_max = connections_max,
+                .listener_fd = fd,
+                .path = path,
+                .scratch = malloc(NET_SCRATCH_SIZE),
+        };
+        list_init(&net->peers);
+        list_init(&net->dirty);
+        if (!net->scratch)
+                return error_origin(-ENOMEM);
+        r = uv_poll_init(loop, &net->listener, fd);
+        if (r)
+                return error_origin(r);
+        net_resume_listening(net);
+        return 0;
+}
+
+void net_deinit(Net *net) {
+        assert(list_is_empty(&net->peers));
+        free(net->scratch);
+        free(net->path);
+}
+
+void net_resume_listening(Net *net) {
+        if (net->is_listening || net->is_stopping)
+                return;
+        net->is_listening = true;
+        uv_poll_start(&net->listener, UV_READABLE, net_on_connection);
+}
+
+static void net_pause_listening(Net *net) {
+        net->is_listening = false;
+        uv_poll_stop(&net->listener);
+}
+
+/* Tells one client too many why, as far as its socket takes it at once. Closes `fd`. */
+static void refuse_connection(const Net *net, int fd) {
+        msgpack_sbuffer buffer;
+        msgpack_packer packer;
+        ProtoFault fault;
+
+        proto_fault(&fault, GPUD_E_RESOURCE_EXHAUSTED, "gpud has %zu connections, limit connections_max = %zu",
+                    net->n_peers, net->connections_max);
+        log_warning("refused a connection: %s", fault.text);
+        msgpack_sbuffer_init(&buffer);
+        msgpack_packer_init(&packer, &buffer, msgpack_sbuffer_write);
+        if (message_pack_error(&packer, NULL, &fault) == 0 &&
+            send(fd, buffer.data, buffer.size, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+                log_debug("a refused client did not wait for the reason");
+        msgpack_sbuffer_destroy(&buffer);
+        fd_close(fd);
+}
+
+static void net_on_connection(uv_poll_t *handle, int status, int events) {
+        Net *net = container_of(handle, Net, listener);
+        int fd;
+
+        (void)status;
+        (void)events;
+        for (size_t i = 0; i < ACCEPT_MAX; i++) {
+                fd = accept4(net->listener_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+                if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)) {
+                        /* Polling on would spin. The next connection that closes makes room. */
+                        log_warning("cannot accept connections: %s", strerror(errno));
+                        net_pause_listening(net);
+                }
+                if (fd < 0)
+                        return;
+                if (net->n_peers >= net->connections_max)
+                        refuse_connection(net, fd);
+                else
+                        (void)peer_new(net, fd); /* it has logged why not */
+        }
+}
+
+void net_flush(Net *net) {
+        for (List *link = list_pop(&net->dirty); link; link = list_pop(&net->dirty))
+                peer_settle(container_of(link, Peer, dirty_link));
+}
+
+void net_stop(Net *net) {
+        net->is_stopping = true;
+        if (net->is_listening)
+                net_pause_listening(net);
+        list_for_each(link, &net->peers)
+                peer_settle(container_of(link, Peer, link));
+}
+
+bool net_is_drained(Net *net) {
+        list_for_each(link, &net->peers)
+                if (peer_is_busy(container_of(link, Peer, link)))
+                        return false;
+        return true;
+}
+
+void net_close(Net *net) {
+        list_for_each(link, &net->peers)
+                peer_close(container_of(link, Peer, link));
+        if (net->path)
+                unlink(net->path);
+        net->listener_fd = fd_close(net->listener_fd);
+        uv_close((uv_handle_t *)&net->listener, NULL);
+}

@@ -1,0 +1,268 @@
+/*
+ * A connection. What one recvmsg brings is run straight from the scratch buffer; only the bytes of a message
+ * that is not whole yet, or of one that must wait because the client has too much in flight, are kept.
+ */
+
+#include "daemon/net/peer.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "daemon/net/credentials.h"
+#include "daemon/util/error.h"
+#include "daemon/util/fd.h"
+#include "daemon/util/log.h"
+
+/* What one sendmsg may carry at most by the kernel: SCM_MAX_FD. */
+#define RECV_FDS_MAX 253
+
+static void peer_on_event(uv_poll_t *handle, int status, int events);
+
+static void peer_wake(Client *client) {
+        Peer *peer = container_of(client, Peer, client);
+
+        if (list_is_empty(&peer->dirty_link))
+                list_link(&peer->net->dirty, &peer->dirty_link);
+}
+
+int peer_new(Net *net, int fd) {
+        _cleanup_(fd_closep) int owned_fd = fd;
+        Credentials credentials;
+        Session *session;
+        Peer *peer;
+        int r;
+
+        r = credentials_init(&credentials, fd, net->admins);
+        if (r)
+                return error_trace(r);
+        r = session_new(&session, net->pipeline->registry, &credentials);
+        credentials_deinit(&credentials);
+        if (r)
+                return error_trace(r);
+        peer = calloc(1, sizeof(*peer));
+        if (!peer) {
+                session_free(session);
+                return error_origin(-ENOMEM);
+        }
+        client_init(&peer->client, session, peer_wake);
+        peer->net = net;
+        peer->fd = fd;
+        peer->scan = SCAN_NULL;
+        list_init(&peer->dirty_link);
+        list_link(&net->peers, &peer->link);
+        net->n_peers++;
+        owned_fd = -1;
+
+        r = uv_poll_init(net->loop, &peer->poll, fd);
+        assert(r == 0); /* it is a socket, and not polled yet */
+        peer_settle(peer);
+        return 0;
+}
+
+static void peer_on_closed(uv_handle_t *handle) {
+        free(container_of(handle, Peer, poll));
+}
+
+void peer_close(Peer *peer) {
+        if (peer->is_closed)
+                return;
+        peer->is_closed = true;
+        list_unlink(&peer->dirty_link);
+        list_unlink(&peer->link);
+        peer->net->n_peers--;
+        client_deinit(&peer->client);
+        buffer_deinit(&peer->input);
+        uv_poll_stop(&peer->poll);
+        peer->fd = fd_close(peer->fd);
+        uv_close((uv_handle_t *)&peer->poll, peer_on_closed);
+        net_resume_listening(peer->net);
+}
+
+/* Tells the client why, and closes when it has been told. */
+static void peer_refuse(Peer *peer, int r, const char *data, size_t n_data) {
+        ProtoFault fault = {.code = GPUD_E_INVALID_ARGUMENT};
+
+        scan_error_to_string(r, &scan_request_limits, fault.text, sizeof(fault.text));
+        pipeline_refuse(peer->net->pipeline, &peer->client, data, n_data, &fault);
+        peer->is_ending = true;
+}
+
+/* Runs the whole messages at `data`. Returns how many bytes it is done with. */
+static size_t peer_run(Peer *peer, const char *data, size_t n_data) {
+        size_t done = 0;
+        size_t size;
+        int r;
+
+        while (done < n_data && !peer->is_ending && !client_is_full(&peer->client)) {
+                r = scan_walk(&peer->scan, &scan_request_limits, data + done, n_data - done, &size);
+                if (r == SCAN_E_MORE)
+                        break;
+                if (r) {
+                        peer_refuse(peer, r, data + done, n_data - done);
+                        break;
+                }
+                peer->scan = SCAN_NULL;
+                r = pipeline_submit(peer->net->pipeline, &peer->client, data + done, size,
+                                    /* is_last= */ done + size == n_data);
+                done += size;
+                if (r)
+                        peer->is_ending = true;
+        }
+        return peer->is_ending ? n_data : done;
+}
+
+/* Runs what was kept from before. */
+static void peer_run_kept(Peer *peer) {
+        size_t n = buffer_get_length(&peer->input);
+
+        if (n > 0)
+                buffer_consume(&peer->input, peer_run(peer, buffer_get_data(&peer->input), n));
+}
+
+/* Queues the descriptors that came with the bytes; those over the limit are closed. */
+static void peer_take_fds(Peer *peer, struct msghdr *message) {
+        for (struct cmsghdr *control = CMSG_FIRSTHDR(message); control; control = CMSG_NXTHDR(message, control)) {
+                size_t n_fds = (control->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+                if (control->cmsg_level != SOL_SOCKET || control->cmsg_type != SCM_RIGHTS)
+                        continue;
+                for (size_t i = 0; i < n_fds; i++) {
+                        int fd;
+
+                        memcpy(&fd, CMSG_DATA(control) + i * sizeof(int), sizeof(int));
+                        if (fd_queue_push(&peer->client.fds, fd))
+                                peer->is_ending = true;
+                }
+        }
+        if (peer->is_ending) {
+                ProtoFault fault;
+
+                proto_fault(&fault, GPUD_E_RESOURCE_EXHAUSTED,
+                            "more than fds_max = %d file descriptors wait for a message that takes them",
+                            GPUD_FDS_MAX);
+                pipeline_refuse(peer->net->pipeline, &peer->client, NULL, 0, &fault);
+        }
+}
+
+/* Whether the client is gone for good, not just done with sending. */
+static bool peer_is_hung_up(const Peer *peer) {
+        struct pollfd poll_fd = {.fd = peer->fd};
+
+        return poll(&poll_fd, 1, 0) > 0 && (poll_fd.revents & (POLLHUP | POLLERR));
+}
+
+/* One recvmsg; the rest comes in the next loop turn, after the other connections had theirs. */
+static int peer_read(Peer *peer) {
+        char control[CMSG_SPACE(RECV_FDS_MAX * sizeof(int))];
+        struct iovec part = {peer->net->scratch, NET_SCRATCH_SIZE};
+        struct msghdr message = {
+                .msg_iov = &part,
+                .msg_iovlen = 1,
+                .msg_control = control,
+                .msg_controllen = sizeof(control),
+        };
+        ssize_t n = recvmsg(peer->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+        size_t n_data;
+        size_t done;
+
+        if (n < 0)
+                return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+        peer_take_fds(peer, &message);
+        if (n == 0) {
+                peer->is_eof = true;
+                return peer_is_hung_up(peer) ? -EPIPE : 0;
+        }
+        if (peer->is_ending)
+                return 0;
+        n_data = (size_t)n;
+        if (buffer_get_length(&peer->input) > 0) {
+                if (buffer_append(&peer->input, peer->net->scratch, n_data))
+                        return -ENOMEM;
+                peer_run_kept(peer);
+                return 0;
+        }
+        done = peer_run(peer, peer->net->scratch, n_data);
+        return buffer_append(&peer->input, peer->net->scratch + done, n_data - done);
+}
+
+static int peer_write(Peer *peer) {
+        Buffer *output = &peer->client.output;
+        ssize_t n;
+
+        while (buffer_get_length(output) > 0) {
+                n = send(peer->fd, buffer_get_data(output), buffer_get_length(output),
+                         MSG_DONTWAIT | MSG_NOSIGNAL);
+                if (n < 0)
+                        return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+                buffer_consume(output, (size_t)n);
+        }
+        return 0;
+}
+
+bool peer_is_busy(const Peer *peer) {
+        return !list_is_empty(&peer->client.requests) || buffer_get_length(&peer->client.output) > 0;
+}
+
+/* Polls for what would change something: room to write, bytes to read, or that the client goes. */
+static void peer_watch(Peer *peer) {
+        bool is_reading = !peer->is_eof && !peer->is_ending && !peer->net->is_stopping;
+        int events = 0;
+
+        if (buffer_get_length(&peer->client.output) > 0)
+                events |= UV_WRITABLE;
+        if (is_reading && !client_is_full(&peer->client))
+                events |= UV_READABLE;
+        else if (is_reading && !peer->is_half_closed)
+                events |= UV_DISCONNECT;
+        if (events == peer->events)
+                return;
+        peer->events = events;
+        if (events)
+                uv_poll_start(&peer->poll, events, peer_on_event);
+        else
+                uv_poll_stop(&peer->poll);
+}
+
+void peer_settle(Peer *peer) {
+        bool has_output = false;
+
+        /* Sending makes room for messages that wait, which make output again. */
+        do {
+                if (peer_write(peer) || peer->client.is_broken) {
+                        peer_close(peer);
+                        return;
+                }
+                if (buffer_get_length(&peer->client.output) > 0 || peer->net->is_stopping)
+                        break;
+                peer_run_kept(peer);
+                has_output = buffer_get_length(&peer->client.output) > 0;
+        } while (has_output);
+
+        list_unlink(&peer->dirty_link);
+        if ((peer->is_ending || peer->is_eof) && !peer_is_busy(peer)) {
+                peer_close(peer);
+                return;
+        }
+        peer_watch(peer);
+}
+
+static void peer_on_event(uv_poll_t *handle, int status, int events) {
+        Peer *peer = container_of(handle, Peer, poll);
+
+        if (status < 0 || ((events & UV_DISCONNECT) && peer_is_hung_up(peer))) {
+                peer_close(peer);
+                return;
+        }
+        if (events & UV_DISCONNECT)
+                peer->is_half_closed = true;
+        if ((events & UV_READABLE) && peer_read(peer) < 0) {
+                peer_close(peer);
+                return;
+        }
+        peer_wake(&peer->client);
+}

@@ -1,0 +1,43 @@
+#pragma once
+
+/*
+ * One connection: bytes and file descriptors in, whole messages to the pipeline, replies out. Owned by Net;
+ * freed by the loop once its handle is closed.
+ */
+
+#include <stdbool.h>
+#include <uv.h>
+
+#include "daemon/net/net.h"
+#include "daemon/rpc/client.h"
+#include "daemon/util/buffer.h"
+#include "daemon/util/list.h"
+#include "proto/scan.h"
+
+typedef struct Peer {
+        Client client;
+        Net *net;
+        uv_poll_t poll;
+        int fd;
+        int events;      /* polled for */
+        Buffer input;    /* bytes of messages that are not run yet */
+        Scan scan;       /* of the message at the front of `input` */
+        bool is_half_closed; /* the client sends no more; what it sent may not be read yet */
+        bool is_eof;     /* the client has sent its last byte */
+        bool is_ending;  /* to be closed once the output is sent */
+        bool is_closed;
+        List link;       /* Net.peers */
+        List dirty_link; /* Net.dirty */
+} Peer;
+
+/* Takes over the connected socket `fd`, also when it fails. Returns 0 or -errno. */
+int peer_new(Net *net, int fd);
+
+/* Ends the session now; the structure goes when the loop has let go of it. */
+void peer_close(Peer *peer);
+
+/* Runs messages that wait, sends replies that wait, and polls for what is due next. */
+void peer_settle(Peer *peer);
+
+/* Whether replies are still to come or to be sent. */
+bool peer_is_busy(const Peer *peer);
