@@ -48,8 +48,11 @@ bool gpu_instance_poll(GpuInstance *instance);
  */
 void gpu_instance_arm(GpuInstance *instance);
 
-/* Submits everything recorded since the last time, then lets slow driver calls begin. */
-void gpu_instance_flush(GpuInstance *instance);
+/*
+ * Submits everything recorded since the last time, then lets slow driver calls begin. True while a device has work in
+ * flight: spin on poll(), or arm.
+ */
+bool gpu_instance_flush(GpuInstance *instance);
 
 /*
  * An empty block is kept for an owner who had small allocations, since the next one is likely. These give it back
