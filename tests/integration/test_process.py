@@ -1,0 +1,272 @@
+"""gpud as a process: how it starts, what it says when it cannot, and how it ends."""
+
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+from collections.abc import Callable
+
+import pytest
+from harness import BINARY, Daemon
+from rpc import Client, Closed, Region, until
+
+Spawn = Callable[..., Daemon]
+DEVICE = "vulkan:0"
+
+
+def run_to_end(daemon: Daemon, *arguments: str) -> tuple[int, str]:
+    """Runs a gpud that is not to come up; its exit status and what it said."""
+    done = subprocess.run(
+        [*daemon.command(), *arguments],
+        env=daemon.env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_ends_it(spawn: Spawn, number: signal.Signals) -> None:
+    daemon = spawn()
+    assert daemon.process is not None
+    with daemon.connect() as client:
+        client.alloc(1 << 20, lifetime="persistent", name="left behind")
+        client.alloc(1 << 20)
+        daemon.process.send_signal(number)
+        assert daemon.process.wait(60) == 0
+        with pytest.raises((Closed, ConnectionError)):
+            client.call("daemon.ping")
+    assert not os.path.exists(daemon.socket)
+
+
+def test_what_was_asked_before_the_signal_is_answered(spawn: Spawn) -> None:
+    daemon = spawn()
+    assert daemon.process is not None
+    size = 256 << 20
+    with daemon.connect() as client, Region(size) as region:
+        shm = client.register(region)
+        mem = client.alloc(size)
+        copies = [client.submit("mem.write", {"mem": mem, "shm": shm, "size": size}) for _ in range(4)]
+        # One that is answered says that those before it have been taken.
+        client.call("daemon.ping")
+        daemon.process.send_signal(signal.SIGTERM)
+        for copy in copies:
+            assert client.wait(copy) == {}
+        assert daemon.process.wait(60) == 0
+
+
+def test_new_connections_are_refused_while_it_drains(spawn: Spawn) -> None:
+    daemon = spawn()
+    assert daemon.process is not None
+    size = 512 << 20
+    with daemon.connect() as client, Region(size) as region:
+        shm = client.register(region)
+        mem = client.alloc(size)
+        for _ in range(4):
+            client.submit("mem.write", {"mem": mem, "shm": shm, "size": size})
+        client.call("daemon.ping")
+        daemon.process.send_signal(signal.SIGTERM)
+
+        def is_refused() -> bool:
+            try:
+                with Client(daemon.socket, 5) as late:
+                    late.call("daemon.ping")
+                return False
+            except (OSError, Closed):
+                return True
+
+        assert until(is_refused)
+        assert daemon.process.wait(60) == 0
+
+
+def test_stale_socket_is_replaced(spawn: Spawn) -> None:
+    daemon = spawn()
+    daemon.kill()
+    assert os.path.exists(daemon.socket)
+    daemon.start()
+    with daemon.connect() as client:
+        assert client.call("daemon.ping") == {}
+
+
+def test_live_socket_is_refused(spawn: Spawn) -> None:
+    daemon = spawn()
+    status, said = run_to_end(daemon)
+    assert status == 1
+    assert daemon.socket in said
+    assert said.strip().count("\n") < 3, said
+    with daemon.connect() as client:
+        assert client.call("daemon.ping") == {}
+
+
+def test_file_in_the_way_is_kept(tmp_path: pathlib.Path) -> None:
+    daemon = Daemon(tmp_path)
+    pathlib.Path(daemon.socket).write_text("precious")
+    status, said = run_to_end(daemon)
+    assert status == 1
+    assert daemon.socket in said
+    assert pathlib.Path(daemon.socket).read_text() == "precious"
+
+
+def test_socket_that_cannot_be(tmp_path: pathlib.Path) -> None:
+    for path in (str(tmp_path / "missing" / "gpud.sock"), str(tmp_path / ("x" * 200))):
+        daemon = Daemon(tmp_path)
+        daemon.socket = path
+        status, said = run_to_end(daemon)
+        assert status == 1
+        assert path in said
+
+
+def test_no_device(tmp_path: pathlib.Path) -> None:
+    daemon = Daemon(tmp_path, env={"VK_DRIVER_FILES": str(tmp_path / "none.json")})
+    status, said = run_to_end(daemon)
+    assert status == 1
+    assert "Vulkan" in said or "device" in said
+    assert not os.path.exists(daemon.socket)
+
+
+def test_device_that_is_not_there(tmp_path: pathlib.Path) -> None:
+    status, said = run_to_end(Daemon(tmp_path, gpu={"devices": "vulkan:0, vulkan:77"}))
+    assert status == 1
+    assert "vulkan:77" in said
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("[gpud]\nsokcet = /tmp/x\n", "sokcet"),
+        ("[gpud]\n[gpu]\nvalidation = perhaps\n", "perhaps"),
+        ("[gpud]\nlog_level = loud\n", "loud"),
+        ("[gpud]\nsocket_mode = 99\n", "99"),
+        ("[gpud]\nsocket_group = no such group\n", "no such group"),
+        ("[gpud]\nadmins = nobody-of-this-name\n", "nobody-of-this-name"),
+        ("[gpu]\nstaging_bytes = 12Q\n", "12Q"),
+        ("[gpu]\nstaging_bytes = -1\n", "-1"),
+        ("[gpu]\nsegment_max = 99999999999999999999\n", "99999999999999999999"),
+        ("[gpu]\nspin_us =\n", "spin_us"),
+        ("[other]\nkey = 1\n", "other"),
+        ("no section = 1\n", "no section"),
+        ("[gpud]\nnonsense\n", "2"),
+    ],
+)
+def test_bad_config_is_named(tmp_path: pathlib.Path, text: str, named: str) -> None:
+    daemon = Daemon(tmp_path)
+    daemon.config.write_text(text)
+    status, said = run_to_end(daemon)
+    assert status == 1
+    assert named in said, said
+    assert "gpud.conf" in said
+    assert not os.path.exists(daemon.socket)
+
+
+def test_config_that_is_missing(tmp_path: pathlib.Path) -> None:
+    daemon = Daemon(tmp_path)
+    daemon.config.unlink()
+    status, said = run_to_end(daemon)
+    assert status == 1
+    assert str(daemon.config) in said
+
+
+def test_socket_mode(spawn: Spawn) -> None:
+    daemon = spawn(gpud={"socket_mode": "0600"})
+    assert os.stat(daemon.socket).st_mode & 0o777 == 0o600
+
+
+def test_command_line(tmp_path: pathlib.Path) -> None:
+    def run(*arguments: str) -> tuple[int, str]:
+        done = subprocess.run([BINARY, *arguments], capture_output=True, text=True, timeout=30)
+        return done.returncode, done.stdout + done.stderr
+
+    status, said = run("--version")
+    assert (status, said.startswith("gpud ")) == (0, True)
+    status, said = run("--help")
+    assert status == 0
+    assert "--socket" in said
+    for wrong in (["--sokcet", "x"], ["argument"], ["--config"]):
+        status, said = run(*wrong)
+        assert status == 2, (wrong, said)
+        assert said
+
+
+def listening_socket(path: str) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(path)
+    listener.listen(64)
+    return listener
+
+
+def test_socket_passed_by_systemd(tmp_path: pathlib.Path) -> None:
+    """LISTEN_FDS: connections made before gpud runs are served by it, and the socket outlives it."""
+    daemon = Daemon(tmp_path)
+    with listening_socket(daemon.socket) as listener, Client(daemon.socket) as early:
+        ping = early.submit("daemon.ping")
+
+        def pass_listener() -> None:
+            os.dup2(listener.fileno(), 3)
+
+        for _ in range(2):
+            script = 'LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" --config "$1"'
+            with open(daemon.log_path, "ab") as log:
+                daemon.process = subprocess.Popen(
+                    ["/bin/sh", "-c", script, BINARY, str(daemon.config)],
+                    env=daemon.env,
+                    stderr=log,
+                    preexec_fn=pass_listener,
+                    close_fds=False,
+                )
+            try:
+                if ping:
+                    assert early.wait(ping) == {}
+                    ping = 0
+                with daemon.connect() as client:
+                    assert client.call("daemon.ping") == {}
+            finally:
+                daemon.stop()
+            assert os.path.exists(daemon.socket)
+
+
+def test_passed_socket_of_a_wrong_kind(tmp_path: pathlib.Path) -> None:
+    daemon = Daemon(tmp_path)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as wrong:
+        done = subprocess.run(
+            [
+                "/bin/sh",
+                "-c",
+                'LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" --config "$1"',
+                BINARY,
+                str(daemon.config),
+            ],
+            env=daemon.env,
+            capture_output=True,
+            text=True,
+            preexec_fn=lambda: os.dup2(wrong.fileno(), 3),
+            close_fds=False,
+            timeout=60,
+        )
+    assert done.returncode == 1
+    assert "socket" in done.stderr
+
+
+def test_tells_systemd_when_it_is_ready_and_when_it_stops(tmp_path: pathlib.Path) -> None:
+    path = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+        notify.bind(path)
+        notify.settimeout(60)
+        daemon = Daemon(tmp_path, env={"NOTIFY_SOCKET": path})
+        try:
+            daemon.start()
+            assert "READY=1" in notify.recv(4096).decode().split("\n")
+            daemon.stop()
+            assert "STOPPING=1" in notify.recv(4096).decode().split("\n")
+        finally:
+            daemon.kill()
+
+
+def test_journal_levels_only_for_the_journal(spawn: Spawn) -> None:
+    plain = spawn()
+    assert plain.log()
+    assert not plain.log().startswith("<")
+    journal = spawn(env={"JOURNAL_STREAM": "1:2"})
+    assert all(line.startswith("<") for line in journal.log().splitlines() if "Validation" not in line)
