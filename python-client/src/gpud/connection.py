@@ -92,9 +92,13 @@ class Connection:
         while msgid in self._waiting:
             msgid = next(self._msgids) & 0xFFFFFFFF
         self._outbox.append(self._encoder.request(msgid, method, args), fds)
+        is_first = not self._waiting
         self._waiting[msgid] = future = self._loop.create_future()
-        if not self._is_flushing:
-            # At the end of this turn of the loop, so that what is asked together goes out together.
+        if is_first:
+            # Alone on its way: to wait for the end of the turn would be a tenth of the round trip.
+            self._flush()
+        elif not self._is_flushing:
+            # Once in this turn of the loop, so that what is asked together goes out together.
             self._is_flushing = True
             self._loop.call_soon(self._flush)
         return future
