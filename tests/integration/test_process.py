@@ -14,6 +14,9 @@ from rpc import Client, Closed, Region, until
 Spawn = Callable[..., Daemon]
 DEVICE = "vulkan:0"
 
+# How systemd starts a service with a socket as descriptor 3.
+ACTIVATE = 'LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" --config "$1"'
+
 
 def run_to_end(daemon: Daemon, *arguments: str) -> tuple[int, str]:
     """Runs a gpud that is not to come up; its exit status and what it said."""
@@ -207,10 +210,9 @@ def test_socket_passed_by_systemd(tmp_path: pathlib.Path) -> None:
             os.dup2(listener.fileno(), 3)
 
         for _ in range(2):
-            script = 'LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" --config "$1"'
             with open(daemon.log_path, "ab") as log:
                 daemon.process = subprocess.Popen(
-                    ["/bin/sh", "-c", script, BINARY, str(daemon.config)],
+                    ["/bin/sh", "-c", ACTIVATE, BINARY, str(daemon.config)],
                     env=daemon.env,
                     stderr=log,
                     preexec_fn=pass_listener,
