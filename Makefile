@@ -120,12 +120,14 @@ CLIENT_TESTS := \
 	tests/unit/client/test-gpuctl.c \
 	tests/unit/client/test-layout.c
 
+# Benchmarks, one program per source, of the public C interface.
+BENCHES := \
+	tests/bench/bench-client.c
+
 # libFuzzer targets, one program per source; they need clang.
 FUZZERS := \
 	tests/fuzz/fuzz-message.c \
 	tests/fuzz/fuzz-scan.c
-
-BENCHES :=
 
 # ---- files that are planned but not there yet are left out -------------------------------------------------
 planned = $(foreach v,$(1),$(eval $(v) := $$(wildcard $$($(v)))))
@@ -221,7 +223,7 @@ endif
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-.PHONY: all help unit gen deps check demo asan fuzz fuzz-build lint install clean
+.PHONY: all help unit gen deps check demo bench asan fuzz fuzz-build lint install clean
 
 all: $(PROGRAMS) ## build gpud, gpuctl and libgpud (the default)
 
@@ -314,6 +316,15 @@ fuzz-build: $(FUZZ_BINS)
 
 fuzz: fuzz-build ## fuzz the scanner and the decoder, FUZZ_S seconds each
 	$(Q)set -e; for f in $(FUZZ_BINS); do tests/fuzz/run.sh $$f $(FUZZ_S); done
+
+# Linked like any user's program, against the static library.
+$(BENCH_BINS): $(OUT)/%: $(OBJ)/%.o $(OUT)/libgpud.a
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_MODE) -pie -o $@ $^ $(LDFLAGS_ALL) $(LIBS_PROTO)
+
+bench: all $(BENCH_BINS) ## measure requests and copies against a bare echo and memcpy
+	$(Q)set -e; for b in $(BENCH_BINS); do tests/with-gpud.sh $$b; done
 
 VENV := $(CURDIR)/build/venv
 

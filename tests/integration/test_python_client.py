@@ -1,0 +1,309 @@
+"""The Python package against the real gpud, on asyncio's loop and on uvloop's."""
+
+import asyncio
+import os
+import random
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from harness import IS_ASAN, Daemon
+
+import gpud
+
+KIB = 1 << 10
+MIB = 1 << 20
+GIB = 1 << 30
+DEVICE = "vulkan:0"
+
+Story = Callable[[gpud.Client], Awaitable[None]]
+
+
+def loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
+    if name == "asyncio":
+        return asyncio.new_event_loop
+    factory: Callable[[], asyncio.AbstractEventLoop] = pytest.importorskip("uvloop").new_event_loop
+    return factory
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def run(request: pytest.FixtureRequest, daemon: Daemon) -> Callable[[Story], None]:
+    """Plays a story with a client of its own."""
+
+    def run(story: Story) -> None:
+        async def play() -> None:
+            async with gpud.connect(daemon.socket, client="story") as client:
+                await asyncio.wait_for(story(client), 300)
+
+        with asyncio.Runner(loop_factory=loop_factory(request.param)) as runner:
+            runner.run(play())
+
+    return run
+
+
+def numbered(size: int, seed: int = 0) -> bytes:
+    """Bytes that differ from place to place at every scale that a copy could mix up."""
+    block = random.Random(seed).randbytes(min(size, MIB))
+    data = bytearray(block * (size // len(block) + 1) if block else b"")[:size]
+    for place in range(0, size - 8, MIB):
+        data[place : place + 8] = (place + seed).to_bytes(8, "little")
+    return bytes(data)
+
+
+def test_what_is_there(run: Callable[[Story], None], daemon: Daemon) -> None:
+    async def story(client: gpud.Client) -> None:
+        await client.ping()
+        devices = await client.devices()
+        assert [d.device for d in devices][:1] == [DEVICE]
+        assert await client.device_info(device=DEVICE) == devices[0]
+        memory = await client.device_memory(device=DEVICE)
+        assert memory.used + memory.available <= memory.total
+        await client.device_telemetry(device=DEVICE)
+        status = await client.status()
+        assert status.pid == daemon.pid
+        (mine,) = [s for s in await client.sessions() if s.session == client.session]
+        assert (mine.client, mine.pid, mine.uid) == ("story", os.getpid(), os.getuid())
+
+    run(story)
+
+
+def test_package_has_all_that_the_daemon_describes(run: Callable[[Story], None]) -> None:
+    async def story(client: gpud.Client) -> None:
+        schema = await client.describe()
+        assert schema.protocol == gpud.PROTOCOL
+        for method in schema.methods:
+            assert callable(getattr(client, method.name.replace(".", "_")))
+        assert {e.code: e.name for e in schema.errors} == {
+            code: kind.name for code, kind in gpud._schema.ERRORS.items()
+        }
+        for limit in schema.limits:
+            assert getattr(gpud, limit.name.upper()) == limit.value
+        assert client.limits.inline_max == gpud.INLINE_MAX
+
+    run(story)
+
+
+@pytest.mark.parametrize("size", [1, 4096, 65536, 65537, 8 * MIB, 8 * MIB + 1, 60 * MIB + 3])
+def test_bytes_come_back(run: Callable[[Story], None], size: int) -> None:
+    async def story(client: gpud.Client) -> None:
+        data = numbered(size)
+        async with await client.alloc(DEVICE, size + 20) as mem:
+            await mem.write(data, 7)
+            assert await mem.read() == bytes(7) + data + bytes(13)
+            target = bytearray(size)
+            await mem.read_into(target, 7)
+            assert target == data
+            await mem.write(memoryview(data)[: size // 2], 7 + size - size // 2)
+            assert await mem.read(size, 7) == data[: size - size // 2] + data[: size // 2]
+
+    run(story)
+
+
+@pytest.mark.skipif(IS_ASAN, reason="slow under AddressSanitizer, and nothing else than 60 MiB there")
+def test_a_gibibyte_in_one_call(run: Callable[[Story], None]) -> None:
+    async def story(client: gpud.Client) -> None:
+        data = numbered(GIB + 5, 1)
+        async with await client.alloc(DEVICE, GIB + 5) as mem:
+            await mem.write(data)
+            assert await mem.read() == data
+
+    run(story)
+
+
+def test_numpy(run: Callable[[Story], None]) -> None:
+    np = pytest.importorskip("numpy")
+
+    async def story(client: gpud.Client) -> None:
+        array = np.arange(3_000_000, dtype=np.float32).reshape(1000, 3000)
+        async with await client.alloc(DEVICE, array.nbytes) as mem:
+            await mem.write(array)
+            back = np.empty_like(array)
+            await mem.read_into(back)
+            assert (back == array).all()
+            assert (np.frombuffer(await mem.read(), np.float32) == array.ravel()).all()
+            with pytest.raises(ValueError, match="not contiguous"):
+                await mem.write(array.T)
+
+    run(story)
+
+
+@pytest.mark.parametrize("size", [1, 4097, 33 * MIB + 1])
+def test_region(run: Callable[[Story], None], size: int) -> None:
+    async def story(client: gpud.Client) -> None:
+        data = numbered(size)
+        async with await client.alloc(DEVICE, size) as mem, await client.region(size + 100) as region:
+            region.view[50 : 50 + size] = data
+            await mem.write_from(region, size, region_offset=50)
+            assert await mem.read() == data
+            region.view[:] = bytes(size + 100)
+            await mem.read_to(region, region_offset=99)
+            assert region.view[99 : 99 + size] == data
+            assert bytes(region.view[:99]) == bytes(99)
+            with pytest.raises(gpud.OutOfRangeError):
+                await mem.write_from(region)  # 100 bytes too many
+            with pytest.raises(gpud.OutOfRangeError):
+                await mem.read_to(region, size, region_offset=101)
+
+    run(story)
+
+
+def test_an_allocation_is_an_object(run: Callable[[Story], None], daemon: Daemon) -> None:
+    async def story(client: gpud.Client) -> None:
+        mem = await client.alloc(DEVICE, 1000, name="weights", meta=b"layer 0", mode=0o640)
+        assert (mem.size, mem.device, mem.name, mem.info.mode) == (1000, DEVICE, "weights", 0o640)
+        assert await mem.meta() == b"layer 0"
+        assert await mem.meta(b"layer 1") == b"layer 1"
+        await mem.fill(b"ab")
+        await mem.fill(b"\xff", offset=10, size=3)
+        assert await mem.read(14) == b"ababababab\xff\xff\xffb"
+        copy = await client.alloc(DEVICE, 20)
+        await mem.copy_to(copy, 5, offset=9, dst_offset=1)
+        assert await copy.read() == b"\0b\xff\xff\xffb" + bytes(14)
+        await client.sync(DEVICE)
+        await mem.rename("gradients")
+        assert (mem.name, (await mem.refresh()).name) == ("gradients", "gradients")
+        await mem.chmod(0o600)
+        await mem.persist()
+        assert (mem.info.lifetime, mem.info.mode) == ("persistent", 0o600)
+        async with gpud.connect(daemon.socket) as other:
+            by_name = await other.open(device=DEVICE, name="gradients")
+            by_handle = await other.open(mem.handle)
+            assert by_name.handle == by_handle.handle == mem.handle
+            assert await by_name.read(4) == b"abab"
+            assert [m.mem for m in await other.mems(name_prefix="grad")] == [mem.handle]
+        await mem.seal()
+        with pytest.raises(PermissionError, match="sealed"):
+            await mem.write(b"x")
+        await mem.free()
+        await copy.free()
+
+    run(story)
+
+
+def test_refusals_are_exceptions(run: Callable[[Story], None]) -> None:
+    async def story(client: gpud.Client) -> None:
+        mem = await client.alloc(DEVICE, 100, name="taken")
+        with pytest.raises(gpud.AlreadyExistsError):
+            await client.alloc(DEVICE, 100, name="taken")
+        with pytest.raises(gpud.NotFoundError):
+            await client.open("00000000-0000-4000-8000-000000000000")
+        with pytest.raises(LookupError):
+            await client.alloc("vulkan:99", 1)
+        with pytest.raises(gpud.InvalidArgumentError):
+            await client.alloc(DEVICE, 0)
+        with pytest.raises(MemoryError):
+            await client.alloc(DEVICE, 1 << 60)
+        with pytest.raises(gpud.OutOfRangeError, match="exceeds allocation size 100"):
+            await mem.fill(b"x", offset=90, size=11)
+        with pytest.raises(ValueError, match="exceeds"):
+            await mem.write(bytes(101))
+        with pytest.raises(gpud.InvalidArgumentError, match="ofset"):
+            await client.call("mem.fill", mem=mem.handle, pattern=b"x", ofset=1)
+        with pytest.raises(gpud.UnknownMethodError):
+            await client.call("mem.explode")
+        assert await mem.read() == bytes(100)
+        await mem.free()
+        with pytest.raises(gpud.NotFoundError):
+            await mem.read()
+
+    run(story)
+
+
+def test_hundreds_of_calls_at_once(run: Callable[[Story], None]) -> None:
+    async def story(client: gpud.Client) -> None:
+        async def one(n: int) -> None:
+            size = 1 + n * 997 % 200_000
+            data = numbered(size, n)
+            async with await client.alloc(DEVICE, size) as mem:
+                await mem.write(data)
+                assert await mem.read() == data
+
+        await asyncio.gather(*(one(n) for n in range(500)))
+
+    run(story)
+
+
+def test_list_longer_than_a_page(run: Callable[[Story], None]) -> None:
+    async def story(client: gpud.Client) -> None:
+        mems = await asyncio.gather(*(client.alloc(DEVICE, 64) for _ in range(2500)))
+        listed = await client.mems(session=client.session)
+        assert {mem.mem for mem in listed} == {mem.handle for mem in mems}
+        assert len(listed) == 2500
+
+    run(story)
+
+
+def test_cancelled_copies_corrupt_nothing(run: Callable[[Story], None]) -> None:
+    async def story(client: gpud.Client) -> None:
+        size = 40 * MIB + 1
+        chance = random.Random(2)
+        ones = b"\xff" * size
+        mem = await client.alloc(DEVICE, size)
+        await mem.write(ones)
+        for n in range(10 if IS_ASAN else 40):
+            target = bytearray(size)
+            copy = asyncio.ensure_future(mem.read_into(target) if n % 2 else mem.write(ones))
+            await asyncio.sleep(chance.random() * 0.03)
+            copy.cancel()
+            await asyncio.wait([copy])
+            before = bytes(target)
+            await client.ping()
+            assert target == before
+            target.clear()
+        assert await mem.read() == ones
+        await mem.free()
+
+    run(story)
+
+
+def test_cancelled_allocations_and_regions_are_given_back(run: Callable[[Story], None]) -> None:
+    async def story(client: gpud.Client) -> None:
+        chance = random.Random(3)
+        for _ in range(100):
+            calls = [
+                asyncio.ensure_future(client.alloc(DEVICE, 4096)),
+                asyncio.ensure_future(client.region(64 * KIB)),
+            ]
+            await asyncio.sleep(chance.random() * 0.001)
+            for call in calls:
+                call.cancel()
+            for ended in await asyncio.gather(*calls, return_exceptions=True):
+                if isinstance(ended, gpud.Mem):
+                    await ended.free()
+                elif isinstance(ended, gpud.Region):
+                    await ended.release()
+        async with asyncio.timeout(20):
+            while (status := await client.status()).mems or status.shms:
+                await asyncio.sleep(0.01)
+
+    run(story)
+
+
+def test_gpud_dies_in_the_middle_of_a_copy(spawn: Callable[..., Daemon]) -> None:
+    daemon = spawn()
+
+    async def story() -> None:
+        async with gpud.connect(daemon.socket) as client:
+            mem = await client.alloc(DEVICE, 64 * MIB)
+            copies: list[asyncio.Future[Any]] = [asyncio.ensure_future(mem.read()) for _ in range(4)]
+            await asyncio.wait(copies, timeout=0.02)
+            daemon.kill()
+            for ended in await asyncio.gather(*copies, return_exceptions=True):
+                assert isinstance(ended, bytes | gpud.ConnectionLostError)
+            with pytest.raises(ConnectionError):
+                await client.ping()
+        with pytest.raises(gpud.ConnectionLostError, match="cannot connect"):
+            await gpud.connect(daemon.socket)
+
+    asyncio.run(story())
+
+
+def test_many_clients_connect_at_once(daemon: Daemon) -> None:
+    async def story() -> None:
+        clients = await asyncio.gather(*(gpud.connect(daemon.socket) for _ in range(300)))
+        await asyncio.gather(*(client.ping() for client in clients))
+        assert len({client.session for client in clients}) == 300
+        for client in clients:
+            await client.close()
+
+    asyncio.run(story())
