@@ -50,7 +50,13 @@ PROTO_SRCS := \
 DAEMON_SRCS := \
 	daemon/config.c \
 	daemon/daemon.c \
+	daemon/executor.c \
+	daemon/gpu/gate.c \
+	daemon/gpu/queue.c \
+	daemon/gpu/ring.c \
 	daemon/gpu/tlsf.c \
+	daemon/gpu/vk.c \
+	daemon/gpu/waiter.c \
 	daemon/method/daemon.c \
 	daemon/method/device.c \
 	daemon/method/mem.c \
@@ -58,6 +64,10 @@ DAEMON_SRCS := \
 	daemon/method/shm.c \
 	daemon/method/table.c \
 	daemon/method/transfer.c \
+	daemon/net/credentials.c \
+	daemon/net/net.c \
+	daemon/net/peer.c \
+	daemon/net/socket.c \
 	daemon/object/mem.c \
 	daemon/object/name.c \
 	daemon/object/registry.c \
@@ -91,6 +101,7 @@ CLIENT_SRCS := \
 
 # gpuctl but for main().
 GPUCTL_SRCS := \
+	client/gpuctl/table.c \
 	client/gpuctl/argument.c \
 	client/gpuctl/bulk.c \
 	client/gpuctl/complain.c \
@@ -110,7 +121,9 @@ DUMP_SRCS := \
 # Unit tests with check, one program per source. Those of the client side link libgpud's and gpuctl's objects,
 # the others gpud's.
 DAEMON_TESTS := \
-	tests/unit/gpu/test-tlsf.c
+	tests/unit/gpu/test-tlsf.c \
+	tests/unit/proto/test-codec.c \
+	tests/unit/proto/test-scan.c
 
 CLIENT_TESTS := \
 	tests/unit/client/test-async.c \
