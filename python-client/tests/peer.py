@@ -9,7 +9,7 @@ import mmap
 import os
 import socket
 import uuid
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import msgpack
 
@@ -55,7 +55,7 @@ class Peer:
         self._loop = asyncio.get_running_loop()
         self.listen()
 
-    async def __aenter__(self) -> Peer:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -6,10 +6,9 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import gpud
 import pytest
 from harness import IS_ASAN, Daemon
-
-import gpud
 
 KIB = 1 << 10
 MIB = 1 << 20

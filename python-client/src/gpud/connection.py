@@ -20,7 +20,7 @@ from gpud._schema import ConnectionLostError
 from gpud.codec import Decoder, Encoder, FramingError, error_from_wire
 from gpud.outbox import Outbox
 
-READ_SIZE = 256 << 10
+READ_SIZE = 64 << 10
 # A caller waits while more than this is queued: what gpud does not read must not fill our memory.
 QUEUED_MAX = 1 << 20
 # Room for as many descriptors as the kernel puts into one message.
