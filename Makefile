@@ -101,13 +101,15 @@ CLIENT_SRCS := \
 
 # gpuctl but for main().
 GPUCTL_SRCS := \
-	client/gpuctl/table.c \
 	client/gpuctl/argument.c \
-	client/gpuctl/bulk.c \
+	client/gpuctl/command.c \
 	client/gpuctl/complain.c \
 	client/gpuctl/help.c \
 	client/gpuctl/listing.c \
 	client/gpuctl/output.c \
+	client/gpuctl/progress.c \
+	client/gpuctl/table.c \
+	client/gpuctl/transfer.c \
 	client/gpuctl/verb.c
 GPUCTL_MAIN := client/gpuctl/main.c
 
@@ -122,6 +124,11 @@ DUMP_SRCS := \
 # the others gpud's.
 DAEMON_TESTS := \
 	tests/unit/gpu/test-tlsf.c \
+	tests/unit/proto/test-codec.c \
+	tests/unit/proto/test-scan.c \
+	tests/unit/proto/test-text.c \
+	tests/unit/rpc/test-fdqueue.c \
+	tests/unit/util/test-buffer.c \
 	tests/unit/proto/test-codec.c \
 	tests/unit/proto/test-scan.c
 

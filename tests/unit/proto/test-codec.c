@@ -163,9 +163,9 @@ START_TEST(clients_ignore_what_they_do_not_know) {
 
         ck_assert_int_eq(msgpack_unpack(map, sizeof(map) - 1, &offset, &box.zone, &object),
                          MSGPACK_UNPACK_SUCCESS);
-        ck_assert_int_eq(
-                codec_decode(&proto_struct_mem_read_result, CODEC_RESULT, &object, &box.zone, &out, &box.fault),
-                0);
+        ck_assert_int_eq(codec_decode(&proto_struct_mem_read_result, CODEC_RESULT, &object, &box.zone, &out,
+                                      &box.fault),
+                         0);
         ck_assert_ptr_null(out.data.data);
 }
 END_TEST
