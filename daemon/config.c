@@ -175,7 +175,8 @@ static const char *parse_list(Config *config, const char *value,
 
         if (!copy)
                 return "less memory";
-        for (char *word = strtok_r(copy, ", \t", &state); word && !expected; word = strtok_r(NULL, ", \t", &state))
+        for (char *word = strtok_r(copy, ", \t", &state); word && !expected;
+             word = strtok_r(NULL, ", \t", &state))
                 expected = add(config, word);
         free(copy);
         return expected;
@@ -262,7 +263,9 @@ int config_read(Config *config, const char *path) {
                 return -errno;
         }
         if (r > 0) {
-                log_error("%s:%d: %s", path, r, reader.has_failed ? "the line is refused, see above" : "this is no \"key = value\" or \"[section]\"");
+                log_error("%s:%d: %s", path, r,
+                          reader.has_failed ? "the line is refused, see above"
+                                            : "this is no \"key = value\" or \"[section]\"");
                 return -EINVAL;
         }
         return 0;

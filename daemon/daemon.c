@@ -48,10 +48,10 @@ struct Daemon {
         const Config *config;
         DaemonState state;
         uv_loop_t loop;
-        uv_async_t wake;          /* from waiter threads */
-        uv_check_t check;         /* ends each turn */
-        uv_idle_t spin;           /* active: the loop does not sleep */
-        uv_timer_t lease;         /* the next lease ends */
+        uv_async_t wake;  /* from waiter threads */
+        uv_check_t check; /* ends each turn */
+        uv_idle_t spin;   /* active: the loop does not sleep */
+        uv_timer_t lease; /* the next lease ends */
         uv_signal_t signals[2];
         Executor executor;
         GpuInstance *gpu;
@@ -119,7 +119,6 @@ static void daemon_schedule_lease(Daemon *daemon) {
         if (next_ns)
                 uv_timer_start(&daemon->lease, daemon_on_lease, MIN(wait_ms, (uint64_t)MS_PER_S), 0);
 }
-
 
 static void daemon_close(Daemon *daemon) {
         uv_close((uv_handle_t *)&daemon->wake, NULL);
@@ -240,8 +239,9 @@ static void daemon_log_devices(const Daemon *daemon) {
         for (size_t i = 0; i < gpu_instance_get_n_devices(daemon->gpu); i++) {
                 const GpuDeviceInfo *info = gpu_device_get_info(gpu_instance_get_device(daemon->gpu, i));
 
-                log_info("%s: %s, %.1f GiB, %s%s", info->id, info->name, (double)info->memory_total / (1 << 30),
-                         info->driver_name, info->host_import ? "" : ", staged copies");
+                log_info("%s: %s, %.1f GiB, %s%s", info->id, info->name,
+                         (double)info->memory_total / (1 << 30), info->driver_name,
+                         info->host_import ? "" : ", staged copies");
         }
 }
 

@@ -67,7 +67,8 @@ static int parse_arguments(int argc, char **argv, const char **ret_socket, const
                         return EXIT_USAGE;
                 }
         if (optind < argc) {
-                fprintf(stderr, "gpud: unexpected argument \"%s\"; `gpud --help` lists the options\n", argv[optind]);
+                fprintf(stderr, "gpud: unexpected argument \"%s\"; `gpud --help` lists the options\n",
+                        argv[optind]);
                 return EXIT_USAGE;
         }
         return -1;

@@ -23,7 +23,8 @@ static int decode_struct(const Decoder *decoder, const ProtoStruct *type, const 
 
 static int refuse_kind(const Decoder *decoder, const ProtoField *field) {
         return proto_fault(decoder->fault, GPUD_E_INVALID_ARGUMENT, "`%s` is not a %s", field->name,
-                           field->kind == PROTO_U64 ? "non-negative integer" : proto_kind_to_string(field->kind));
+                           field->kind == PROTO_U64 ? "non-negative integer"
+                                                    : proto_kind_to_string(field->kind));
 }
 
 static int decode_str(const Decoder *decoder, const ProtoField *field, const msgpack_object *object,
@@ -33,8 +34,9 @@ static int decode_str(const Decoder *decoder, const ProtoField *field, const msg
         if (object->type != MSGPACK_OBJECT_STR)
                 return refuse_kind(decoder, field);
         if (field->max > 0 && object->via.str.size > field->max)
-                return proto_fault(decoder->fault, GPUD_E_INVALID_ARGUMENT, "`%s` has %" PRIu32 " bytes, limit %zu",
-                                   field->name, object->via.str.size, field->max);
+                return proto_fault(decoder->fault, GPUD_E_INVALID_ARGUMENT,
+                                   "`%s` has %" PRIu32 " bytes, limit %zu", field->name, object->via.str.size,
+                                   field->max);
         if (object->via.str.size > 0 && memchr(object->via.str.ptr, '\0', object->via.str.size))
                 return proto_fault(decoder->fault, GPUD_E_INVALID_ARGUMENT, "`%s` contains a NUL byte",
                                    field->name);
@@ -99,7 +101,8 @@ static int decode_enum(const Decoder *decoder, const ProtoField *field, const ms
                 strncat(list, i ? ", " : "", sizeof(list) - strlen(list) - 1);
                 strncat(list, choices->values[i].text, sizeof(list) - strlen(list) - 1);
         }
-        return proto_fault(decoder->fault, GPUD_E_INVALID_ARGUMENT, "`%s` is not one of %s", field->name, list);
+        return proto_fault(decoder->fault, GPUD_E_INVALID_ARGUMENT, "`%s` is not one of %s", field->name,
+                           list);
 }
 
 static int decode_list(const Decoder *decoder, const ProtoField *field, const msgpack_object *object,
@@ -116,7 +119,8 @@ static int decode_list(const Decoder *decoder, const ProtoField *field, const ms
         if (!array)
                 return -ENOMEM;
         for (uint32_t i = 0; i < object->via.array.size; i++) {
-                r = decode_struct(decoder, field->sub, &object->via.array.ptr[i], array + i * field->sub->size);
+                r = decode_struct(decoder, field->sub, &object->via.array.ptr[i],
+                                  array + i * field->sub->size);
                 if (r)
                         return r;
         }
@@ -281,7 +285,8 @@ static int encode_field(msgpack_packer *packer, const ProtoField *field, CodecRo
         case PROTO_STR:
                 return encode_text(packer, *(const char *const *)value ? *(const char *const *)value : "");
         case PROTO_BIN:
-                return msgpack_pack_bin(packer, bin->size) || msgpack_pack_bin_body(packer, bin->data, bin->size);
+                return msgpack_pack_bin(packer, bin->size) ||
+                       msgpack_pack_bin_body(packer, bin->data, bin->size);
         case PROTO_UUID:
                 uuid_to_string(value, uuid);
                 return encode_text(packer, uuid);

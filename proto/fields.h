@@ -51,8 +51,12 @@
         {ROW(s_, name_, doc_), .kind = PROTO_STRUCT, .is_required = true, .has_offset = PROTO_NO_OFFSET,     \
          .sub = &TABLE_NAME(struct_##other_)},
 #define LIST(s_, name_, other_, doc_)                                                                        \
-        {ROW(s_, name_, doc_), .kind = PROTO_LIST, .is_required = true, .has_offset = PROTO_NO_OFFSET,       \
-         .count_offset = offsetof(struct STRUCT_NAME(s_), n_##name_), .sub = &TABLE_NAME(struct_##other_)},
+        {ROW(s_, name_, doc_),                                                                               \
+         .kind = PROTO_LIST,                                                                                 \
+         .is_required = true,                                                                                \
+         .has_offset = PROTO_NO_OFFSET,                                                                      \
+         .count_offset = offsetof(struct STRUCT_NAME(s_), n_##name_),                                        \
+         .sub = &TABLE_NAME(struct_##other_)},
 #define END_STRUCT(name_)                                                                                    \
         { .name = NULL }                                                                                     \
         }                                                                                                    \
@@ -63,7 +67,7 @@
 #undef ROW
 
 #define STRUCT(name_, doc_)                                                                                  \
-        TABLE_STORAGE const ProtoStruct TABLE_NAME(struct_##name_) = {                                                     \
+        TABLE_STORAGE const ProtoStruct TABLE_NAME(struct_##name_) = {                                       \
                 #name_, doc_, sizeof(struct STRUCT_NAME(name_)), TABLE_NAME(fields_##name_),                 \
                 sizeof(TABLE_NAME(fields_##name_)) / sizeof(ProtoField) - 1};
 #include "proto/rows.h"

@@ -137,7 +137,8 @@ static int pack_string(msgpack_packer *packer, const char *text) {
         return msgpack_pack_str(packer, n) || msgpack_pack_str_body(packer, text, n);
 }
 
-int message_pack_request(msgpack_packer *packer, uint32_t msgid, const ProtoMethod *method, const void *args) {
+int message_pack_request(msgpack_packer *packer, uint32_t msgid, const ProtoMethod *method,
+                         const void *args) {
         bool has_args = method->args->n_fields > 0;
 
         if (msgpack_pack_array(packer, 4) || msgpack_pack_int(packer, MESSAGE_REQUEST) ||
@@ -185,7 +186,7 @@ void message_read_error(const msgpack_object *error, ProtoFault *ret_fault) {
                     pair->val.via.u64 <= INT32_MAX && proto_error_find((int)pair->val.via.u64))
                         ret_fault->code = (int)pair->val.via.u64;
                 else if (string_is(&pair->key, "message") && pair->val.type == MSGPACK_OBJECT_STR)
-                        snprintf(ret_fault->text, sizeof(ret_fault->text), "%.*s", (int)pair->val.via.str.size,
-                                 pair->val.via.str.ptr);
+                        snprintf(ret_fault->text, sizeof(ret_fault->text), "%.*s",
+                                 (int)pair->val.via.str.size, pair->val.via.str.ptr);
         }
 }

@@ -33,7 +33,8 @@ typedef struct Message {
  * Unpacks one whole message that scan_walk() passed. The message points into `data` and `zone`. Returns 0, a
  * GPUD_E_ code with `fault` filled, or -ENOMEM.
  */
-int message_parse(const void *data, size_t n_data, msgpack_zone *zone, Message *ret_message, ProtoFault *fault);
+int message_parse(const void *data, size_t n_data, msgpack_zone *zone, Message *ret_message,
+                  ProtoFault *fault);
 
 /* Reads the msgid off the first bytes of a request, for the reply to one that cannot be parsed further. */
 bool message_peek_msgid(const void *data, size_t n_data, uint32_t *ret_msgid);

@@ -137,6 +137,7 @@ void scan_error_to_string(int r, const ScanLimits *limits, char *ret_text, size_
                          (uintmax_t)limits->items_max);
                 break;
         default:
-                snprintf(ret_text, n_text, "message holds a byte or extension type that the protocol does not use");
+                snprintf(ret_text, n_text,
+                         "message holds a byte or extension type that the protocol does not use");
         }
 }

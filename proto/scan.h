@@ -21,11 +21,11 @@ typedef struct ScanLimits {
 extern const ScanLimits scan_request_limits;
 
 typedef struct Scan {
-        size_t position;                /* bytes walked */
-        size_t skip;                    /* payload bytes of a str or bin still to come */
-        uint64_t n_items;               /* items seen or promised */
-        uint32_t depth;                 /* open arrays and maps */
-        uint64_t open[SCAN_DEPTH_MAX];  /* items each of them still lacks */
+        size_t position;               /* bytes walked */
+        size_t skip;                   /* payload bytes of a str or bin still to come */
+        uint64_t n_items;              /* items seen or promised */
+        uint32_t depth;                /* open arrays and maps */
+        uint64_t open[SCAN_DEPTH_MAX]; /* items each of them still lacks */
 } Scan;
 
 #define SCAN_NULL                                                                                            \

@@ -30,7 +30,8 @@
 
 /* The codec keeps a bit per field. */
 #define STRUCT(name_, doc_)                                                                                  \
-        _Static_assert(sizeof(proto_fields_##name_) / sizeof(ProtoField) <= 65, #name_ " has too many fields");
+        _Static_assert(sizeof(proto_fields_##name_) / sizeof(ProtoField) <= 65,                              \
+                       #name_ " has too many fields");
 #include "proto/rows.h"
 #include "proto/methods.def"
 #include "proto/view.h"
@@ -55,15 +56,8 @@ const size_t proto_n_enums = sizeof(proto_enums) / sizeof(*proto_enums);
 
 const ProtoMethod proto_methods[] = {
 #define METHOD(noun_, verb_, args_, result_, ACCESS_, fds_, since_, doc_)                                    \
-        {#noun_ "." #verb_,                                                                                  \
-         #noun_,                                                                                             \
-         #verb_,                                                                                             \
-         doc_,                                                                                               \
-         &proto_struct_##args_,                                                                              \
-         &proto_struct_##result_,                                                                            \
-         PROTO_ACCESS_##ACCESS_,                                                                             \
-         fds_,                                                                                               \
-         since_},
+        {#noun_ "." #verb_,      #noun_, #verb_, doc_, &proto_struct_##args_, &proto_struct_##result_,       \
+         PROTO_ACCESS_##ACCESS_, fds_,   since_},
 #include "proto/rows.h"
 #include "proto/methods.def"
 #include "proto/view.h"
@@ -89,7 +83,8 @@ const size_t proto_n_limits = sizeof(proto_limits) / sizeof(*proto_limits);
 /* A few dozen methods: comparing lengths first makes a linear walk as fast as a hash. */
 const ProtoMethod *proto_method_find(const char *name, size_t n_name) {
         for (size_t i = 0; i < PROTO_N_METHODS; i++)
-                if (strlen(proto_methods[i].name) == n_name && memcmp(proto_methods[i].name, name, n_name) == 0)
+                if (strlen(proto_methods[i].name) == n_name &&
+                    memcmp(proto_methods[i].name, name, n_name) == 0)
                         return &proto_methods[i];
         return NULL;
 }
@@ -103,8 +98,8 @@ const ProtoError *proto_error_find(int code) {
 
 const char *proto_kind_to_string(ProtoKind kind) {
         static const char *const names[] = {
-                [PROTO_BOOL] = "bool", [PROTO_U64] = "u64",   [PROTO_F64] = "f64",
-                [PROTO_STR] = "str",   [PROTO_BIN] = "bin",   [PROTO_UUID] = "uuid",
+                [PROTO_BOOL] = "bool", [PROTO_U64] = "u64",       [PROTO_F64] = "f64",
+                [PROTO_STR] = "str",   [PROTO_BIN] = "bin",       [PROTO_UUID] = "uuid",
                 [PROTO_ENUM] = "enum", [PROTO_STRUCT] = "struct", [PROTO_LIST] = "list",
         };
         return names[kind];
@@ -112,8 +107,9 @@ const char *proto_kind_to_string(ProtoKind kind) {
 
 const char *proto_object_to_string(ProtoObject object) {
         static const char *const names[] = {
-                [PROTO_OBJECT_NONE] = NULL,      [PROTO_OBJECT_MEM] = "mem",   [PROTO_OBJECT_MEM_R] = "mem",
-                [PROTO_OBJECT_MEM_W] = "mem",    [PROTO_OBJECT_MEM_OWN] = "mem", [PROTO_OBJECT_DEVICE] = "device",
+                [PROTO_OBJECT_NONE] = NULL,     [PROTO_OBJECT_MEM] = "mem",
+                [PROTO_OBJECT_MEM_R] = "mem",   [PROTO_OBJECT_MEM_W] = "mem",
+                [PROTO_OBJECT_MEM_OWN] = "mem", [PROTO_OBJECT_DEVICE] = "device",
                 [PROTO_OBJECT_SHM] = "shm",
         };
         return names[object];

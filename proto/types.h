@@ -33,8 +33,8 @@ enum gpud_error {
 #include "proto/view.h"
 };
 
-#define ENUM(name_, doc_)                 enum gpud_##name_ {
-#define VALUE(enum_, NAME_, text_, doc_)  GPUD_##NAME_,
+#define ENUM(name_, doc_)                enum gpud_##name_ {
+#define VALUE(enum_, NAME_, text_, doc_) GPUD_##NAME_,
 #define END_ENUM(name_)                                                                                      \
         }                                                                                                    \
         ;

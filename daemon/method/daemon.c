@@ -109,7 +109,8 @@ static int describe_enums(Request *request, struct gpud_daemon_describe_result *
                 if (!values)
                         return error_origin(-ENOMEM);
                 for (size_t j = 0; j < type->n_values; j++)
-                        values[j] = (struct gpud_value_description){type->values[j].text, type->values[j].doc};
+                        values[j] =
+                                (struct gpud_value_description){type->values[j].text, type->values[j].doc};
                 enums[i] = (struct gpud_enum_description){type->name, type->doc, values, type->n_values};
         }
         ret->enums = enums;
@@ -160,7 +161,8 @@ static int describe_numbers(Request *request, struct gpud_daemon_describe_result
         return 0;
 }
 
-int method_daemon_describe(Request *request, const struct none *args, struct gpud_daemon_describe_result *ret) {
+int method_daemon_describe(Request *request, const struct none *args,
+                           struct gpud_daemon_describe_result *ret) {
         int r;
 
         (void)args;

@@ -65,7 +65,8 @@ int method_device_info(Request *request, const struct device_ref *args, struct g
         return 0;
 }
 
-int method_device_memory(Request *request, const struct device_ref *args, struct gpud_device_memory_result *ret) {
+int method_device_memory(Request *request, const struct device_ref *args,
+                         struct gpud_device_memory_result *ret) {
         GpuLedger ledger;
 
         (void)request;

@@ -58,15 +58,15 @@ static int refuse_memory(Request *request, const GpuDevice *device, uint64_t siz
 
         gpu_device_get_ledger(device, &ledger);
         return request_refuse(request, GPUD_E_OUT_OF_MEMORY,
-                              "size %" PRIu64 " does not fit: %s has %" PRIu64 " of %" PRIu64 " bytes available",
+                              "size %" PRIu64 " does not fit: %s has %" PRIu64 " of %" PRIu64
+                              " bytes available",
                               size, gpu_device_get_info(device)->id, ledger.available, ledger.total);
 }
 
 static int refuse_name(Request *request, const GpuDevice *device, const char *name) {
-        return request_refuse(request, GPUD_E_ALREADY_EXISTS,
-                              "uid %u already has an allocation named \"%s\" on %s",
-                              request_get_session(request)->credentials.uid, name,
-                              gpu_device_get_info(device)->id);
+        return request_refuse(
+                request, GPUD_E_ALREADY_EXISTS, "uid %u already has an allocation named \"%s\" on %s",
+                request_get_session(request)->credentials.uid, name, gpu_device_get_info(device)->id);
 }
 
 static void on_allocated(Mem *mem, int r, void *userdata) {
@@ -125,7 +125,9 @@ int method_mem_open(Request *request, const struct mem_open_args *args, struct g
                 if (!args->device.device || !args->name)
                         return request_refuse(request, GPUD_E_INVALID_ARGUMENT,
                                               "`%s` is missing: give `mem`, or `device` and `name`",
-                                              args->name ? "device" : args->device.device ? "name" : "mem");
+                                              args->name            ? "device"
+                                              : args->device.device ? "name"
+                                                                    : "mem");
                 mem = registry_find_name(request->pipeline->registry, args->device.device, uid, args->name);
                 if (!mem || (!session_owns(session, mem->uid) && mem_get_rights(mem, session) == 0))
                         return request_refuse(request, GPUD_E_NOT_FOUND,
@@ -147,12 +149,12 @@ int method_mem_free(Request *request, const struct mem_ref *args, struct gpud_no
 
         (void)ret;
         if (!hold && !is_unpersisted)
-                return request_refuse(request, mem->is_persistent ? GPUD_E_PERMISSION_DENIED : GPUD_E_NOT_FOUND,
-                                      mem->is_persistent
-                                              ? "this session holds no reference, and only uid %u may drop the "
-                                                "persistent one"
-                                              : "this session holds no reference to the allocation of uid %u",
-                                      mem->uid);
+                return request_refuse(
+                        request, mem->is_persistent ? GPUD_E_PERMISSION_DENIED : GPUD_E_NOT_FOUND,
+                        mem->is_persistent ? "this session holds no reference, and only uid %u may drop the "
+                                             "persistent one"
+                                           : "this session holds no reference to the allocation of uid %u",
+                        mem->uid);
         /* The hold goes last: the allocation may go with it. */
         if (is_unpersisted && hold) {
                 mem->is_persistent = false;
@@ -178,8 +180,8 @@ static bool list_passes(const struct mem_list_args *args, Session *caller, Sessi
                 return false;
         if (args->has_uid && mem->uid != args->uid)
                 return false;
-        if (args->name_prefix &&
-            (!mem->name || strncmp(name_get_text(mem->name), args->name_prefix, strlen(args->name_prefix)) != 0))
+        if (args->name_prefix && (!mem->name || strncmp(name_get_text(mem->name), args->name_prefix,
+                                                        strlen(args->name_prefix)) != 0))
                 return false;
         return !holder || session_find_hold(holder, mem);
 }

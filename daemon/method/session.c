@@ -58,7 +58,7 @@ int method_session_list(Request *request, const struct none *args, struct gpud_s
         (void)args;
         if (!sessions)
                 return error_origin(-ENOMEM);
-        list_for_each(link, &registry->sessions) {
+        list_for_each (link, &registry->sessions) {
                 Session *session = container_of(link, Session, link);
 
                 if (session_owns(caller, session->credentials.uid))

@@ -4,8 +4,8 @@
 
 #include "daemon/method/args.h"
 
-#define STRUCT_NAME(name_) name_
-#define TABLE_NAME(name_)  args_##name_
+#define STRUCT_NAME(name_)  name_
+#define TABLE_NAME(name_)   args_##name_
 #define STRUCT(name_, doc_) static const ProtoStruct args_struct_##name_;
 #include "proto/rows.h"
 #include "proto/methods.def"

@@ -18,9 +18,9 @@ static int check_range(Request *request, const char *what, uint64_t offset, uint
                        uint64_t limit) {
         if (offset <= limit && size <= limit - offset)
                 return 0;
-        return request_refuse(request, GPUD_E_OUT_OF_RANGE, "%s %" PRIu64 " + size %" PRIu64
-                                                            " exceeds %s size %" PRIu64,
-                              what, offset, size, in, limit);
+        return request_refuse(request, GPUD_E_OUT_OF_RANGE,
+                              "%s %" PRIu64 " + size %" PRIu64 " exceeds %s size %" PRIu64, what, offset,
+                              size, in, limit);
 }
 
 static void on_done(GpuOp *op, int r) {
@@ -69,7 +69,9 @@ int method_mem_write(Request *request, const struct mem_write_args *args, struct
         if (!shm || !args->has_size)
                 return request_refuse(request, GPUD_E_INVALID_ARGUMENT,
                                       "`%s` is missing: give `data`, or `shm` and `size`",
-                                      shm ? "size" : args->has_size ? "shm" : "data");
+                                      shm              ? "size"
+                                      : args->has_size ? "shm"
+                                                       : "data");
         r = check_range(request, "offset", args->offset, args->size, "allocation", mem->size);
         if (r == 0)
                 r = check_range(request, "shm_offset", args->shm_offset, args->size, "region", shm->size);
@@ -111,8 +113,8 @@ int method_mem_read(Request *request, const struct mem_read_args *args, struct g
         r = check_range(request, "shm_offset", args->shm_offset, args->size, "region", shm->size);
         if (r)
                 return r;
-        gpu_op_read_region(request_get_op(request), &mem->memory, args->offset, &shm->region, args->shm_offset,
-                           args->size);
+        gpu_op_read_region(request_get_op(request), &mem->memory, args->offset, &shm->region,
+                           args->shm_offset, args->size);
         return REQUEST_LATER;
 }
 
@@ -124,7 +126,8 @@ int method_mem_copy(Request *request, const struct mem_copy_args *args, struct g
         (void)ret;
         r = check_range(request, "src_offset", args->src_offset, args->size, "source", src->size);
         if (r == 0)
-                r = check_range(request, "dst_offset", args->dst_offset, args->size, "destination", dst->size);
+                r = check_range(request, "dst_offset", args->dst_offset, args->size, "destination",
+                                dst->size);
         if (r)
                 return r;
         gpu_op_copy(request_get_op(request), &src->memory, args->src_offset, &dst->memory, args->dst_offset,

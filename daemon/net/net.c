@@ -68,8 +68,9 @@ static void refuse_connection(const Net *net, int fd) {
         msgpack_packer packer;
         ProtoFault fault;
 
-        proto_fault(&fault, GPUD_E_RESOURCE_EXHAUSTED, "gpud has %zu connections, limit connections_max = %zu",
-                    net->n_peers, net->connections_max);
+        proto_fault(&fault, GPUD_E_RESOURCE_EXHAUSTED,
+                    "gpud has %zu connections, limit connections_max = %zu", net->n_peers,
+                    net->connections_max);
         log_warning("refused a connection: %s", fault.text);
         msgpack_sbuffer_init(&buffer);
         msgpack_packer_init(&packer, &buffer, msgpack_sbuffer_write);
@@ -111,19 +112,19 @@ void net_stop(Net *net) {
         net->is_stopping = true;
         if (net->is_listening)
                 net_pause_listening(net);
-        list_for_each(link, &net->peers)
+        list_for_each (link, &net->peers)
                 peer_settle(container_of(link, Peer, link));
 }
 
 bool net_is_drained(Net *net) {
-        list_for_each(link, &net->peers)
+        list_for_each (link, &net->peers)
                 if (peer_is_busy(container_of(link, Peer, link)))
                         return false;
         return true;
 }
 
 void net_close(Net *net) {
-        list_for_each(link, &net->peers)
+        list_for_each (link, &net->peers)
                 peer_close(container_of(link, Peer, link));
         if (net->path)
                 unlink(net->path);

@@ -26,13 +26,13 @@ struct Net {
         size_t connections_max;
         uv_poll_t listener;
         int listener_fd;
-        char *path;         /* to unlink at the end; NULL: the socket was passed in */
-        bool is_listening;  /* polled for connections */
-        bool is_stopping;   /* nothing more is read */
-        List peers;         /* Peer.link */
+        char *path;        /* to unlink at the end; NULL: the socket was passed in */
+        bool is_listening; /* polled for connections */
+        bool is_stopping;  /* nothing more is read */
+        List peers;        /* Peer.link */
         size_t n_peers;
-        List dirty;         /* Peer.dirty_link: something changed that net_flush() has to look at */
-        char *scratch;      /* what one recvmsg brings */
+        List dirty;    /* Peer.dirty_link: something changed that net_flush() has to look at */
+        char *scratch; /* what one recvmsg brings */
 };
 
 /* Takes over the listening socket `fd`, and `path`, which it unlinks at the end. Returns 0 or -errno. */

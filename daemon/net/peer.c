@@ -126,7 +126,8 @@ static void peer_run_kept(Peer *peer) {
 
 /* Queues the descriptors that came with the bytes; those over the limit are closed. */
 static void peer_take_fds(Peer *peer, struct msghdr *message) {
-        for (struct cmsghdr *control = CMSG_FIRSTHDR(message); control; control = CMSG_NXTHDR(message, control)) {
+        for (struct cmsghdr *control = CMSG_FIRSTHDR(message); control;
+             control = CMSG_NXTHDR(message, control)) {
                 size_t n_fds = (control->cmsg_len - CMSG_LEN(0)) / sizeof(int);
 
                 if (control->cmsg_level != SOL_SOCKET || control->cmsg_type != SCM_RIGHTS)

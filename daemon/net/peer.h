@@ -19,12 +19,12 @@ typedef struct Peer {
         Net *net;
         uv_poll_t poll;
         int fd;
-        int events;      /* polled for */
-        Buffer input;    /* bytes of messages that are not run yet */
-        Scan scan;       /* of the message at the front of `input` */
+        int events;          /* polled for */
+        Buffer input;        /* bytes of messages that are not run yet */
+        Scan scan;           /* of the message at the front of `input` */
         bool is_half_closed; /* the client sends no more; what it sent may not be read yet */
-        bool is_eof;     /* the client has sent its last byte */
-        bool is_ending;  /* to be closed once the output is sent */
+        bool is_eof;         /* the client has sent its last byte */
+        bool is_ending;      /* to be closed once the output is sent */
         bool is_closed;
         List link;       /* Net.peers */
         List dirty_link; /* Net.dirty */

@@ -91,7 +91,7 @@ Mem *registry_find_name(Registry *registry, const GpuDevice *device, uid_t uid, 
 }
 
 Session *registry_find_session(Registry *registry, const struct gpud_uuid *id) {
-        list_for_each(link, &registry->sessions) {
+        list_for_each (link, &registry->sessions) {
                 Session *session = container_of(link, Session, link);
 
                 if (memcmp(&session->id, id, sizeof(*id)) == 0)

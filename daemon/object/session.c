@@ -38,7 +38,7 @@ int session_new(Session **ret_session, Registry *registry, Credentials *credenti
 Session *session_free(Session *session) {
         if (!session)
                 return NULL;
-        list_for_each(link, &session->shms)
+        list_for_each (link, &session->shms)
                 shm_free(container_of(link, Shm, session_link));
         while (!list_is_empty(&session->holds))
                 session_drop(container_of(list_first(&session->holds), Hold, session_link));
@@ -65,7 +65,7 @@ bool session_owns(const Session *session, uid_t uid) {
 }
 
 Hold *session_find_hold(Session *session, Mem *mem) {
-        list_for_each(link, &mem->holds) {
+        list_for_each (link, &mem->holds) {
                 Hold *hold = container_of(link, Hold, mem_link);
 
                 if (hold->session == session)

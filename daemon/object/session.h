@@ -47,10 +47,10 @@ struct Session {
         size_t n_holds;
         size_t n_shms;
         uint64_t shm_bytes; /* of its regions */
-        size_t n_inflight; /* requests in flight; kept by rpc */
-        List holds;        /* Hold.session_link */
-        List shms;         /* Shm.session_link */
-        List link;         /* Registry.sessions */
+        size_t n_inflight;  /* requests in flight; kept by rpc */
+        List holds;         /* Hold.session_link */
+        List shms;          /* Shm.session_link */
+        List link;          /* Registry.sessions */
 };
 
 void credentials_deinit(Credentials *credentials);

@@ -49,13 +49,15 @@ static int check_memfd(int fd, uint64_t size, ProtoFault *fault) {
         if (size == 0)
                 return proto_fault(fault, GPUD_E_INVALID_ARGUMENT, "`size` is 0, at least 1");
         if ((uint64_t)status.st_size < size)
-                return proto_fault(fault, GPUD_E_OUT_OF_RANGE, "size %" PRIu64 " exceeds the memfd's %jd bytes", size,
+                return proto_fault(fault, GPUD_E_OUT_OF_RANGE,
+                                   "size %" PRIu64 " exceeds the memfd's %jd bytes", size,
                                    (intmax_t)status.st_size);
         return 0;
 }
 
 int shm_new(Session *session, int fd, uint64_t size,
-            void (*ready)(Shm *shm, int r, bool imported, void *userdata), void *userdata, ProtoFault *fault) {
+            void (*ready)(Shm *shm, int r, bool imported, void *userdata), void *userdata,
+            ProtoFault *fault) {
         Shm *shm;
         int r;
 
@@ -78,7 +80,8 @@ int shm_new(Session *session, int fd, uint64_t size,
         shm->map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
         if (shm->map == MAP_FAILED) {
                 free(shm);
-                return proto_fault(fault, errno == EPERM ? GPUD_E_INVALID_ARGUMENT : GPUD_E_RESOURCE_EXHAUSTED,
+                return proto_fault(fault,
+                                   errno == EPERM ? GPUD_E_INVALID_ARGUMENT : GPUD_E_RESOURCE_EXHAUSTED,
                                    "the memfd cannot be mapped for reading and writing: %s", strerror(errno));
         }
         uuid_new_random(&shm->id);
@@ -116,7 +119,7 @@ void shm_release(Shm *shm, void (*released)(void *userdata), void *userdata) {
 }
 
 Shm *shm_find(Session *session, const struct gpud_uuid *id) {
-        list_for_each(link, &session->shms) {
+        list_for_each (link, &session->shms) {
                 Shm *shm = container_of(link, Shm, session_link);
 
                 if (shm->is_ready && memcmp(&shm->id, id, sizeof(*id)) == 0)

@@ -22,9 +22,9 @@ typedef struct Shm {
         List session_link; /* Session.shms */
         void *map;
         uint64_t size;
-        bool is_ready;                                            /* can be found */
+        bool is_ready;                                                        /* can be found */
         void (*ready)(struct Shm *shm, int r, bool imported, void *userdata); /* NULL once told */
-        void (*released)(void *userdata);                         /* NULL: nobody waits */
+        void (*released)(void *userdata);                                     /* NULL: nobody waits */
         void *userdata;
 } Shm;
 
@@ -34,8 +34,7 @@ typedef struct Shm {
  * GPUD_E_RESOURCE_EXHAUSTED with `fault` filled, or -errno.
  */
 int shm_new(Session *session, int fd, uint64_t size,
-            void (*ready)(Shm *shm, int r, bool imported, void *userdata), void *userdata,
-            ProtoFault *fault);
+            void (*ready)(Shm *shm, int r, bool imported, void *userdata), void *userdata, ProtoFault *fault);
 
 /* Takes the handle away; the region goes when the copies in flight through it have ended. */
 void shm_free(Shm *shm);

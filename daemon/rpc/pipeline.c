@@ -47,8 +47,8 @@ static int take_fd(Request *request, bool is_last) {
                 return 0;
         fd_queue_deinit(fds);
         return request_refuse(request, GPUD_E_INVALID_ARGUMENT,
-                              "%s takes %zu file descriptors, %zu are attached", request->method->name, n_wanted,
-                              n_fds);
+                              "%s takes %zu file descriptors, %zu are attached", request->method->name,
+                              n_wanted, n_fds);
 }
 
 /* The envelope to arguments: what the method is, and whether what came is what it takes. */

@@ -48,10 +48,9 @@ static int resolve_shm(Request *request, ShmRef *ref) {
 
         ref->shm = shm_find(session, &ref->id);
         if (!ref->shm)
-                return refuse_unknown(request, "shared-memory region", &ref->id,
-                                      registry_find_mem(request->pipeline->registry, &ref->id)
-                                              ? " of this session"
-                                              : "");
+                return refuse_unknown(
+                        request, "shared-memory region", &ref->id,
+                        registry_find_mem(request->pipeline->registry, &ref->id) ? " of this session" : "");
         return 0;
 }
 

@@ -22,7 +22,8 @@
 #define N_ELEMENTS(array_) (sizeof(array_) / sizeof(*(array_)))
 
 /* The structure of which `pointer_` is the member. */
-#define container_of(pointer_, type_, member_) ((type_ *)(void *)((char *)(pointer_) - offsetof(type_, member_)))
+#define container_of(pointer_, type_, member_)                                                               \
+        ((type_ *)(void *)((char *)(pointer_)-offsetof(type_, member_)))
 
 /* Rounds up to a multiple of `unit_`, a power of two. */
-#define ALIGN_UP(value_, unit_) (((value_) + (unit_) - 1) & ~((__typeof__(value_))(unit_) - 1))
+#define ALIGN_UP(value_, unit_) (((value_) + (unit_)-1) & ~((__typeof__(value_))(unit_)-1))
