@@ -268,6 +268,9 @@ $(OUT)/libgpud.a: $(CLIENT_OBJS) $(PROTO_OBJS)
 	$(Q)rm -f $@ && ld -r -o $(OBJ)/libgpud.o $^ && objcopy --localize-hidden $(OBJ)/libgpud.o
 	$(Q)$(AR) rcs $@ $(OBJ)/libgpud.o
 
+# gpuctl may not include the daemon's headers, where the version is.
+$(call objs,$(GPUCTL_MAIN)): CPPFLAGS_ALL += -DGPUD_VERSION='"$(VERSION)"'
+
 $(OUT)/gpuctl: $(call objs,$(GPUCTL_MAIN)) $(GPUCTL_OBJS) $(CLIENT_OBJS) $(PROTO_OBJS)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS_MODE) -pie -o $@ $^ $(LDFLAGS_ALL) $(LIBS_GPUCTL) $(LIBS_PROTO)

@@ -1,0 +1,341 @@
+/* Parses words by field kind. Sizes, handles and bytes have the forms that help.c explains. */
+
+#include "client/gpuctl/argument.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "client/gpuctl/complain.h"
+
+bool parse_size(const char *text, uint64_t *ret_value) {
+        static const char suffixes[] = "KMGTPE";
+        unsigned long long value;
+        const char *suffix;
+        unsigned shift;
+        char *end;
+
+        if (!isdigit((unsigned char)text[0]))
+                return false;
+        errno = 0;
+        value = strtoull(text, &end, text[0] == '0' && tolower((unsigned char)text[1]) == 'x' ? 16 : 10);
+        if (errno)
+                return false;
+        if (*end) {
+                suffix = strchr(suffixes, toupper((unsigned char)*end));
+                if (!suffix || (end[1] && strcmp(end + 1, "iB") != 0))
+                        return false;
+                shift = 10 * (unsigned)(suffix - suffixes + 1);
+                if (value > UINT64_MAX >> shift)
+                        return false;
+                value <<= shift;
+        }
+        *ret_value = value;
+        return true;
+}
+
+/* Permission bits are octal, as chmod has them. */
+static bool parse_octal(const char *text, uint64_t *ret_value) {
+        char *end;
+
+        errno = 0;
+        *ret_value = strtoull(text, &end, 8);
+        return isdigit((unsigned char)text[0]) && !*end && !errno;
+}
+
+static bool parse_bool(const char *text, bool *ret_value) {
+        static const char *const words[] = {"false", "true", "no", "yes", "0", "1"};
+
+        for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
+                if (strcmp(text, words[i]) == 0) {
+                        *ret_value = i % 2;
+                        return true;
+                }
+        return false;
+}
+
+static int hex_digit(char c) {
+        return isdigit((unsigned char)c)    ? c - '0'
+               : isxdigit((unsigned char)c) ? tolower((unsigned char)c) - 'a' + 10
+                                            : -1;
+}
+
+static bool parse_hex(const char *text, unsigned char *ret_bytes, size_t n_bytes) {
+        int high, low;
+
+        for (size_t i = 0; i < n_bytes; i++) {
+                high = hex_digit(text[2 * i]);
+                low = hex_digit(text[2 * i + 1]);
+                if (high < 0 || low < 0)
+                        return false;
+                ret_bytes[i] = (unsigned char)(high * 16 + low);
+        }
+        return true;
+}
+
+/* Whole contents of a small file, at most `limit` bytes. The caller frees it. */
+static int read_small_file(const char *path, size_t limit, void **ret_data, size_t *ret_size) {
+        FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "rbe");
+        char *data;
+        size_t n;
+
+        if (!file)
+                return complain(EXIT_FAILED, "%s: %s", path, strerror(errno));
+        data = malloc(limit + 1);
+        if (!data)
+                abort();
+        n = fread(data, 1, limit + 1, file);
+        if (ferror(file)) {
+                complain(EXIT_FAILED, "%s: %s", path, strerror(errno));
+                n = SIZE_MAX;
+        } else if (n > limit) {
+                complain(EXIT_USAGE, "%s has more than %zu bytes", path, limit);
+        }
+        if (file != stdin)
+                fclose(file);
+        if (n > limit) {
+                free(data);
+                return n == SIZE_MAX ? EXIT_FAILED : EXIT_USAGE;
+        }
+        *ret_data = data;
+        *ret_size = n;
+        return EXIT_SUCCESS;
+}
+
+static int parse_bin(Arguments *arguments, const ProtoField *field, const char *text,
+                     struct gpud_bin *ret_bin) {
+        size_t limit = field->max ? field->max : GPUD_MESSAGE_MAX;
+        void *bytes = NULL;
+        size_t n = 0;
+        int r;
+
+        if (text[0] == '@') {
+                r = read_small_file(text + 1, limit, &bytes, &n);
+                if (r)
+                        return r;
+        } else if (strncmp(text, "0x", 2) == 0) {
+                n = strlen(text + 2) / 2;
+                bytes = malloc(n + 1);
+                if (!bytes)
+                        abort();
+                if (strlen(text + 2) % 2 || !parse_hex(text + 2, bytes, n)) {
+                        free(bytes);
+                        return complain(EXIT_USAGE, "%s: \"%s\" is not an even number of hexadecimal digits",
+                                        field->name, text);
+                }
+        } else {
+                *ret_bin = (struct gpud_bin){text, strlen(text)};
+                return EXIT_SUCCESS;
+        }
+        arguments->owned[arguments->n_owned++] = bytes;
+        *ret_bin = (struct gpud_bin){bytes, n};
+        return EXIT_SUCCESS;
+}
+
+static int parse_enum(const ProtoField *field, const char *text, unsigned *ret_value) {
+        char names[256] = "";
+
+        for (size_t i = 0; i < field->choices->n_values; i++) {
+                if (name_is(text, field->choices->values[i].text)) {
+                        *ret_value = (unsigned)i;
+                        return EXIT_SUCCESS;
+                }
+                strncat(names, i ? ", " : "", sizeof(names) - strlen(names) - 1);
+                strncat(names, field->choices->values[i].text, sizeof(names) - strlen(names) - 1);
+        }
+        return complain(EXIT_USAGE, "%s: \"%s\" is none of: %s", field->name, text, names);
+}
+
+static int parse_number(const ProtoField *field, const char *text, uint64_t *ret_value) {
+        if (strcmp(field->name, "mode") == 0)
+                return parse_octal(text, ret_value)
+                               ? EXIT_SUCCESS
+                               : complain(EXIT_USAGE, "%s: \"%s\" is no octal mode like 0640", field->name,
+                                          text);
+        if (parse_size(text, ret_value))
+                return EXIT_SUCCESS;
+        return complain(EXIT_USAGE, "%s: \"%s\" is no number like 4096, 64K or 2G", field->name, text);
+}
+
+/* Puts the value into the structure. */
+static int set_field(Arguments *arguments, const ProtoField *field, const char *text) {
+        void *value = (char *)arguments->values + field->offset;
+        char *end;
+        int r = EXIT_SUCCESS;
+
+        switch (field->kind) {
+        case PROTO_BOOL:
+                if (!parse_bool(text, value))
+                        r = complain(EXIT_USAGE, "%s: \"%s\" is neither true nor false", field->name, text);
+                break;
+        case PROTO_U64:
+                r = parse_number(field, text, value);
+                break;
+        case PROTO_F64:
+                *(double *)value = strtod(text, &end);
+                if (end == text || *end)
+                        r = complain(EXIT_USAGE, "%s: \"%s\" is no number", field->name, text);
+                break;
+        case PROTO_STR:
+                *(const char **)value = text;
+                break;
+        case PROTO_BIN:
+                r = parse_bin(arguments, field, text, value);
+                break;
+        case PROTO_UUID:
+                if (!gpud_uuid_from_string(text, value))
+                        r = complain(EXIT_USAGE,
+                                     "%s: \"%s\" is no handle; handles are UUIDs, `gpuctl ls` shows them",
+                                     field->name, text);
+                break;
+        case PROTO_ENUM:
+                r = parse_enum(field, text, value);
+                break;
+        case PROTO_STRUCT:
+        case PROTO_LIST:
+                r = complain(EXIT_USAGE, "%s cannot be given on the command line", field->name);
+                break;
+        }
+        if (r == EXIT_SUCCESS && field->has_offset != PROTO_NO_OFFSET)
+                *((bool *)arguments->values + field->has_offset) = true;
+        return r;
+}
+
+bool gpuctl_option(Gpuctl *ctl, const char *const *words, size_t n_words, size_t *index, int *ret_exit) {
+        const char *word = words[*index];
+
+        *ret_exit = EXIT_SUCCESS;
+        if (strcmp(word, "--json") == 0) {
+                ctl->is_json = true;
+        } else if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
+                ctl->is_help = true;
+        } else if (strncmp(word, "--socket=", 9) == 0) {
+                ctl->socket = word + 9;
+        } else if (strcmp(word, "--socket") == 0) {
+                if (*index + 1 == n_words)
+                        *ret_exit = complain(EXIT_USAGE, "--socket needs a path");
+                else
+                        ctl->socket = words[++*index];
+        } else {
+                return false;
+        }
+        ++*index;
+        return true;
+}
+
+static const ProtoField *find_option(const ProtoStruct *type, const char *name) {
+        for (size_t i = 0; i < type->n_fields; i++)
+                if (name_is(name, type->fields[i].name))
+                        return &type->fields[i];
+        return NULL;
+}
+
+static int complain_option(const char *what, const ProtoStruct *type, const char *name) {
+        const char *candidates[64] = {"json", "socket", "help"};
+        const char *found;
+        size_t n = 3;
+
+        for (size_t i = 0; i < type->n_fields && n < 64; i++)
+                candidates[n++] = type->fields[i].name;
+        found = guess(name, candidates, n);
+        if (found)
+                return complain(EXIT_USAGE, "%s has no option --%s; did you mean --%s?", what, name, found);
+        return complain(EXIT_USAGE, "%s has no option --%s; see `gpuctl help %s`", what, name, what);
+}
+
+/* --name=value, --name value, or --name alone for a bool. */
+static int take_option(Arguments *arguments, const char *what, const char *const *words, size_t n_words,
+                       size_t *index, uint64_t *seen) {
+        const char *word = words[*index] + 2;
+        const char *equals = strchr(word, '=');
+        const ProtoField *field;
+        const char *value;
+        char name[64];
+
+        snprintf(name, sizeof(name), "%.*s", (int)(equals ? equals - word : (ptrdiff_t)strlen(word)), word);
+        ++*index;
+        field = find_option(arguments->type, name);
+        if (!field)
+                return complain_option(what, arguments->type, name);
+        if (*seen & UINT64_C(1) << (field - arguments->type->fields))
+                return complain(EXIT_USAGE, "%s: --%s is given twice", what, name);
+        *seen |= UINT64_C(1) << (field - arguments->type->fields);
+        if (equals)
+                value = equals + 1;
+        else if (field->kind == PROTO_BOOL)
+                value = "true";
+        else if (*index < n_words)
+                value = words[(*index)++];
+        else
+                return complain(EXIT_USAGE, "%s: --%s needs a value", what, name);
+        return set_field(arguments, field, value);
+}
+
+/* The next required field that has no value yet. */
+static const ProtoField *next_required(const ProtoStruct *type, uint64_t seen) {
+        for (size_t i = 0; i < type->n_fields; i++)
+                if (type->fields[i].is_required && !(seen & UINT64_C(1) << i))
+                        return &type->fields[i];
+        return NULL;
+}
+
+static int take_positional(Arguments *arguments, const char *what, const char *word, uint64_t *seen) {
+        const ProtoField *field = next_required(arguments->type, *seen);
+
+        if (!field)
+                return complain(EXIT_USAGE, "%s: \"%s\" is one word too many; see `gpuctl help %s`", what,
+                                word, what);
+        *seen |= UINT64_C(1) << (field - arguments->type->fields);
+        return set_field(arguments, field, word);
+}
+
+/* Options first, so that a required field given as one leaves its place to the next word. */
+static int take_words(Arguments *arguments, Gpuctl *ctl, const char *what, const char *const *words,
+                      size_t n_words) {
+        const char **positionals = calloc(n_words + 1, sizeof(*positionals));
+        size_t n_positionals = 0, i = 0;
+        bool is_plain = false;
+        uint64_t seen = 0;
+        int r = EXIT_SUCCESS;
+
+        if (!positionals)
+                abort();
+        while (r == EXIT_SUCCESS && i < n_words) {
+                if (!is_plain && strcmp(words[i], "--") == 0) {
+                        is_plain = true;
+                        i++;
+                } else if (is_plain || words[i][0] != '-' || !words[i][1]) {
+                        positionals[n_positionals++] = words[i++];
+                } else if (!gpuctl_option(ctl, words, n_words, &i, &r)) {
+                        r = words[i][1] == '-'
+                                    ? take_option(arguments, what, words, n_words, &i, &seen)
+                                    : complain(EXIT_USAGE, "%s has no option %s; see `gpuctl help %s`", what,
+                                               words[i], what);
+                }
+        }
+        for (i = 0; r == EXIT_SUCCESS && !ctl->is_help && i < n_positionals; i++)
+                r = take_positional(arguments, what, positionals[i], &seen);
+        if (r == EXIT_SUCCESS && !ctl->is_help && next_required(arguments->type, seen))
+                r = complain(EXIT_USAGE, "%s: %s is missing; see `gpuctl help %s`", what,
+                             next_required(arguments->type, seen)->name, what);
+        free(positionals);
+        return r;
+}
+
+int arguments_init(Arguments *arguments, Gpuctl *ctl, const char *what, const ProtoStruct *type,
+                   const char *const *words, size_t n_words) {
+        *arguments = (Arguments){.type = type, .values = calloc(1, type->size)};
+        if (!arguments->values)
+                abort();
+        return take_words(arguments, ctl, what, words, n_words);
+}
+
+void arguments_deinit(Arguments *arguments) {
+        for (size_t i = 0; i < arguments->n_owned; i++)
+                free(arguments->owned[i]);
+        free(arguments->values);
+}

@@ -1,0 +1,29 @@
+#pragma once
+
+/* Words of the command line into the structure that a method takes, by its table. */
+
+#include "client/gpuctl/gpuctl.h"
+
+#define ARGUMENT_OWNED_MAX 8
+
+typedef struct Arguments {
+        const ProtoStruct *type;
+        void *values;                    /* the structure; owned */
+        void *owned[ARGUMENT_OWNED_MAX]; /* bytes that its fields point at */
+        size_t n_owned;
+} Arguments;
+
+/*
+ * Reads `words`: required fields by position or as --field=value, optional ones as --field=value or --field
+ * value; '-' and '_' are the same. Also takes the options of gpuctl itself. `what` names the command in
+ * complaints. Deinit is due whatever it returns.
+ */
+int arguments_init(Arguments *arguments, Gpuctl *ctl, const char *what, const ProtoStruct *type,
+                   const char *const *words, size_t n_words);
+void arguments_deinit(Arguments *arguments);
+
+/* Takes --json, --socket or --help at words[*index] and steps past it. False if it is none of them. */
+bool gpuctl_option(Gpuctl *ctl, const char *const *words, size_t n_words, size_t *index, int *ret_exit);
+
+/* A number of bytes: digits, also as 0x hexadecimal, with one of K M G T behind (powers of 1024, or KiB ...). */
+bool parse_size(const char *text, uint64_t *ret_value);

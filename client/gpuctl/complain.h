@@ -1,0 +1,17 @@
+#pragma once
+
+/* What goes wrong: one line on stderr, with what to do about it where that is known. */
+
+#include "client/gpuctl/gpuctl.h"
+
+/* Prints "gpuctl: ..." and returns `exit_code`. */
+int complain(int exit_code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* About a call that returned `r` on the client; returns the exit code of errors.def. */
+int complain_call(const Gpuctl *ctl, const char *what, int r);
+
+/* The candidate most like `word`, or NULL if none is near. '-' and '_' are the same. */
+const char *guess(const char *word, const char *const *candidates, size_t n_candidates);
+
+/* Whether two names are the same but for '-' and '_'. */
+bool name_is(const char *word, const char *name);

@@ -1,0 +1,183 @@
+/* Help from the schema: what there is, a noun's verbs, and what one command takes and gives. */
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/gpuctl/complain.h"
+#include "client/gpuctl/gpuctl.h"
+
+static void print_option_name(const char *name) {
+        for (; *name; name++)
+                putchar(*name == '_' ? '-' : *name);
+}
+
+static void print_upper(const char *name) {
+        for (; *name; name++)
+                putchar(toupper((unsigned char)*name));
+}
+
+static const char *value_name(const ProtoField *field) {
+        switch (field->kind) {
+        case PROTO_BOOL:
+                return "true|false";
+        case PROTO_U64:
+                return strcmp(field->name, "mode") == 0 ? "OCTAL" : "NUMBER";
+        case PROTO_F64:
+                return "NUMBER";
+        case PROTO_BIN:
+                return "BYTES";
+        case PROTO_UUID:
+                return "HANDLE";
+        case PROTO_ENUM:
+                return NULL;
+        default:
+                return "TEXT";
+        }
+}
+
+static void print_usage(const char *noun, const char *verb, const ProtoStruct *type) {
+        bool has_options = false;
+
+        printf("usage: gpuctl %s%s%s", noun, *verb ? " " : "", verb);
+        for (size_t i = 0; i < type->n_fields; i++) {
+                has_options |= !type->fields[i].is_required;
+                if (type->fields[i].is_required) {
+                        putchar(' ');
+                        print_upper(type->fields[i].name);
+                }
+        }
+        puts(has_options ? " [--OPTION=VALUE ...]" : "");
+}
+
+static void print_arguments(const ProtoStruct *type) {
+        const ProtoField *field;
+        const char *value;
+
+        if (type->n_fields > 0)
+                putchar('\n');
+        for (size_t i = 0; i < type->n_fields; i++) {
+                field = &type->fields[i];
+                fputs("  ", stdout);
+                if (field->is_required) {
+                        print_upper(field->name);
+                } else {
+                        fputs("--", stdout);
+                        print_option_name(field->name);
+                        value = value_name(field);
+                        if (value) {
+                                printf("=%s", value);
+                        } else {
+                                for (size_t k = 0; k < field->choices->n_values; k++)
+                                        printf("%c%s", k ? '|' : '=', field->choices->values[k].text);
+                        }
+                }
+                printf("\n          %s", field->doc);
+                if (field->max > 0)
+                        printf("; at most %zu bytes", field->max);
+                putchar('\n');
+        }
+}
+
+static void print_forms(const ProtoStruct *type) {
+        bool has_number = false, has_bytes = false;
+
+        for (size_t i = 0; i < type->n_fields; i++) {
+                has_number |= type->fields[i].kind == PROTO_U64;
+                has_bytes |= type->fields[i].kind == PROTO_BIN;
+        }
+        if (has_number)
+                puts("\nNumbers may end in K, M, G or T (powers of 1024) or begin with 0x.");
+        if (has_bytes)
+                puts("\nBytes are text, 0x and hexadecimal digits, or @FILE for a file's contents.");
+}
+
+static void print_result(const ProtoStruct *type) {
+        if (type->n_fields == 0)
+                return;
+        puts("\nPrints:");
+        for (size_t i = 0; i < type->n_fields; i++)
+                printf("  %-22s %s\n", type->fields[i].name, type->fields[i].doc);
+}
+
+static int print_method(const ProtoMethod *method) {
+        print_usage(method->noun, method->verb, method->args);
+        printf("\n%s\n", method->doc);
+        if (method == &proto_methods[PROTO_METHOD_mem_alloc])
+                puts("Here the lifetime is `persistent` when absent: a session's allocation would go with "
+                     "this command.");
+        if (method->access == PROTO_ACCESS_ADMIN)
+                puts("For administrators only.");
+        if (method->n_fds > 0)
+                puts("It takes a file descriptor, which a command line cannot give: for programs only.");
+        print_arguments(method->args);
+        print_forms(method->args);
+        print_result(method->result);
+        return EXIT_SUCCESS;
+}
+
+static int print_command(const Command *command) {
+        print_usage(command->name, "", command->args);
+        printf("\n%s\n", command->doc);
+        print_arguments(command->args);
+        print_forms(command->args);
+        return EXIT_SUCCESS;
+}
+
+static void print_noun(const char *noun) {
+        char name[64];
+
+        for (size_t i = 0; i < PROTO_N_METHODS; i++)
+                if (strcmp(proto_methods[i].noun, noun) == 0) {
+                        snprintf(name, sizeof(name), "%s %s", noun, proto_methods[i].verb);
+                        printf("  %-18s %s\n", name, proto_methods[i].doc);
+                }
+}
+
+static void print_all(void) {
+        const char *noun = "";
+
+        puts("usage: gpuctl COMMAND [ARGUMENTS] [--json] [--socket=PATH]\n"
+             "\n"
+             "Looks into gpud, the process that owns this node's GPU memory, and works with it.\n");
+        for (size_t i = 0; i < gpuctl_n_commands; i++)
+                printf("  %-18s %s\n", gpuctl_commands[i].name, gpuctl_commands[i].doc);
+        puts("  help [NOUN [VERB]] Explain a command.");
+        for (size_t i = 0; i < PROTO_N_METHODS; i++) {
+                if (strcmp(noun, proto_methods[i].noun) == 0)
+                        continue;
+                noun = proto_methods[i].noun;
+                putchar('\n');
+                print_noun(noun);
+        }
+        printf("\nThe socket is --socket, else GPUD_SOCKET, else %s. --json prints every result as JSON.\n"
+               "Exits 0, or 1 failed, 2 usage, 3 refused, 4 no gpud.\n",
+               gpud_socket_path(NULL));
+}
+
+int help_print(const char *const *words, size_t n_words) {
+        const Command *command;
+        bool is_noun = false;
+
+        if (n_words == 0) {
+                print_all();
+                return EXIT_SUCCESS;
+        }
+        command = command_find(words[0]);
+        if (command)
+                return print_command(command);
+        for (size_t i = 0; i < PROTO_N_METHODS; i++) {
+                if (!name_is(words[0], proto_methods[i].noun))
+                        continue;
+                is_noun = true;
+                if (n_words > 1 && name_is(words[1], proto_methods[i].verb))
+                        return print_method(&proto_methods[i]);
+        }
+        if (is_noun && n_words == 1) {
+                print_noun(words[0]);
+                return EXIT_SUCCESS;
+        }
+        return complain(EXIT_USAGE, "there is no command \"%s%s%s\"; `gpuctl help` lists them", words[0],
+                        n_words > 1 ? " " : "", n_words > 1 ? words[1] : "");
+}

@@ -1,0 +1,158 @@
+/*
+ * gpuctl: gpud from the command line. The first word is a command of command.c, or the first two are noun and
+ * verb of a method; everything else follows from the tables.
+ */
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "client/gpuctl/argument.h"
+#include "client/gpuctl/complain.h"
+#include "client/gpuctl/gpuctl.h"
+
+int gpuctl_connect(Gpuctl *ctl) {
+        const char *path = gpud_socket_path(ctl->socket);
+        const ProtoError *error;
+        int r;
+
+        if (ctl->client)
+                return EXIT_SUCCESS;
+        r = gpud_connect(&ctl->client, ctl->socket);
+        if (r == 0)
+                return EXIT_SUCCESS;
+        error = proto_error_find(-r);
+        if (r == -GPUD_E_PERMISSION_DENIED)
+                return complain(error->exit_code, "%s: %s: %s; you must be in the group that owns the socket",
+                                error->text, path, strerror(errno));
+        return complain(error->exit_code, "%s: %s: %s; %s", error->text, path, strerror(errno), error->hint);
+}
+
+static int complain_word(const char *word) {
+        const char *candidates[PROTO_N_METHODS + 16] = {"help"};
+        const char *found;
+        size_t n = 1;
+
+        for (size_t i = 0; i < gpuctl_n_commands; i++)
+                candidates[n++] = gpuctl_commands[i].name;
+        for (size_t i = 0; i < PROTO_N_METHODS; i++)
+                candidates[n++] = proto_methods[i].noun;
+        found = guess(word, candidates, n);
+        if (found)
+                return complain(EXIT_USAGE, "there is no command \"%s\"; did you mean \"%s\"?", word, found);
+        return complain(EXIT_USAGE, "there is no command \"%s\"; `gpuctl help` lists them", word);
+}
+
+/* The noun is right, the verb is missing or wrong. */
+static int complain_verb(const char *noun, const char *verb) {
+        const char *candidates[PROTO_N_METHODS];
+        const char *found = NULL;
+        char verbs[512] = "";
+        size_t n = 0;
+
+        for (size_t i = 0; i < PROTO_N_METHODS; i++)
+                if (name_is(noun, proto_methods[i].noun)) {
+                        strncat(verbs, n ? ", " : "", sizeof(verbs) - strlen(verbs) - 1);
+                        strncat(verbs, proto_methods[i].verb, sizeof(verbs) - strlen(verbs) - 1);
+                        candidates[n++] = proto_methods[i].verb;
+                }
+        if (!verb)
+                return complain(EXIT_USAGE, "%s needs a verb: %s", noun, verbs);
+        found = guess(verb, candidates, n);
+        if (found)
+                return complain(EXIT_USAGE, "%s has no verb \"%s\"; did you mean \"%s\"?", noun, verb, found);
+        return complain(EXIT_USAGE, "%s has no verb \"%s\"; it has %s", noun, verb, verbs);
+}
+
+static int run_command(Gpuctl *ctl, const Command *command, const char *const *words, size_t n_words) {
+        Arguments arguments;
+        int r;
+
+        r = arguments_init(&arguments, ctl, command->name, command->args, words + 1, n_words - 1);
+        if (r == EXIT_SUCCESS)
+                r = ctl->is_help ? help_print(words, 1) : command->run(ctl, arguments.values);
+        arguments_deinit(&arguments);
+        return r;
+}
+
+static int run_method(Gpuctl *ctl, const ProtoMethod *method, const char *const *words, size_t n_words) {
+        Arguments arguments;
+        char what[64];
+        int r;
+
+        snprintf(what, sizeof(what), "%s %s", method->noun, method->verb);
+        r = arguments_init(&arguments, ctl, what, method->args, words + 2, n_words - 2);
+        if (r == EXIT_SUCCESS)
+                r = ctl->is_help ? help_print(words, 2) : verb_run(ctl, method, arguments.values);
+        arguments_deinit(&arguments);
+        return r;
+}
+
+/* `words` begin with the command. */
+static int run(Gpuctl *ctl, const char *const *words, size_t n_words) {
+        const char *verb = n_words > 1 && words[1][0] != '-' ? words[1] : NULL;
+        const Command *command;
+        bool is_noun = false;
+
+        if (strcmp(words[0], "help") == 0)
+                return help_print(words + 1, n_words - 1);
+        command = command_find(words[0]);
+        if (command)
+                return run_command(ctl, command, words, n_words);
+        for (size_t i = 0; i < PROTO_N_METHODS; i++) {
+                if (!name_is(words[0], proto_methods[i].noun))
+                        continue;
+                is_noun = true;
+                if (verb && name_is(verb, proto_methods[i].verb))
+                        return run_method(ctl, &proto_methods[i], words, n_words);
+        }
+        if (is_noun && !verb && n_words > 1 && strcmp(words[1], "--help") == 0)
+                return help_print(words, 1);
+        return is_noun ? complain_verb(words[0], verb) : complain_word(words[0]);
+}
+
+/* Options before the command, then the command. */
+static int run_words(Gpuctl *ctl, const char *const *words, size_t n_words) {
+        size_t i = 0;
+        int r;
+
+        while (i < n_words && words[i][0] == '-') {
+                if (strcmp(words[i], "--version") == 0) {
+                        puts("gpuctl " GPUD_VERSION);
+                        return EXIT_SUCCESS;
+                }
+                if (!gpuctl_option(ctl, words, n_words, &i, &r))
+                        return complain(EXIT_USAGE, "there is no option %s; see `gpuctl help`", words[i]);
+                if (r)
+                        return r;
+        }
+        if (ctl->is_help)
+                return help_print(words + i, n_words - i);
+        if (i == n_words)
+                return complain(EXIT_USAGE, "a command is missing; `gpuctl help` lists them");
+        return run(ctl, words + i, n_words - i);
+}
+
+static bool wants_colour(void) {
+        const char *term = getenv("TERM");
+        const char *no_colour = getenv("NO_COLOR");
+
+        return !(no_colour && *no_colour) && term && strcmp(term, "dumb") != 0;
+}
+
+int main(int argc, char **argv) {
+        Gpuctl ctl = {
+                .is_terminal = isatty(STDOUT_FILENO),
+                .is_error_terminal = isatty(STDERR_FILENO),
+        };
+        int r;
+
+        ctl.is_colour = ctl.is_terminal && wants_colour();
+        r = run_words(&ctl, (const char *const *)argv + 1, argc > 0 ? (size_t)argc - 1 : 0);
+        gpud_close(ctl.client);
+        if ((fflush(stdout) != 0 || ferror(stdout)) && r == EXIT_SUCCESS)
+                r = complain(EXIT_FAILED, "writing the output: %s", strerror(errno));
+        return r;
+}

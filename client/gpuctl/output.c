@@ -1,0 +1,324 @@
+/* What a field looks like follows from its kind, its name and its one line of documentation. */
+
+#include "client/gpuctl/output.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+const char *output_size(uint64_t size, char ret_text[OUTPUT_TEXT_MAX]) {
+        static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+        double value = (double)size;
+        size_t unit = 0;
+
+        /* 1023.95 would be shown as 1024.0 of the smaller unit. */
+        while (value >= 1023.95 && unit + 1 < sizeof(units) / sizeof(*units)) {
+                value /= 1024;
+                unit++;
+        }
+        if (unit == 0)
+                snprintf(ret_text, OUTPUT_TEXT_MAX, "%" PRIu64 " B", size);
+        else
+                snprintf(ret_text, OUTPUT_TEXT_MAX, "%.1f %s", value, units[unit]);
+        return ret_text;
+}
+
+const char *output_duration(uint64_t seconds, char ret_text[OUTPUT_TEXT_MAX]) {
+        static const struct {
+                uint64_t seconds;
+                const char *name;
+        } units[] = {{86400, "d"}, {3600, "h"}, {60, "min"}, {1, "s"}};
+        size_t i = 0;
+
+        while (i < 3 && seconds < units[i].seconds)
+                i++;
+        if (i == 3)
+                snprintf(ret_text, OUTPUT_TEXT_MAX, "%" PRIu64 " s", seconds);
+        else
+                snprintf(ret_text, OUTPUT_TEXT_MAX, "%" PRIu64 " %s %" PRIu64 " %s",
+                         seconds / units[i].seconds, units[i].name,
+                         seconds % units[i].seconds / units[i + 1].seconds, units[i + 1].name);
+        return ret_text;
+}
+
+static bool ends_with(const char *text, const char *end) {
+        size_t n_text = strlen(text), n_end = strlen(end);
+
+        return n_text >= n_end && strcmp(text + n_text - n_end, end) == 0;
+}
+
+/* The schema's documentation of a count of bytes begins with the word, or its structure says it of all. */
+static bool is_size(const ProtoStruct *type, const ProtoField *field) {
+        return field->kind == PROTO_U64 &&
+               (strncmp(field->doc, "bytes", 5) == 0 || strstr(type->doc, "in bytes"));
+}
+
+static bool is_absent(const ProtoField *field, const void *base) {
+        const void *value = (const char *)base + field->offset;
+
+        if (field->has_offset != PROTO_NO_OFFSET)
+                return !*((const bool *)base + field->has_offset);
+        if (field->kind == PROTO_STR)
+                return !*(const char *const *)value;
+        return field->kind == PROTO_BIN && !((const struct gpud_bin *)value)->data;
+}
+
+static void format_time(uint64_t time_ns, char ret_text[OUTPUT_TEXT_MAX]) {
+        time_t seconds = (time_t)(time_ns / 1000000000);
+        struct tm parts;
+
+        if (!localtime_r(&seconds, &parts) ||
+            strftime(ret_text, OUTPUT_TEXT_MAX, "%Y-%m-%d %H:%M:%S", &parts) == 0)
+                snprintf(ret_text, OUTPUT_TEXT_MAX, "%" PRIu64, time_ns);
+}
+
+static void format_number(const Gpuctl *ctl, const ProtoStruct *type, const ProtoField *field, uint64_t value,
+                          char ret_text[OUTPUT_TEXT_MAX]) {
+        if (strcmp(field->name, "mode") == 0)
+                snprintf(ret_text, OUTPUT_TEXT_MAX, "%04" PRIo64, value);
+        else if (ctl->is_terminal && ends_with(field->name, "_ns"))
+                format_time(value, ret_text);
+        else if (ctl->is_terminal && is_size(type, field))
+                output_size(value, ret_text);
+        else if (ctl->is_terminal && strcmp(field->name, "uptime_s") == 0)
+                output_duration(value, ret_text);
+        else
+                snprintf(ret_text, OUTPUT_TEXT_MAX, "%" PRIu64, value);
+}
+
+static const char *enum_text(const ProtoField *field, const void *value) {
+        unsigned index = *(const unsigned *)value;
+
+        return index < field->choices->n_values ? field->choices->values[index].text : "?";
+}
+
+/* 0x and the digits; the caller frees it. */
+static char *hex_text(const struct gpud_bin *bytes) {
+        char *text = malloc(2 * bytes->size + 3);
+
+        if (!text)
+                abort();
+        strcpy(text, "0x");
+        for (size_t i = 0; i < bytes->size; i++)
+                sprintf(text + 2 + 2 * i, "%02x", ((const unsigned char *)bytes->data)[i]);
+        return text;
+}
+
+void output_add_cell(const Gpuctl *ctl, Table *table, const ProtoStruct *type, const ProtoField *field,
+                     const void *base) {
+        const void *value = (const char *)base + field->offset;
+        char text[OUTPUT_TEXT_MAX] = "";
+        char *hex;
+
+        if (is_absent(field, base)) {
+                table_add_cell(table, ctl->is_terminal ? "-" : "");
+                return;
+        }
+        switch (field->kind) {
+        case PROTO_BOOL:
+                snprintf(text, sizeof(text), "%s", *(const bool *)value ? "yes" : "no");
+                break;
+        case PROTO_U64:
+                format_number(ctl, type, field, *(const uint64_t *)value, text);
+                break;
+        case PROTO_F64:
+                snprintf(text, sizeof(text), ctl->is_terminal ? "%.1f" : "%.17g", *(const double *)value);
+                break;
+        case PROTO_STR:
+                table_add_cell(table, *(const char *const *)value);
+                return;
+        case PROTO_BIN:
+                hex = hex_text(value);
+                table_add_cell(table, hex);
+                free(hex);
+                return;
+        case PROTO_UUID:
+                gpud_uuid_to_string(value, text);
+                break;
+        case PROTO_ENUM:
+                snprintf(text, sizeof(text), "%s", enum_text(field, value));
+                break;
+        case PROTO_STRUCT:
+                snprintf(text, sizeof(text), "(%s)", field->sub->name);
+                break;
+        case PROTO_LIST:
+                snprintf(text, sizeof(text), "%zu",
+                         *(const size_t *)(const void *)((const char *)base + field->count_offset));
+                break;
+        }
+        table_add_cell(table, text);
+}
+
+void output_add_columns(Table *table, const ProtoStruct *type) {
+        for (size_t i = 0; i < type->n_fields; i++)
+                table_add_column(table, type->fields[i].name,
+                                 type->fields[i].kind == PROTO_U64 || type->fields[i].kind == PROTO_F64);
+}
+
+void output_add_row(const Gpuctl *ctl, Table *table, const ProtoStruct *type, const void *base) {
+        for (size_t i = 0; i < type->n_fields; i++)
+                output_add_cell(ctl, table, type, &type->fields[i], base);
+}
+
+static size_t screen_width(void) {
+        struct winsize size;
+
+        return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
+void output_table(const Gpuctl *ctl, const Table *table) {
+        if (!ctl->is_terminal)
+                table_print_tabs(table, stdout);
+        else if (table_get_width(table) > screen_width())
+                table_print_blocks(table, stdout, ctl->is_colour);
+        else
+                table_print_aligned(table, stdout, ctl->is_colour);
+}
+
+/* One line for each value, those of a structure inside under its name. */
+static void add_values(const Gpuctl *ctl, Table *names, const ProtoStruct *type, const void *base,
+                       const char *prefix) {
+        const ProtoField *field;
+        char name[128];
+
+        for (size_t i = 0; i < type->n_fields; i++) {
+                field = &type->fields[i];
+                snprintf(name, sizeof(name), "%s%s%s", prefix, *prefix ? "." : "", field->name);
+                if (field->kind == PROTO_STRUCT) {
+                        add_values(ctl, names, field->sub, (const char *)base + field->offset, name);
+                } else if (field->kind != PROTO_LIST) {
+                        table_add_cell(names, name);
+                        output_add_cell(ctl, names, type, field, base);
+                }
+        }
+}
+
+static void print_values(const Gpuctl *ctl, const ProtoStruct *type, const void *base) {
+        Table *names = table_new();
+
+        table_add_column(names, "", false);
+        table_add_column(names, "", false);
+        add_values(ctl, names, type, base, "");
+        if (ctl->is_terminal && table_get_n_rows(names) > 0)
+                table_print_rows(names, stdout);
+        else
+                table_print_tabs(names, stdout);
+        table_free(names);
+}
+
+static void print_list(const Gpuctl *ctl, const ProtoField *field, const void *base) {
+        const char *items = *(const char *const *)(const void *)((const char *)base + field->offset);
+        size_t n_items = *(const size_t *)(const void *)((const char *)base + field->count_offset);
+        Table *table = table_new();
+
+        output_add_columns(table, field->sub);
+        for (size_t i = 0; i < n_items; i++)
+                output_add_row(ctl, table, field->sub, items + i * field->sub->size);
+        output_table(ctl, table);
+        table_free(table);
+}
+
+void output_struct(const Gpuctl *ctl, const ProtoStruct *type, const void *base) {
+        size_t n_lists = 0;
+
+        for (size_t i = 0; i < type->n_fields; i++)
+                n_lists += type->fields[i].kind == PROTO_LIST;
+        /* A list alone needs no name and no frame. */
+        if (n_lists != 1)
+                print_values(ctl, type, base);
+        for (size_t i = 0; i < type->n_fields; i++) {
+                if (type->fields[i].kind != PROTO_LIST)
+                        continue;
+                if (n_lists > 1 && ctl->is_terminal)
+                        printf("\n%s:\n", type->fields[i].name);
+                print_list(ctl, &type->fields[i], base);
+        }
+}
+
+static void print_dump(const struct gpud_bin *bytes) {
+        const unsigned char *data = bytes->data;
+
+        for (size_t i = 0; i < bytes->size; i += 16) {
+                printf("%08zx ", i);
+                for (size_t k = i; k < i + 16; k++) {
+                        if (k < bytes->size)
+                                printf(" %02x", data[k]);
+                        else
+                                fputs("   ", stdout);
+                }
+                fputs("  ", stdout);
+                for (size_t k = i; k < i + 16 && k < bytes->size; k++)
+                        putchar(data[k] < 0x80 && isprint(data[k]) ? data[k] : '.');
+                putchar('\n');
+        }
+}
+
+void output_bytes(const Gpuctl *ctl, const struct gpud_bin *bytes) {
+        if (ctl->is_terminal)
+                print_dump(bytes);
+        else
+                fwrite(bytes->data, 1, bytes->size, stdout);
+}
+
+static json_t *field_to_json(const ProtoField *field, const void *base) {
+        const void *value = (const char *)base + field->offset;
+        char uuid[GPUD_UUID_TEXT + 1];
+        const char *items;
+        json_t *json;
+        char *hex;
+
+        if (is_absent(field, base))
+                return json_null();
+        switch (field->kind) {
+        case PROTO_BOOL:
+                return json_boolean(*(const bool *)value);
+        case PROTO_U64:
+                /* JSON's integers end here, as jansson has them. */
+                if (*(const uint64_t *)value > INT64_MAX)
+                        return json_real((double)*(const uint64_t *)value);
+                return json_integer((json_int_t) * (const uint64_t *)value);
+        case PROTO_F64:
+                return json_real(*(const double *)value);
+        case PROTO_STR:
+                return json_string(*(const char *const *)value);
+        case PROTO_BIN:
+                hex = hex_text(value);
+                json = json_string(hex);
+                free(hex);
+                return json;
+        case PROTO_UUID:
+                gpud_uuid_to_string(value, uuid);
+                return json_string(uuid);
+        case PROTO_ENUM:
+                return json_string(enum_text(field, value));
+        case PROTO_STRUCT:
+                return output_to_json(field->sub, value);
+        case PROTO_LIST:
+                json = json_array();
+                items = *(const char *const *)value;
+                for (size_t i = 0;
+                     i < *(const size_t *)(const void *)((const char *)base + field->count_offset); i++)
+                        json_array_append_new(json, output_to_json(field->sub, items + i * field->sub->size));
+                return json;
+        }
+        return NULL;
+}
+
+json_t *output_to_json(const ProtoStruct *type, const void *base) {
+        json_t *object = json_object();
+
+        for (size_t i = 0; i < type->n_fields; i++)
+                json_object_set_new(object, type->fields[i].name, field_to_json(&type->fields[i], base));
+        return object;
+}
+
+void output_json(json_t *json) {
+        json_dumpf(json, stdout, JSON_INDENT(2));
+        putchar('\n');
+        json_decref(json);
+}

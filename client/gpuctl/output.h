@@ -1,0 +1,38 @@
+#pragma once
+
+/*
+ * Values of the schema as text: for people (units, dates, aligned) on a terminal, exact and tab-separated for
+ * programs, JSON when asked for.
+ */
+
+#include <jansson.h>
+
+#include "client/gpuctl/gpuctl.h"
+#include "client/gpuctl/table.h"
+
+#define OUTPUT_TEXT_MAX 64
+
+/* "12.3 GiB"; exact below 1 KiB. */
+const char *output_size(uint64_t size, char ret_text[OUTPUT_TEXT_MAX]);
+/* "3 d 4 h", the two largest units. */
+const char *output_duration(uint64_t seconds, char ret_text[OUTPUT_TEXT_MAX]);
+
+/* One field of the structure at `base`, as the table shows it. */
+void output_add_cell(const Gpuctl *ctl, Table *table, const ProtoStruct *type, const ProtoField *field,
+                     const void *base);
+/* A column for each field. */
+void output_add_columns(Table *table, const ProtoStruct *type);
+void output_add_row(const Gpuctl *ctl, Table *table, const ProtoStruct *type, const void *base);
+/* Prints the table in the form that fits where stdout goes. */
+void output_table(const Gpuctl *ctl, const Table *table);
+
+/* The whole structure: names and values below each other, its lists as tables. */
+void output_struct(const Gpuctl *ctl, const ProtoStruct *type, const void *base);
+
+/* Bytes: as they are to a program, as hexadecimal and text to people. */
+void output_bytes(const Gpuctl *ctl, const struct gpud_bin *bytes);
+
+/* The structure as a new JSON object. Bytes are a string of hexadecimal digits after 0x. */
+json_t *output_to_json(const ProtoStruct *type, const void *base);
+/* Prints `json` and drops it. */
+void output_json(json_t *json);

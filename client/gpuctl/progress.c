@@ -1,0 +1,48 @@
+/* Draws at most ten times a second: a terminal is slower than the GPU. */
+
+#include "client/gpuctl/progress.h"
+
+#include <stdio.h>
+
+#include "client/gpuctl/output.h"
+
+#define WIDTH       40
+#define INTERVAL_MS 100
+
+void progress_init(Progress *progress, const Gpuctl *ctl, const char *what, uint64_t size) {
+        *progress = (Progress){.what = what, .size = size, .is_shown = ctl->is_error_terminal};
+        clock_gettime(CLOCK_MONOTONIC, &progress->start);
+}
+
+static uint64_t elapsed_ms(const Progress *progress) {
+        struct timespec now;
+
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return (uint64_t)((now.tv_sec - progress->start.tv_sec) * 1000 +
+                          (now.tv_nsec - progress->start.tv_nsec) / 1000000);
+}
+
+void progress_update(uint64_t n_done, void *userdata) {
+        static const char full[] = "########################################";
+        char done[OUTPUT_TEXT_MAX], rate[OUTPUT_TEXT_MAX];
+        Progress *progress = userdata;
+        uint64_t now_ms;
+        double share;
+
+        if (!progress->is_shown)
+                return;
+        now_ms = elapsed_ms(progress);
+        if (now_ms < progress->shown_ms + INTERVAL_MS && n_done < progress->size)
+                return;
+        progress->shown_ms = now_ms;
+        share = progress->size ? (double)n_done / (double)progress->size : 1;
+        fprintf(stderr, "\r%s [%-*.*s] %3d%%  %s  %s/s\033[K", progress->what, WIDTH, (int)(share * WIDTH),
+                full, (int)(share * 100), output_size(n_done, done),
+                output_size((uint64_t)((double)n_done * 1000 / (double)(now_ms ? now_ms : 1)), rate));
+}
+
+void progress_deinit(Progress *progress) {
+        if (progress->is_shown)
+                fputs("\r\033[K", stderr);
+        progress->is_shown = false;
+}
