@@ -51,10 +51,15 @@ DAEMON_SRCS := \
 	daemon/config.c \
 	daemon/daemon.c \
 	daemon/executor.c \
+	daemon/gpu/backing.c \
 	daemon/gpu/gate.c \
+	daemon/gpu/hazard.c \
+	daemon/gpu/memory.c \
 	daemon/gpu/queue.c \
+	daemon/gpu/record.c \
 	daemon/gpu/ring.c \
 	daemon/gpu/tlsf.c \
+	daemon/gpu/transfer.c \
 	daemon/gpu/vk.c \
 	daemon/gpu/waiter.c \
 	daemon/method/daemon.c \
@@ -128,9 +133,7 @@ DAEMON_TESTS := \
 	tests/unit/proto/test-scan.c \
 	tests/unit/proto/test-text.c \
 	tests/unit/rpc/test-fdqueue.c \
-	tests/unit/util/test-buffer.c \
-	tests/unit/proto/test-codec.c \
-	tests/unit/proto/test-scan.c
+	tests/unit/util/test-buffer.c
 
 CLIENT_TESTS := \
 	tests/unit/client/test-async.c \

@@ -50,6 +50,16 @@ has_libfuzzer() {
                 clang -fsanitize=fuzzer,address -x c - -o /dev/null
 }
 
+# demo.sh takes the first of these that has it.
+has_msgpack() {
+        for python in "$top/build/venv/bin/python" python3 /usr/bin/python3; do
+                if "$python" -c 'import msgpack'; then
+                        return 0
+                fi
+        done
+        return 1
+}
+
 need gcc command -v gcc
 need make command -v make
 need libc6-dev has_header stdio.h
@@ -67,7 +77,7 @@ need python3 command -v python3
 
 if [ "$scope" = demo ]; then
         need mesa-vulkan-drivers has_vulkan_driver
-        need python3-msgpack python3 -c 'import msgpack'
+        need python3-msgpack has_msgpack
 else
         need mesa-vulkan-drivers has_lavapipe
         need vulkan-validationlayers has_validation
@@ -90,7 +100,7 @@ if [ -n "$lacking" ]; then
         command -v apt-get > /dev/null || { echo "deps: no apt-get here; install the like of:$lacking" >&2; exit 1; }
         $sudo apt-get update -q=2
         # shellcheck disable=SC2086 # a list of words
-        $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -q=2 -y --no-install-recommends $lacking > /dev/null
+        $sudo env DEBIAN_FRONTEND=noninteractive DEBCONF_NOWARNINGS=yes apt-get install -q=2 -y --no-install-recommends $lacking > /dev/null
 fi
 
 [ "$scope" = demo ] && exit 0
@@ -102,6 +112,6 @@ if ! cmp -s "$requirements" "$venv/installed.txt" || ! "$venv/bin/python" -c 'im
         echo "deps: installing Python tools into build/venv"
         rm -rf "$venv"
         python3 -m venv "$venv"
-        "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$requirements"
+        "$venv/bin/python" -m pip install -qq --disable-pip-version-check --requirement "$requirements"
         cp "$requirements" "$venv/installed.txt"
 fi
