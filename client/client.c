@@ -145,18 +145,12 @@ static int open_socket(const char *path) {
         return fd;
 }
 
-int gpud_connect(struct gpud_client **ret_client, const char *path) {
-        struct gpud_client *client;
-        int fd;
+int client_new(struct gpud_client **ret_client, int fd) {
+        struct gpud_client *client = calloc(1, sizeof(*client));
 
         *ret_client = NULL;
-        fd = open_socket(gpud_socket_path(path));
-        if (fd < 0)
-                return fd;
-        client = calloc(1, sizeof(*client));
         if (!client) {
                 close(fd);
-                errno = ENOMEM;
                 return -GPUD_E_SYSTEM_ERROR;
         }
         client->pid = getpid();
@@ -164,11 +158,23 @@ int gpud_connect(struct gpud_client **ret_client, const char *path) {
         if (conn_init(&client->conn, fd) || !(client->zone = msgpack_zone_new(ZONE_SIZE)) ||
             !(client->kept_zone = msgpack_zone_new(ZONE_SIZE))) {
                 gpud_close(client);
-                errno = ENOMEM;
                 return -GPUD_E_SYSTEM_ERROR;
         }
         *ret_client = client;
         return 0;
+}
+
+int gpud_connect(struct gpud_client **ret_client, const char *path) {
+        int fd, r;
+
+        *ret_client = NULL;
+        fd = open_socket(gpud_socket_path(path));
+        if (fd < 0)
+                return fd;
+        r = client_new(ret_client, fd);
+        if (r < 0)
+                errno = ENOMEM;
+        return r;
 }
 
 void gpud_close(struct gpud_client *client) {

@@ -66,6 +66,9 @@ struct gpud_client {
         struct gpud_region *arena;   /* of these, the one bytes are copied through; NULL until first used */
 };
 
+/* A client on a connected socket, which it takes over, also when it fails. */
+int client_new(struct gpud_client **ret_client, int fd);
+
 /* Notes a failure and returns its code negated. */
 int client_fail(struct gpud_client *client, int code, const char *format, ...)
         __attribute__((format(printf, 3, 4)));
