@@ -52,11 +52,17 @@ DAEMON_SRCS := \
 	daemon/daemon.c \
 	daemon/executor.c \
 	daemon/gpu/backing.c \
+	daemon/gpu/device.c \
 	daemon/gpu/gate.c \
 	daemon/gpu/hazard.c \
+	daemon/gpu/info.c \
+	daemon/gpu/instance.c \
 	daemon/gpu/memory.c \
+	daemon/gpu/op.c \
+	daemon/gpu/pool.c \
 	daemon/gpu/queue.c \
 	daemon/gpu/record.c \
+	daemon/gpu/region.c \
 	daemon/gpu/ring.c \
 	daemon/gpu/tlsf.c \
 	daemon/gpu/transfer.c \
@@ -128,6 +134,7 @@ DUMP_SRCS := \
 # Unit tests with check, one program per source. Those of the client side link libgpud's and gpuctl's objects,
 # the others gpud's.
 DAEMON_TESTS := \
+	tests/unit/gpu/test-gpu.c \
 	tests/unit/gpu/test-tlsf.c \
 	tests/unit/proto/test-codec.c \
 	tests/unit/proto/test-scan.c \

@@ -1,12 +1,16 @@
 """Fixtures: `daemon`, a gpud shared by the tests of a module, `client`, a connection to it, and `spawn` for a
 test that needs a gpud of its own. After each test the shared one must hold nothing any more."""
 
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from harness import Daemon
+from harness import ROOT, Daemon
 from rpc import Client
+
+# The package as it lies in the tree.
+sys.path.insert(0, str(ROOT / "python-client/src"))
 
 
 @pytest.fixture(scope="module")

@@ -282,8 +282,10 @@ def as_user(daemon: Daemon, uid: int, groups: list[int]) -> Iterator[Callable[..
         assert os.waitpid(child, 0)[1] == 0
         ours.close()
         theirs.close()
+        connection = socket.socket(fileno=fds[0])
+        connection.settimeout(120)
         client = Client.__new__(Client)
-        client.adopt(socket.socket(fileno=fds[0]))
+        client.adopt(connection)
         clients.append(client)
         return client
 

@@ -52,4 +52,5 @@ def test_stock_neovim(daemon: Daemon, tmp_path: pathlib.Path) -> None:
     assert result["data"] == "X" + "ab" * 499
     assert (result["held"], result["left"]) == (1, 0)
     assert result["ping"] == {}
-    assert "1000" in result["error"]
+    # Neovim can show no error that is a map; that there was one it says.
+    assert "Error invoking 'mem.read'" in result["error"]
