@@ -61,7 +61,7 @@ struct Daemon {
         uint64_t spin_ns;
         uint64_t spin_until_ns;
         uint64_t n_requests; /* Pipeline.n_requests when the spinning began */
-        bool has_loop;
+        bool has_handles;
         bool has_net;
 };
 
@@ -216,7 +216,6 @@ static int daemon_init_loop(Daemon *daemon) {
 
         if (r)
                 return error_origin(r);
-        daemon->has_loop = true;
         r = uv_async_init(&daemon->loop, &daemon->wake, daemon_on_wake);
         if (r)
                 return error_origin(r);
@@ -231,6 +230,7 @@ static int daemon_init_loop(Daemon *daemon) {
                 if (r)
                         return error_origin(r);
         }
+        daemon->has_handles = true;
         executor_init(&daemon->executor, &daemon->loop);
         return 0;
 }
@@ -322,8 +322,12 @@ Daemon *daemon_free(Daemon *daemon) {
                 net_deinit(&daemon->net);
         }
         daemon->gpu = gpu_instance_free(daemon->gpu);
-        /* After a failed start handles are open and nobody will see them off; the process ends. */
-        if (daemon->has_loop && uv_loop_close(&daemon->loop) != 0 && daemon->has_net)
+        /* After a failed start the loop has yet to let go of its handles. */
+        if (daemon->has_handles && daemon->state != DAEMON_CLOSED) {
+                daemon_close(daemon);
+                uv_run(&daemon->loop, UV_RUN_DEFAULT);
+        }
+        if (daemon->has_handles && uv_loop_close(&daemon->loop) != 0)
                 log_error("a handle is still open at the end");
         free(daemon);
         return NULL;

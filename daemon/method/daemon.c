@@ -76,14 +76,15 @@ static struct gpud_field_description describe_field(const ProtoField *field) {
 }
 
 static int describe_structs(Request *request, struct gpud_daemon_describe_result *ret) {
-        struct gpud_struct_description *structs = request_alloc(request, proto_n_structs * sizeof(*structs));
+        struct gpud_struct_description *structs =
+                request_alloc_zero(request, proto_n_structs * sizeof(*structs));
 
         if (!structs)
                 return error_origin(-ENOMEM);
         for (size_t i = 0; i < proto_n_structs; i++) {
                 const ProtoStruct *type = proto_structs[i];
                 struct gpud_field_description *fields =
-                        request_alloc(request, type->n_fields * sizeof(*fields));
+                        request_alloc_zero(request, type->n_fields * sizeof(*fields));
 
                 if (!fields)
                         return error_origin(-ENOMEM);
@@ -97,14 +98,14 @@ static int describe_structs(Request *request, struct gpud_daemon_describe_result
 }
 
 static int describe_enums(Request *request, struct gpud_daemon_describe_result *ret) {
-        struct gpud_enum_description *enums = request_alloc(request, proto_n_enums * sizeof(*enums));
+        struct gpud_enum_description *enums = request_alloc_zero(request, proto_n_enums * sizeof(*enums));
 
         if (!enums)
                 return error_origin(-ENOMEM);
         for (size_t i = 0; i < proto_n_enums; i++) {
                 const ProtoEnum *type = proto_enums[i];
                 struct gpud_value_description *values =
-                        request_alloc(request, type->n_values * sizeof(*values));
+                        request_alloc_zero(request, type->n_values * sizeof(*values));
 
                 if (!values)
                         return error_origin(-ENOMEM);
@@ -119,7 +120,8 @@ static int describe_enums(Request *request, struct gpud_daemon_describe_result *
 }
 
 static int describe_methods(Request *request, struct gpud_daemon_describe_result *ret) {
-        struct gpud_method_description *methods = request_alloc(request, PROTO_N_METHODS * sizeof(*methods));
+        struct gpud_method_description *methods =
+                request_alloc_zero(request, PROTO_N_METHODS * sizeof(*methods));
 
         if (!methods)
                 return error_origin(-ENOMEM);
@@ -139,8 +141,8 @@ static int describe_methods(Request *request, struct gpud_daemon_describe_result
 }
 
 static int describe_numbers(Request *request, struct gpud_daemon_describe_result *ret) {
-        struct gpud_error_description *errors = request_alloc(request, proto_n_errors * sizeof(*errors));
-        struct gpud_limit_description *limits = request_alloc(request, proto_n_limits * sizeof(*limits));
+        struct gpud_error_description *errors = request_alloc_zero(request, proto_n_errors * sizeof(*errors));
+        struct gpud_limit_description *limits = request_alloc_zero(request, proto_n_limits * sizeof(*limits));
 
         if (!errors || !limits)
                 return error_origin(-ENOMEM);

@@ -18,7 +18,7 @@ static const char *text_or_nil(const char *text) {
         return text[0] ? text : NULL;
 }
 
-static void fill_info(const GpuDevice *device, struct gpud_device_info *ret) {
+static void fill_info(GpuDevice *device, struct gpud_device_info *ret) {
         const GpuDeviceInfo *info = gpu_device_get_info(device);
         GpuLedger ledger;
 
@@ -47,7 +47,7 @@ static void fill_info(const GpuDevice *device, struct gpud_device_info *ret) {
 int method_device_list(Request *request, const struct none *args, struct gpud_device_list_result *ret) {
         const GpuInstance *gpu = request->pipeline->registry->gpu;
         size_t n_devices = gpu_instance_get_n_devices(gpu);
-        struct gpud_device_info *devices = request_alloc(request, (n_devices + 1) * sizeof(*devices));
+        struct gpud_device_info *devices = request_alloc_zero(request, (n_devices + 1) * sizeof(*devices));
 
         (void)args;
         if (!devices)

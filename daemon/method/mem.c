@@ -53,7 +53,7 @@ static int check_alloc(Request *request, const struct mem_alloc_args *args) {
         return r ? r : check_mode(request, args->mode);
 }
 
-static int refuse_memory(Request *request, const GpuDevice *device, uint64_t size) {
+static int refuse_memory(Request *request, GpuDevice *device, uint64_t size) {
         GpuLedger ledger;
 
         gpu_device_get_ledger(device, &ledger);
@@ -193,7 +193,7 @@ int method_mem_list(Request *request, const struct mem_list_args *args, struct g
         size_t slot = args->cursor;
         size_t end = slot < registry->n_slots ? MIN(registry->n_slots, slot + SCAN_MAX) : slot;
         size_t n_max = MIN((size_t)GPUD_LIST_MAX, end - slot);
-        struct gpud_mem_info *mems = request_alloc(request, (n_max + 1) * sizeof(*mems));
+        struct gpud_mem_info *mems = request_alloc_zero(request, (n_max + 1) * sizeof(*mems));
         char text[GPUD_UUID_TEXT + 1];
         size_t n = 0;
 

@@ -52,7 +52,7 @@ int method_session_list(Request *request, const struct none *args, struct gpud_s
         Registry *registry = request->pipeline->registry;
         Session *caller = request_get_session(request);
         struct gpud_session_info *sessions =
-                request_alloc(request, (registry->n_sessions + 1) * sizeof(*sessions));
+                request_alloc_zero(request, (registry->n_sessions + 1) * sizeof(*sessions));
         size_t n = 0;
 
         (void)args;

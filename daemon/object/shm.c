@@ -81,7 +81,8 @@ int shm_new(Session *session, int fd, uint64_t size,
         if (shm->map == MAP_FAILED) {
                 free(shm);
                 return proto_fault(fault,
-                                   errno == EPERM ? GPUD_E_INVALID_ARGUMENT : GPUD_E_RESOURCE_EXHAUSTED,
+                                   errno == EPERM || errno == EACCES ? GPUD_E_INVALID_ARGUMENT
+                                                                     : GPUD_E_RESOURCE_EXHAUSTED,
                                    "the memfd cannot be mapped for reading and writing: %s", strerror(errno));
         }
         uuid_new_random(&shm->id);

@@ -19,5 +19,5 @@ void client_deinit(Client *client) {
 
 bool client_is_full(const Client *client) {
         return client->session->n_inflight >= GPUD_INFLIGHT_MAX ||
-               buffer_get_length(&client->output) >= GPUD_OUTPUT_MAX;
+               buffer_get_length(&client->output) + client->n_arena >= GPUD_OUTPUT_MAX;
 }

@@ -20,6 +20,7 @@ struct Client {
         FdQueue fds;            /* came, and wait for their message */
         Buffer output;          /* waits to be sent */
         List requests;          /* Request.link, in flight */
+        size_t n_arena;         /* bytes that these keep, messages and results */
         void (*wake)(Client *); /* there is output */
         bool is_broken;         /* a reply was lost for want of memory: close the connection */
 };

@@ -64,8 +64,8 @@ static int decode(Request *request, bool is_last) {
         r = take_fd(request, is_last);
         if (r)
                 return r;
-        request->args = request_alloc(request, request->row->args->size);
-        request->result = request_alloc(request, request->method->result->size);
+        request->args = request_alloc_zero(request, request->row->args->size);
+        request->result = request_alloc_zero(request, request->method->result->size);
         if (!request->args || !request->result)
                 return error_origin(-ENOMEM);
         return codec_decode(request->row->args, CODEC_ARGUMENTS, &message->arguments, &request->zone,
@@ -147,7 +147,7 @@ void pipeline_refuse(Pipeline *pipeline, Client *client, const void *data, size_
 
 /* Copies the message into the request's arena, where the arguments then point, and takes it apart. */
 static int open_message(Request *request, const void *data, size_t n_data) {
-        void *frame = msgpack_zone_malloc_no_align(&request->zone, n_data);
+        void *frame = request_alloc(request, n_data);
         int r;
 
         if (!frame)

@@ -40,6 +40,7 @@ int request_new(Request **ret_request, Pipeline *pipeline, Client *client) {
         }
         request->pipeline = pipeline;
         request->client = client;
+        request->n_arena = 0;
         request->message = (Message){0};
         request->method = NULL;
         request->row = NULL;
@@ -76,6 +77,7 @@ void request_orphan(Request *request) {
         if (!request->client)
                 return;
         request->client->session->n_inflight--;
+        request->client->n_arena -= request->n_arena;
         list_unlink(&request->link);
         request->client = NULL;
 }
@@ -83,9 +85,17 @@ void request_orphan(Request *request) {
 void *request_alloc(Request *request, size_t size) {
         void *memory = msgpack_zone_malloc(&request->zone, size);
 
-        if (memory)
-                memset(memory, 0, size);
+        if (memory) {
+                request->n_arena += size;
+                request->client->n_arena += size;
+        }
         return memory;
+}
+
+void *request_alloc_zero(Request *request, size_t size) {
+        void *memory = request_alloc(request, size);
+
+        return memory ? memset(memory, 0, size) : NULL;
 }
 
 void request_complete(Request *request, int r) {

@@ -34,6 +34,7 @@ struct Request {
         Client *client; /* NULL: it went */
         List link;      /* Client.requests, or Pipeline.spare */
         msgpack_zone zone;
+        size_t n_arena; /* bytes of `zone` that count against the client */
         Message message;
         const ProtoMethod *method;
         const MethodRow *row;
@@ -54,8 +55,11 @@ Request *request_free(Request *request);
 /* Its client has gone. */
 void request_orphan(Request *request);
 
-/* Zeroed memory that lives as long as the request; NULL without memory. */
+/* Memory that lives as long as the request and counts against its client; NULL without memory. */
 void *request_alloc(Request *request, size_t size);
+
+/* The same, zeroed. */
+void *request_alloc_zero(Request *request, size_t size);
 
 /* Says why the request is refused. Returns `code`. */
 #define request_refuse(request_, ...) proto_fault(&(request_)->fault, __VA_ARGS__)
