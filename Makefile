@@ -150,9 +150,16 @@ CLIENT_TESTS := \
 	tests/unit/client/test-gpuctl.c \
 	tests/unit/client/test-layout.c
 
+# What several unit tests share.
+TEST_SUPPORT_SRCS := \
+	tests/unit/gpu/loop.c
+
 # Benchmarks, one program per source, of the public C interface.
 BENCHES := \
 	tests/bench/bench-client.c
+
+# Programs of the integration tests, linked with the shared library as a user's are.
+STORIES := tests/integration/client-stories.c
 
 # libFuzzer targets, one program per source; they need clang.
 FUZZERS := \
@@ -162,7 +169,7 @@ FUZZERS := \
 # ---- files that are planned but not there yet are left out -------------------------------------------------
 planned = $(foreach v,$(1),$(eval $(v) := $$(wildcard $$($(v)))))
 $(call planned,PROTO_SRCS DAEMON_SRCS DAEMON_MAIN SHADERS CLIENT_SRCS GPUCTL_SRCS GPUCTL_MAIN DUMP_SRCS \
-	DAEMON_TESTS CLIENT_TESTS FUZZERS BENCHES)
+	DAEMON_TESTS CLIENT_TESTS TEST_SUPPORT_SRCS FUZZERS BENCHES)
 
 # ---- flags ------------------------------------------------------------------------------------------------
 
@@ -239,7 +246,7 @@ PROGRAMS := $(if $(DAEMON_MAIN),$(OUT)/gpud) $(if $(CLIENT_SRCS),$(OUT)/libgpud.
 	$(if $(GPUCTL_MAIN),$(OUT)/gpuctl)
 
 ALL_SRCS := $(PROTO_SRCS) $(DAEMON_SRCS) $(DAEMON_MAIN) $(CLIENT_SRCS) $(GPUCTL_SRCS) $(GPUCTL_MAIN) $(DUMP_SRCS) \
-	$(DAEMON_TESTS) $(CLIENT_TESTS) $(FUZZERS) $(BENCHES)
+	$(DAEMON_TESTS) $(CLIENT_TESTS) $(TEST_SUPPORT_SRCS) $(FUZZERS) $(BENCHES)
 
 ifeq ($(V),1)
 say = @:
@@ -312,7 +319,7 @@ $(OBJ)/%.o: %.c Makefile | $(SHADER_HEADERS)
 
 # ---- tests ------------------------------------------------------------------------------------------------
 
-build/$(MODE)/gpud-objects.a: $(DAEMON_OBJS) $(PROTO_OBJS)
+build/$(MODE)/gpud-objects.a: $(DAEMON_OBJS) $(PROTO_OBJS) $(call objs,$(TEST_SUPPORT_SRCS))
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 build/$(MODE)/client-objects.a: $(CLIENT_OBJS) $(GPUCTL_OBJS) $(PROTO_OBJS)
@@ -328,8 +335,18 @@ $(patsubst %.c,$(OUT)/%,$(CLIENT_TESTS)): $(OUT)/%: $(OBJ)/%.o build/$(MODE)/cli
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_MODE) -pie -o $@ $^ $(LDFLAGS_ALL) $(LIBS_CHECK) $(LIBS_GPUCTL) $(LIBS_PROTO)
 
+# Tests that need a device take lavapipe, or the drivers that GPUD_TEST_DRIVER_FILES names.
+LAVAPIPE = $(firstword $(wildcard /usr/share/vulkan/icd.d/lvp_icd*.json))
+TEST_ENV = VK_DRIVER_FILES="$${GPUD_TEST_DRIVER_FILES:-$(LAVAPIPE)}" \
+	LSAN_OPTIONS=suppressions=tests/integration/lsan.supp:print_suppressions=0
+
+$(patsubst %.c,$(OUT)/%,$(STORIES)): $(OUT)/%: $(OBJ)/%.o $(OUT)/libgpud.so
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_MODE) -pie -o $@ $< $(LDFLAGS_ALL) -L$(OUT) -lgpud -Wl,-rpath,'$$ORIGIN/../..'
+
 unit: $(TEST_BINS) ## build and run the unit tests
-	$(Q)r=0; for t in $(TEST_BINS); do $$t || r=1; done; exit $$r
+	$(Q)r=0; for t in $(TEST_BINS); do $(TEST_ENV) $$t || r=1; done; exit $$r
 
 # Fuzzers are built by clang from the sources, apart from everything else.
 build/fuzz/obj/%.o: %.c Makefile
