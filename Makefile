@@ -169,7 +169,7 @@ FUZZERS := \
 # ---- files that are planned but not there yet are left out -------------------------------------------------
 planned = $(foreach v,$(1),$(eval $(v) := $$(wildcard $$($(v)))))
 $(call planned,PROTO_SRCS DAEMON_SRCS DAEMON_MAIN SHADERS CLIENT_SRCS GPUCTL_SRCS GPUCTL_MAIN DUMP_SRCS \
-	DAEMON_TESTS CLIENT_TESTS TEST_SUPPORT_SRCS FUZZERS BENCHES)
+	DAEMON_TESTS CLIENT_TESTS TEST_SUPPORT_SRCS STORIES FUZZERS BENCHES)
 
 # ---- flags ------------------------------------------------------------------------------------------------
 
@@ -246,7 +246,7 @@ PROGRAMS := $(if $(DAEMON_MAIN),$(OUT)/gpud) $(if $(CLIENT_SRCS),$(OUT)/libgpud.
 	$(if $(GPUCTL_MAIN),$(OUT)/gpuctl)
 
 ALL_SRCS := $(PROTO_SRCS) $(DAEMON_SRCS) $(DAEMON_MAIN) $(CLIENT_SRCS) $(GPUCTL_SRCS) $(GPUCTL_MAIN) $(DUMP_SRCS) \
-	$(DAEMON_TESTS) $(CLIENT_TESTS) $(TEST_SUPPORT_SRCS) $(FUZZERS) $(BENCHES)
+	$(DAEMON_TESTS) $(CLIENT_TESTS) $(TEST_SUPPORT_SRCS) $(STORIES) $(FUZZERS) $(BENCHES)
 
 ifeq ($(V),1)
 say = @:

@@ -1,0 +1,504 @@
+/*
+ * libgpud against the real gpud, as a program uses it: linked with the shared library, gpud.h and nothing else.
+ * Each story is one run, chosen by its name; test_c_client.py finds the names below. GPUD_SOCKET leads to gpud.
+ */
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "client/gpud.h"
+
+#define MIB (UINT64_C(1) << 20)
+
+#define MUST(condition_)                                                                                     \
+        do {                                                                                                 \
+                if (!(condition_)) {                                                                         \
+                        fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition_);                     \
+                        exit(1);                                                                             \
+                }                                                                                            \
+        } while (0)
+
+/* The call returns what it must; if not, gpud's words are shown. */
+#define RETURNS(r_, call_)                                                                                   \
+        do {                                                                                                 \
+                int got_ = (call_);                                                                          \
+                if (got_ != (r_)) {                                                                          \
+                        fprintf(stderr, "%s:%d: %s is %d (%s: %s), not %d\n", __FILE__, __LINE__, #call_,    \
+                                got_, gpud_strerror(got_), client ? gpud_error_message(client) : "", (r_));  \
+                        exit(1);                                                                             \
+                }                                                                                            \
+        } while (0)
+
+static struct gpud_client *connect_client(void) {
+        struct gpud_client *client = NULL;
+
+        RETURNS(0, gpud_connect(&client, NULL));
+        return client;
+}
+
+static struct gpud_mem_info alloc(struct gpud_client *client, uint64_t size) {
+        const struct gpud_mem_alloc_args args = {.device = "vulkan:0", .size = size};
+        struct gpud_mem_info info;
+
+        RETURNS(0, gpud_mem_alloc(client, &args, &info));
+        return info;
+}
+
+static void free_mem(struct gpud_client *client, struct gpud_uuid mem) {
+        RETURNS(0, gpud_mem_free(client, &(struct gpud_mem_ref){.mem = mem}));
+}
+
+static void *map(uint64_t size) {
+        void *data = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+        MUST(data != MAP_FAILED);
+        return data;
+}
+
+/* Every 8 bytes tell their place. */
+static void fill_pattern(void *data, uint64_t size, uint64_t seed) {
+        uint64_t *words = data;
+
+        for (uint64_t i = 0; i < size / 8; i++)
+                words[i] = i * 0x9e3779b97f4a7c15 + seed;
+        for (uint64_t i = size / 8 * 8; i < size; i++)
+                ((char *)data)[i] = (char)(i + seed);
+}
+
+static void check_pattern(const void *data, uint64_t size, uint64_t seed) {
+        const uint64_t *words = data;
+
+        for (uint64_t i = 0; i < size / 8; i++)
+                if (words[i] != i * 0x9e3779b97f4a7c15 + seed) {
+                        fprintf(stderr, "bytes at %ju of %ju are wrong\n", (uintmax_t)(8 * i),
+                                (uintmax_t)size);
+                        exit(1);
+                }
+        for (uint64_t i = size / 8 * 8; i < size; i++)
+                MUST(((const char *)data)[i] == (char)(i + seed));
+}
+
+/* ---- stories ---- */
+
+static void story_hello(void) {
+        struct gpud_client *client = connect_client();
+        struct gpud_session_hello_result hello;
+        struct gpud_session_list_result sessions;
+        bool is_found = false;
+
+        RETURNS(0,
+                gpud_session_hello(client, &(struct gpud_session_hello_args){.client = "stories"}, &hello));
+        MUST(hello.protocol == GPUD_PROTOCOL);
+        MUST(strncmp(hello.server, "gpud ", 5) == 0);
+        MUST(hello.limits.inline_max == GPUD_INLINE_MAX);
+        struct gpud_uuid session = hello.session;
+        RETURNS(0, gpud_session_list(client, &sessions));
+        for (size_t i = 0; i < sessions.n_sessions; i++)
+                if (memcmp(&sessions.sessions[i].session, &session, sizeof(session)) == 0) {
+                        is_found = true;
+                        MUST(strcmp(sessions.sessions[i].client, "stories") == 0);
+                        MUST(sessions.sessions[i].pid == (uint64_t)getpid());
+                        MUST(strcmp(sessions.sessions[i].comm, "client-stories") == 0);
+                }
+        MUST(is_found);
+        gpud_close(client);
+}
+
+/* Bytes around every written range stay what they were. */
+static void story_ranges(void) {
+        static const size_t sizes[] = {1, 3, 4095, 65536, 65537, 4194303, 4194304, 4194305, 20000001};
+        static const size_t offsets[] = {0, 1, 4096, 65535, 1000003};
+        struct gpud_client *client = connect_client();
+        struct gpud_uuid mem = alloc(client, 22 * MIB).mem;
+        char *data = map(22 * MIB), *back = map(22 * MIB), *expected = map(22 * MIB);
+
+        RETURNS(0, gpud_read(client, mem, 0, back, 22 * MIB));
+        MUST(memcmp(back, expected, 22 * MIB) == 0); /* zeroed */
+        for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++)
+                for (size_t k = 0; k < sizeof(offsets) / sizeof(*offsets); k++) {
+                        fill_pattern(data, sizes[i], i * 100 + k);
+                        memcpy(expected + offsets[k], data, sizes[i]);
+                        RETURNS(0, gpud_write(client, mem, offsets[k], data, sizes[i]));
+                        memset(back, 0xee, sizes[i]);
+                        RETURNS(0, gpud_read(client, mem, offsets[k], back, sizes[i]));
+                        MUST(memcmp(back, data, sizes[i]) == 0);
+                }
+        RETURNS(0, gpud_read(client, mem, 0, back, 22 * MIB));
+        MUST(memcmp(back, expected, 22 * MIB) == 0);
+        RETURNS(0, gpud_write(client, mem, 22 * MIB, "", 0));
+        free_mem(client, mem);
+        gpud_close(client);
+}
+
+/* In one call each way. */
+static void story_gibibyte(void) {
+        struct gpud_client *client = connect_client();
+        struct gpud_uuid mem = alloc(client, 1024 * MIB).mem;
+        char *data = map(1024 * MIB);
+
+        fill_pattern(data, 1024 * MIB, 5);
+        RETURNS(0, gpud_write(client, mem, 0, data, 1024 * MIB));
+        MUST(madvise(data, 1024 * MIB, MADV_DONTNEED) == 0);
+        RETURNS(0, gpud_read(client, mem, 0, data, 1024 * MIB));
+        check_pattern(data, 1024 * MIB, 5);
+        free_mem(client, mem);
+        gpud_close(client);
+}
+
+static void story_region(void) {
+        struct gpud_client *client = connect_client();
+        struct gpud_uuid mem = alloc(client, 8 * MIB).mem;
+        struct gpud_mem_write_args write = {
+                .mem = mem, .has_shm = true, .has_size = true, .has_shm_offset = true};
+        struct gpud_mem_read_args read = {.mem = mem, .has_shm = true};
+        struct gpud_mem_read_result result;
+        struct gpud_region *region;
+
+        RETURNS(0, gpud_region_new(client, 8 * MIB, &region));
+        fill_pattern(gpud_region_data(region), 8 * MIB, 9);
+        write.shm = gpud_region_id(region);
+        write.size = 8 * MIB;
+        RETURNS(0, gpud_mem_write(client, &write));
+        memset(gpud_region_data(region), 0, 8 * MIB);
+        read.shm = gpud_region_id(region);
+        read.size = 8 * MIB;
+        RETURNS(0, gpud_mem_read(client, &read, &result));
+        MUST(!result.data.data);
+        check_pattern(gpud_region_data(region), 8 * MIB, 9);
+
+        /* Past the region's end by one byte. */
+        write.shm_offset = 1;
+        RETURNS(-GPUD_E_OUT_OF_RANGE, gpud_mem_write(client, &write));
+        gpud_region_free(region);
+        RETURNS(-GPUD_E_NOT_FOUND, gpud_mem_read(client, &read, NULL));
+        free_mem(client, mem);
+        gpud_close(client);
+}
+
+static void story_sharing(void) {
+        const struct gpud_mem_alloc_args args = {
+                .device = "vulkan:0", .size = 4096, .name = "shared by stories", .meta = {"note", 4}};
+        const struct gpud_mem_open_args by_name = {.device = "vulkan:0", .name = "shared by stories"};
+        struct gpud_client *client = connect_client(), *second = connect_client();
+        struct gpud_mem_meta_result meta;
+        struct gpud_mem_info info;
+        char back[5];
+
+        RETURNS(0, gpud_mem_alloc(client, &args, &info));
+        MUST(info.refs == 1 && info.lifetime == GPUD_LIFETIME_SESSION && info.meta_size == 4);
+        RETURNS(-GPUD_E_ALREADY_EXISTS, gpud_mem_alloc(second, &args, NULL));
+        RETURNS(0, gpud_write(client, info.mem, 100, "hello", 5));
+        RETURNS(0, gpud_mem_open(second, &by_name, &info));
+        MUST(info.refs == 2);
+        RETURNS(0, gpud_mem_meta(second, &(struct gpud_mem_meta_args){.mem = info.mem}, &meta));
+        MUST(meta.meta.size == 4 && memcmp(meta.meta.data, "note", 4) == 0);
+        gpud_close(client);
+        client = second;
+        RETURNS(0, gpud_read(second, info.mem, 100, back, 5));
+        MUST(memcmp(back, "hello", 5) == 0);
+
+        RETURNS(0, gpud_mem_seal(second, &(struct gpud_mem_own_ref){info.mem}, &info));
+        MUST(info.sealed);
+        RETURNS(-GPUD_E_SEALED, gpud_write(second, info.mem, 0, "x", 1));
+        gpud_close(second);
+
+        client = connect_client();
+        RETURNS(-GPUD_E_NOT_FOUND, gpud_mem_open(client, &by_name, NULL));
+        gpud_close(client);
+}
+
+static void story_persistence(void) {
+        const struct gpud_mem_alloc_args args = {.device = "vulkan:0",
+                                                 .size = 100,
+                                                 .lifetime = GPUD_LIFETIME_PERSISTENT,
+                                                 .has_lifetime = true};
+        struct gpud_client *client = connect_client();
+        struct gpud_mem_info info;
+        char back[3];
+
+        RETURNS(0, gpud_mem_alloc(client, &args, &info));
+        RETURNS(0, gpud_write(client, info.mem, 97, "end", 3));
+        gpud_close(client);
+        client = connect_client();
+        RETURNS(0, gpud_read(client, info.mem, 97, back, 3));
+        MUST(memcmp(back, "end", 3) == 0);
+        free_mem(client, info.mem);
+        RETURNS(-GPUD_E_NOT_FOUND, gpud_mem_info(client, &(struct gpud_mem_ref){info.mem}, NULL));
+        gpud_close(client);
+}
+
+/* Refusals name the value and the limit, and change nothing. */
+static void story_refusals(void) {
+        struct gpud_client *client = connect_client();
+        struct gpud_uuid mem = alloc(client, 8192).mem;
+        struct gpud_mem_alloc_args args = {.device = "vulkan:0"};
+        static char data[GPUD_INLINE_MAX + 1];
+
+        RETURNS(-GPUD_E_OUT_OF_RANGE, gpud_write(client, mem, 4096, data, 8192));
+        MUST(strstr(gpud_error_message(client), "4096") && strstr(gpud_error_message(client), "8192"));
+        RETURNS(-GPUD_E_OUT_OF_RANGE, gpud_read(client, mem, 8193, data, 0));
+        RETURNS(-GPUD_E_OUT_OF_RANGE, gpud_read(client, mem, UINT64_MAX, data, 1));
+        RETURNS(-GPUD_E_OUT_OF_RANGE, gpud_write(client, mem, 0, data, sizeof(data)));
+        RETURNS(-GPUD_E_INVALID_ARGUMENT, gpud_mem_alloc(client, &args, NULL));
+        args.size = UINT64_C(1) << 60;
+        RETURNS(-GPUD_E_OUT_OF_MEMORY, gpud_mem_alloc(client, &args, NULL));
+        args.size = 1;
+        args.device = "vulkan:77";
+        RETURNS(-GPUD_E_NOT_FOUND, gpud_mem_alloc(client, &args, NULL));
+        RETURNS(-GPUD_E_INVALID_ARGUMENT,
+                gpud_mem_fill(client, &(struct gpud_mem_fill_args){.mem = mem, .pattern = {"abc", 3}}));
+        RETURNS(-GPUD_E_NOT_FOUND, gpud_mem_free(client, &(struct gpud_mem_ref){.mem = {{1, 2, 3}}}));
+
+        int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+        RETURNS(-GPUD_E_INVALID_ARGUMENT,
+                gpud_shm_register(client, &(struct gpud_shm_register_args){.size = 4096}, fd, NULL));
+        close(fd);
+        fd = memfd_create("unsealed", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+        MUST(ftruncate(fd, 4096) == 0);
+        RETURNS(-GPUD_E_INVALID_ARGUMENT,
+                gpud_shm_register(client, &(struct gpud_shm_register_args){.size = 4096}, fd, NULL));
+        close(fd);
+
+        RETURNS(0, gpud_read(client, mem, 0, data, 8192));
+        for (size_t i = 0; i < 8192; i++)
+                MUST(data[i] == 0);
+        free_mem(client, mem);
+        gpud_close(client);
+}
+
+/* ---- submitted calls under an event loop ---- */
+
+enum { N_CALLS = 3000 };
+
+typedef struct Loop {
+        struct gpud_uuid mems[N_CALLS];
+        int n_allocated;
+        int n_freed;
+        int n_failed;
+} Loop;
+
+static void freed(struct gpud_client *client, int r, void *userdata) {
+        Loop *loop = userdata;
+
+        (void)client;
+        loop->n_freed++;
+        loop->n_failed += r < 0;
+}
+
+static void allocated(struct gpud_client *client, int r, const struct gpud_mem_info *info, void *userdata) {
+        Loop *loop = userdata;
+        struct gpud_mem_ref ref;
+
+        if (r < 0) {
+                loop->n_failed++;
+                return;
+        }
+        loop->mems[loop->n_allocated++] = ref.mem = info->mem;
+        RETURNS(0, gpud_mem_free_submit(client, &ref, freed, userdata));
+}
+
+static void story_pipelining(void) {
+        const struct gpud_mem_alloc_args args = {.device = "vulkan:0", .size = 64 << 10};
+        struct gpud_client *client = connect_client();
+        struct pollfd poll_fd = {.fd = gpud_fd(client)};
+        Loop *loop = calloc(1, sizeof(*loop));
+
+        for (int i = 0; i < N_CALLS; i++)
+                RETURNS(0, gpud_mem_alloc_submit(client, &args, allocated, loop));
+        while (gpud_pending(client) > 0) {
+                poll_fd.events = gpud_events(client);
+                MUST(poll(&poll_fd, 1, 60000) == 1);
+                RETURNS(0, gpud_dispatch(client));
+        }
+        MUST(loop->n_allocated == N_CALLS && loop->n_freed == N_CALLS && loop->n_failed == 0);
+        free(loop);
+        gpud_close(client);
+}
+
+/* Submitted copies to one range take effect in the order they were made. */
+static void story_order(void) {
+        struct gpud_client *client = connect_client();
+        struct gpud_uuid mem = alloc(client, 4096).mem;
+        char data[64], back[64];
+
+        for (int i = 0; i < 500; i++) {
+                struct gpud_mem_write_args args = {.mem = mem, .data = {data, sizeof(data)}};
+
+                memset(data, i, sizeof(data));
+                RETURNS(0, gpud_mem_write_submit(client, &args, NULL, NULL));
+                if (i % 50 == 49) {
+                        RETURNS(0, gpud_read(client, mem, 0, back, sizeof(back)));
+                        MUST(memcmp(back, data, sizeof(back)) == 0);
+                }
+        }
+        RETURNS(0, gpud_device_sync(client, &(struct gpud_device_ref){"vulkan:0"}));
+        free_mem(client, mem);
+        gpud_close(client);
+}
+
+static void story_listing(void) {
+        struct gpud_client *client = connect_client();
+        struct gpud_mem_list_args args = {.name_prefix = "listed/"};
+        struct gpud_mem_list_result result;
+        char name[32], *seen = calloc(2500, 1);
+        size_t n_pages = 0, n = 0;
+
+        for (int i = 0; i < 2500; i++) {
+                struct gpud_mem_alloc_args alloc_args = {.device = "vulkan:0", .size = 1, .name = name};
+
+                snprintf(name, sizeof(name), "listed/%d", i);
+                RETURNS(0, gpud_mem_alloc(client, &alloc_args, NULL));
+        }
+        do {
+                RETURNS(0, gpud_mem_list(client, &args, &result));
+                MUST(result.n_mems <= GPUD_LIST_MAX);
+                for (size_t i = 0; i < result.n_mems; i++) {
+                        int index = atoi(result.mems[i].name + strlen("listed/"));
+
+                        MUST(!seen[index]);
+                        seen[index] = 1;
+                        n++;
+                }
+                args.cursor = result.next;
+                args.has_cursor = true;
+                n_pages++;
+        } while (result.has_next);
+        MUST(n == 2500 && n_pages >= 3);
+        free(seen);
+        gpud_close(client);
+}
+
+static void story_meta(void) {
+        struct gpud_client *client = connect_client();
+        struct gpud_uuid mem = alloc(client, 1).mem;
+        char *bytes = map(GPUD_META_MAX + 1);
+        struct gpud_mem_meta_args args = {.mem = mem, .meta = {bytes, GPUD_META_MAX}};
+        struct gpud_mem_meta_result result;
+
+        fill_pattern(bytes, GPUD_META_MAX, 3);
+        RETURNS(0, gpud_mem_meta(client, &args, &result));
+        args.meta.data = NULL;
+        RETURNS(0, gpud_mem_meta(client, &args, &result));
+        MUST(result.meta.size == GPUD_META_MAX);
+        check_pattern(result.meta.data, GPUD_META_MAX, 3);
+        args.meta = (struct gpud_bin){bytes, GPUD_META_MAX + 1};
+        RETURNS(-GPUD_E_INVALID_ARGUMENT, gpud_mem_meta(client, &args, NULL));
+        args.meta = (struct gpud_bin){"", 0};
+        RETURNS(0, gpud_mem_meta(client, &args, &result));
+        MUST(result.meta.size == 0);
+        free_mem(client, mem);
+        gpud_close(client);
+}
+
+static void story_device_to_device(void) {
+        struct gpud_client *client = connect_client();
+        struct gpud_uuid src = alloc(client, 32 * MIB).mem, dst = alloc(client, 32 * MIB + 10).mem;
+        struct gpud_mem_copy_args args = {
+                .src = src, .dst = dst, .size = 32 * MIB, .dst_offset = 5, .has_dst_offset = true};
+        struct gpud_mem_fill_args fill = {.mem = dst, .pattern = {"\xa5\x5a", 2}};
+        unsigned char *data = map(32 * MIB + 10);
+
+        fill_pattern(data, 32 * MIB, 1);
+        RETURNS(0, gpud_write(client, src, 0, data, 32 * MIB));
+        RETURNS(0, gpud_mem_fill(client, &fill));
+        RETURNS(0, gpud_mem_copy(client, &args));
+        RETURNS(0, gpud_read(client, dst, 0, data, 32 * MIB + 10));
+        MUST(memcmp(data, "\xa5\x5a\xa5\x5a\xa5", 5) == 0);
+        MUST(memcmp(data + 32 * MIB + 5, "\x5a\xa5\x5a\xa5\x5a", 5) == 0);
+        memmove(data, data + 5, 32 * MIB);
+        check_pattern(data, 32 * MIB, 1);
+
+        /* Overlapping by all but a byte. */
+        args = (struct gpud_mem_copy_args){
+                .src = src, .dst = src, .size = 32 * MIB - 1, .dst_offset = 1, .has_dst_offset = true};
+        RETURNS(0, gpud_mem_copy(client, &args));
+        RETURNS(0, gpud_read(client, src, 1, data, 32 * MIB - 1));
+        check_pattern(data, 32 * MIB - 8, 1);
+        free_mem(client, src);
+        free_mem(client, dst);
+        gpud_close(client);
+}
+
+static void story_files(void) {
+        struct gpud_client *client = connect_client();
+        struct gpud_uuid mem = alloc(client, 30 * MIB + 1).mem;
+        char *data = map(30 * MIB + 1);
+        int fd = memfd_create("file", MFD_CLOEXEC);
+
+        fill_pattern(data, 30 * MIB + 1, 8);
+        MUST(write(fd, data, 30 * MIB + 1) == (ssize_t)(30 * MIB + 1));
+        RETURNS(0, gpud_put_file(client, mem, 0, fd, 0, 30 * MIB + 1, NULL, NULL));
+        MUST(ftruncate(fd, 0) == 0);
+        RETURNS(0, gpud_get_file(client, mem, 0, fd, 0, 30 * MIB + 1, NULL, NULL));
+        memset(data, 0, 30 * MIB + 1);
+        MUST(pread(fd, data, 30 * MIB + 1, 0) == (ssize_t)(30 * MIB + 1));
+        check_pattern(data, 30 * MIB + 1, 8);
+        RETURNS(-GPUD_E_OUT_OF_RANGE, gpud_put_file(client, mem, 1, fd, 0, 30 * MIB + 1, NULL, NULL));
+        close(fd);
+        free_mem(client, mem);
+        gpud_close(client);
+}
+
+/* ---- gpud dies ---- */
+
+static void kill_gpud(uint64_t n_done, void *userdata) {
+        pid_t *pid = userdata;
+
+        if (n_done >= 32 * MIB && *pid > 0) {
+                MUST(kill(*pid, SIGKILL) == 0);
+                *pid = 0;
+        }
+}
+
+static void count_lost(struct gpud_client *client, int r, void *userdata) {
+        int *n_lost = userdata;
+
+        (void)client;
+        *n_lost += r == -GPUD_E_CONNECTION_LOST;
+}
+
+/* GPUD_PID says whom to kill. */
+static void story_death(void) {
+        struct gpud_client *client = connect_client();
+        struct gpud_uuid mem = alloc(client, 256 * MIB).mem;
+        pid_t pid = (pid_t)atoi(getenv("GPUD_PID"));
+        int fd = memfd_create("file", MFD_CLOEXEC);
+        int n_lost = 0;
+
+        MUST(pid > 0 && ftruncate(fd, 256 * MIB) == 0);
+        RETURNS(-GPUD_E_CONNECTION_LOST, gpud_put_file(client, mem, 0, fd, 0, 256 * MIB, kill_gpud, &pid));
+        MUST(pid == 0);
+        RETURNS(-GPUD_E_CONNECTION_LOST, gpud_daemon_ping_submit(client, count_lost, &n_lost));
+        RETURNS(-GPUD_E_CONNECTION_LOST, gpud_daemon_ping(client));
+        MUST(gpud_pending(client) == 0 && n_lost == 0);
+        gpud_close(client);
+        RETURNS(-GPUD_E_CONNECTION_LOST, gpud_connect(&client, NULL));
+}
+
+static const struct {
+        const char *name;
+        void (*run)(void);
+} stories[] = {
+#define STORY(name_)                                                                                         \
+        { #name_, story_##name_ }
+        STORY(hello),       STORY(ranges),           STORY(gibibyte),   STORY(region), STORY(sharing),
+        STORY(persistence), STORY(refusals),         STORY(pipelining), STORY(order),  STORY(listing),
+        STORY(meta),        STORY(device_to_device), STORY(files),      STORY(death),
+};
+
+int main(int argc, char **argv) {
+        for (size_t i = 0; argc == 2 && i < sizeof(stories) / sizeof(*stories); i++)
+                if (strcmp(argv[1], stories[i].name) == 0) {
+                        stories[i].run();
+                        return 0;
+                }
+        fputs("usage: client-stories STORY\n", stderr);
+        return 2;
+}

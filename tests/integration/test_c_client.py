@@ -1,0 +1,46 @@
+"""Stories of a C program and the real gpud; client-stories.c tells them, one process each."""
+
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+
+import pytest
+from harness import IS_ASAN, ROOT, Daemon
+
+SOURCE = ROOT / "tests/integration/client-stories.c"
+PROGRAM = ROOT / "build" / ("asan" if IS_ASAN else "") / "tests/integration/client-stories"
+
+# The story of a gpud that dies wants one of its own.
+STORIES = [name for name in re.findall(r"STORY\((\w+)\),", SOURCE.read_text()) if name != "death"]
+
+
+@pytest.fixture(scope="module")
+def program() -> pathlib.Path:
+    if shutil.which("make") and shutil.which("gcc"):
+        mode = "asan" if IS_ASAN else "release"
+        command = ["make", "-s", f"MODE={mode}", str(PROGRAM.relative_to(ROOT))]
+        subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    return PROGRAM
+
+
+def tell(program: pathlib.Path, story: str, daemon: Daemon) -> None:
+    env = dict(os.environ, GPUD_SOCKET=daemon.socket, GPUD_PID=str(daemon.pid))
+    done = subprocess.run([program, story], env=env, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("story", STORIES)
+def test_story(program: pathlib.Path, daemon: Daemon, story: str) -> None:
+    tell(program, story, daemon)
+
+
+@pytest.mark.parametrize("story", ["ranges", "region", "files"])
+def test_story_with_staging(program: pathlib.Path, spawn: Callable[..., Daemon], story: str) -> None:
+    tell(program, story, spawn(gpu={"force_staging": "yes"}))
+
+
+def test_gpud_dies(program: pathlib.Path, spawn: Callable[..., Daemon]) -> None:
+    tell(program, "death", spawn())

@@ -1,0 +1,266 @@
+"""gpuctl as an operator and as a script use it."""
+
+import json
+import os
+import pathlib
+import pty
+import re
+import subprocess
+from typing import Any
+
+import pytest
+from harness import ROOT, Daemon
+from rpc import Client
+
+GPUCTL = os.path.abspath(os.environ.get("GPUCTL_BINARY", ROOT / "build/gpuctl"))
+UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+class Gpuctl:
+    def __init__(self, socket: str) -> None:
+        self.env = dict(os.environ, GPUD_SOCKET=socket, TERM="xterm")
+        self.env.pop("NO_COLOR", None)
+
+    def run(
+        self, *words: str, code: int = 0, stdin: bytes = b"", env: dict[str, str] | None = None
+    ) -> tuple[bytes, str]:
+        """Runs it with pipes; returns what it wrote to stdout and stderr."""
+        done = subprocess.run(
+            [GPUCTL, *words],
+            env=self.env | (env or {}),
+            input=stdin,
+            capture_output=True,
+            timeout=120,
+        )
+        error = done.stderr.decode()
+        assert done.returncode == code, (done.returncode, error)
+        if code == 0:
+            assert error == ""
+        else:
+            # One line that says what failed; never the whole help.
+            assert error.startswith("gpuctl: ") and error.count("\n") == 1 and len(error) < 600
+        return done.stdout, error
+
+    def text(self, *words: str) -> str:
+        return self.run(*words)[0].decode()
+
+    def json(self, *words: str) -> Any:
+        return json.loads(self.run(*words, "--json")[0])
+
+    def fails(self, code: int, *words: str) -> str:
+        output, error = self.run(*words, code=code)
+        assert output == b""
+        return error
+
+    def screen(self, *words: str, columns: int = 200, env: dict[str, str] | None = None) -> str:
+        """Runs it on a terminal."""
+        master, slave = pty.openpty()
+        os.set_blocking(master, True)
+        subprocess.run(["stty", "columns", str(columns), "-onlcr"], stdin=slave, check=True)
+        process = subprocess.Popen(
+            [GPUCTL, *words], env=self.env | (env or {}), stdin=slave, stdout=slave, stderr=slave
+        )
+        os.close(slave)
+        output = b""
+        try:
+            while chunk := os.read(master, 65536):
+                output += chunk
+        except OSError:  # EIO: nobody has the other end any more
+            pass
+        os.close(master)
+        assert process.wait(60) == 0, output
+        return output.decode()
+
+
+@pytest.fixture
+def gpuctl(daemon: Daemon) -> Gpuctl:
+    return Gpuctl(daemon.socket)
+
+
+@pytest.fixture
+def some_file(tmp_path: pathlib.Path) -> pathlib.Path:
+    path = tmp_path / "weights.bin"
+    path.write_bytes(os.urandom(9 * 1024 * 1024 + 13))
+    return path
+
+
+def test_put_and_get(gpuctl: Gpuctl, some_file: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    handle = gpuctl.text("put", str(some_file), "--name=weights").strip()
+    assert UUID.fullmatch(handle)
+    info = gpuctl.json("mem", "info", handle)
+    assert info["lifetime"] == "persistent" and info["name"] == "weights"
+    assert info["size"] == some_file.stat().st_size and info["refs"] == 1
+    copy = tmp_path / "copy.bin"
+    for which in (handle, "weights"):
+        assert gpuctl.text("get", which, str(copy)) == ""
+        assert copy.read_bytes() == some_file.read_bytes()
+    part = gpuctl.run("get", handle, "-", "--offset=1M", "--size", "100")[0]
+    assert part == some_file.read_bytes()[1 << 20 :][:100]
+    gpuctl.run("mem", "free", handle)
+    gpuctl.fails(1, "mem", "info", handle)
+
+
+def test_put_from_a_pipe(gpuctl: Gpuctl) -> None:
+    data = os.urandom(200_000)
+    assert "--size" in gpuctl.fails(2, "put", "-")
+    handle = gpuctl.run("put", "-", "--size=200000", stdin=data)[0].decode().strip()
+    assert gpuctl.run("get", handle, "-")[0] == data
+    gpuctl.run("mem", "free", handle)
+
+
+def test_put_leaves_nothing_when_it_fails(
+    gpuctl: Gpuctl, client: Client, some_file: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    size = some_file.stat().st_size
+    assert "ends after" in gpuctl.fails(2, "put", str(some_file), f"--size={size + 1}")
+    gpuctl.fails(1, "put", str(tmp_path / "missing"))
+    gpuctl.fails(1, "put", str(tmp_path))
+    (tmp_path / "empty").touch()
+    gpuctl.fails(2, "put", str(tmp_path / "empty"))
+    gpuctl.fails(1, "put", str(some_file), "--device=vulkan:9")
+    assert client.call("mem.list")["mems"] == []
+
+
+def test_get_says_what_is_wrong(gpuctl: Gpuctl, client: Client, tmp_path: pathlib.Path) -> None:
+    target = tmp_path / "target"
+    mem = client.alloc(100, name="one")
+    assert '"other"' in gpuctl.fails(1, "get", "other", str(target))
+    assert "101" in gpuctl.fails(2, "get", "one", str(target), "--offset=101")
+    gpuctl.fails(2, "get", "one", str(target), "--size=101")
+    gpuctl.fails(1, "get", "00000000-0000-4000-8000-000000000000", str(target))
+    gpuctl.fails(1, "get", "one", str(tmp_path / "no" / "such"))
+    gpuctl.fails(1, "get", "one", "/dev/full")
+    assert not target.exists()
+    client.free(mem)
+
+
+def test_any_method_is_a_command(gpuctl: Gpuctl) -> None:
+    handle = gpuctl.json("mem", "alloc", "vulkan:0", "64K", "--name", "by hand", "--mode=640")["mem"]
+    info = gpuctl.json("mem", "info", handle)
+    # gpuctl's session is over; so it asks for a persistent one.
+    assert info["lifetime"] == "persistent" and info["size"] == 65536 and info["mode"] == 0o640
+    gpuctl.run("mem", "fill", handle, "0xdeadbeef", "--offset=0x10", "--size=7")
+    filled = bytes(16) + bytes.fromhex("deadbeefdeadbe") + bytes(2)
+    assert gpuctl.run("mem", "read", handle, "25")[0] == filled
+    gpuctl.run("mem", "write", handle, "--data=text", "--offset", "1K")
+    assert gpuctl.run("mem", "read", "4", "--mem", handle, "--offset=1024")[0] == b"text"
+    assert gpuctl.json("mem", "read", handle, "2", "--offset=16") == {"data": "0xdead"}
+    assert gpuctl.json("mem", "rename", handle)["name"] is None
+    assert gpuctl.run("mem", "meta", handle, "--meta=@/dev/null")[0] == b""
+    assert gpuctl.json("mem", "seal", handle)["sealed"] is True
+    assert "sealed" in gpuctl.fails(3, "mem", "write", handle, "--data=x")
+    assert gpuctl.run("mem", "free", handle)[0] == b""
+    assert gpuctl.json("daemon", "ping") == {}
+
+
+def test_bytes_from_a_file(gpuctl: Gpuctl, client: Client, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "bytes").write_bytes(b"\0\1\2\n")
+    mem = client.alloc(4)
+    gpuctl.run("mem", "write", mem, f"--data=@{tmp_path}/bytes")
+    gpuctl.run("mem", "meta", mem, "--meta=@-", stdin=b"from stdin")
+    assert client.read(mem, 4) == b"\0\1\2\n"
+    assert gpuctl.run("mem", "meta", mem)[0] == b"from stdin"
+    client.free(mem)
+
+
+def test_listing_for_programs(gpuctl: Gpuctl, client: Client) -> None:
+    assert gpuctl.run("ls") == (b"", "")
+    mems = {client.alloc(1000 + i, name=f"list/{i}"): i for i in range(1200)}
+    lines = gpuctl.text("ls").splitlines()
+    assert len(lines) == 1200
+    for line in lines:
+        handle, device, size, uid, mode, lifetime, refs, name = line.split("\t")
+        i = mems[handle]
+        assert (device, size, uid) == ("vulkan:0", str(1000 + i), str(os.getuid()))
+        assert (mode, lifetime, refs, name) == ("0600", "session", "1", f"list/{i}")
+    assert len(gpuctl.json("ls")["mems"]) == 1200
+    assert len(gpuctl.json("mem", "list", "--name-prefix=list/7")["mems"]) == 111
+    assert gpuctl.text("ls", "--uid=4000000000") == ""
+    for mem in mems:
+        client.free(mem)
+
+
+def test_what_is_shown_for_people(gpuctl: Gpuctl, client: Client) -> None:
+    mem = client.alloc(3 << 20, name="shown")
+    text = gpuctl.screen("ls")
+    assert re.search(rf"^\033\[1mHANDLE .*NAME\033\[0m\n{mem}  vulkan:0  3.0 MiB .* shown\n", text)
+    assert text.endswith("1 allocations, 3.0 MiB\n")
+    assert "\033" not in gpuctl.screen("ls", env={"NO_COLOR": "1"})
+    # Too wide for the screen: a block for each.
+    assert re.search(r"^size +3.0 MiB$", gpuctl.screen("mem", "info", mem), re.MULTILINE)
+    narrow = gpuctl.screen("ls", columns=60, env={"NO_COLOR": "1"})
+    assert re.search(rf"^HANDLE +{mem}$", narrow, re.MULTILINE)
+    client.write(mem, b"Hello\0\xff")
+    assert gpuctl.screen("mem", "read", mem, "7").startswith("00000000  48 65 6c 6c 6f 00 ff  ")
+    client.free(mem)
+
+
+def test_status(gpuctl: Gpuctl, daemon: Daemon, client: Client) -> None:
+    mem = client.alloc(5 << 20)
+    status = gpuctl.json("status")
+    assert status["daemon"]["pid"] == daemon.pid and status["daemon"]["mems"] == 1
+    assert status["devices"][0]["device"] == "vulkan:0"
+    assert status["devices"][0]["memory"]["used"] >= 5 << 20
+    assert f"pid\t{daemon.pid}\n" in gpuctl.text("status")
+    screen = gpuctl.screen("status", columns=200)
+    assert f"pid {daemon.pid}" in screen and "1 allocations" in screen and daemon.socket in screen
+    assert re.search(r"DEVICE +NAME +TYPE +HEALTH", screen)
+    client.free(mem)
+
+
+def test_progress_bar(gpuctl: Gpuctl, some_file: pathlib.Path) -> None:
+    screen = gpuctl.screen("put", str(some_file))
+    assert re.search(r"\rput \[#{40}\] 100%  9.0 MiB  \S+ \S+/s\033\[K", screen)
+    handle = UUID.search(screen)
+    assert handle
+    gpuctl.run("mem", "free", handle[0])
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        ([], "gpuctl help"),
+        (["mme", "list"], 'did you mean "mem"'),
+        (["stauts"], 'did you mean "status"'),
+        (["mem"], "alloc, open, free"),
+        (["mem", "aloc"], 'did you mean "alloc"'),
+        (["mem", "alloc", "vulkan:0"], "size is missing"),
+        (["mem", "alloc", "vulkan:0", "1", "--nmae=x"], "did you mean --name"),
+        (["mem", "alloc", "vulkan:0", "12Q"], "64K"),
+        (["mem", "info", "nonsense"], "UUID"),
+        (["shm", "register", "4096"], "file descriptor"),
+        (["--colour", "ls"], "gpuctl help"),
+        (["ls", "words"], "too many"),
+        (["help", "me"], "gpuctl help"),
+        # What the daemon finds wrong.
+        (["mem", "alloc", "vulkan:0", "0"], "size"),
+    ],
+)
+def test_usage_errors(gpuctl: Gpuctl, words: list[str], hint: str) -> None:
+    assert hint in gpuctl.fails(2, *words)
+
+
+def test_no_daemon(gpuctl: Gpuctl, tmp_path: pathlib.Path) -> None:
+    missing = str(tmp_path / "missing.sock")
+    assert missing in gpuctl.fails(4, "--socket", missing, "status")
+    assert "GPUD_SOCKET" in gpuctl.fails(4, "ls", f"--socket={missing}", "--json")
+
+
+def test_help_covers_every_method(gpuctl: Gpuctl, client: Client) -> None:
+    overview = gpuctl.text("help")
+    assert gpuctl.text("--help") == overview
+    for method in client.call("daemon.describe")["methods"]:
+        noun, verb = method["name"].split(".")
+        assert f"{noun} {verb}" in overview
+        text = gpuctl.text("help", noun, verb)
+        assert text.startswith(f"usage: gpuctl {noun} {verb}") and method["doc"] in text
+        assert gpuctl.text(noun, verb, "--help") == text
+    for command in ("status", "ls", "put", "get"):
+        assert gpuctl.text("help", command).startswith(f"usage: gpuctl {command}")
+    assert re.fullmatch(r"gpuctl \d+\.\d+\.\d+\n", gpuctl.text("--version"))
+
+
+def test_full_output(gpuctl: Gpuctl) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([GPUCTL, "device", "list"], env=gpuctl.env, stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 1 and b"No space left" in done.stderr
