@@ -54,7 +54,7 @@ struct GpuLedger {
 const char *gpu_device_type_to_string(GpuDeviceType type);
 
 const GpuDeviceInfo *gpu_device_get_info(const GpuDevice *device);
-void gpu_device_get_ledger(const GpuDevice *device, GpuLedger *ret_ledger);
+void gpu_device_get_ledger(GpuDevice *device, GpuLedger *ret_ledger);
 
 /* Everything on a lost device is lost, for ever; the others go on. */
 bool gpu_device_is_lost(const GpuDevice *device);

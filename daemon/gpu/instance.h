@@ -28,7 +28,7 @@ GpuInstance *gpu_instance_free(GpuInstance *instance);
 
 /*
  * No memory, region or op is left and no task is with the host: it may be freed. After the last deinit a few
- * loop turns are needed to get there, and gpu_instance_trim_all() for the blocks that are kept.
+ * loop turns are needed to get there.
  */
 bool gpu_instance_is_idle(const GpuInstance *instance);
 
@@ -55,11 +55,10 @@ void gpu_instance_arm(GpuInstance *instance);
 bool gpu_instance_flush(GpuInstance *instance);
 
 /*
- * An empty block is kept for an owner who had small allocations, since the next one is likely. These give it back
- * (later): call the first when an owner has gone. gpu_device_get_ledger() then reads 0 reserved.
+ * An empty block is kept for an owner who had small allocations, since the next one is likely. This gives the owner's
+ * back (later): call it when the owner has gone, so that the ledger reads 0 reserved.
  */
 void gpu_instance_trim(GpuInstance *instance, uint32_t owner);
-void gpu_instance_trim_all(GpuInstance *instance);
 
 /* Warnings and errors of the validation layer so far. */
 unsigned gpu_instance_get_n_validation(const GpuInstance *instance);

@@ -25,6 +25,7 @@ struct GpuRegion {
         List link;          /* GpuInstance.settled */
         bool is_pending;
         bool is_dying;
+        bool is_releasing; /* the imports, for the last time */
         void (*ready)(GpuRegion *region, bool imported);
         void (*gone)(GpuRegion *region);
 };

@@ -1,0 +1,117 @@
+#pragma once
+
+/* What the inside of this layer knows of devices and of the instance. */
+
+#include "daemon/gpu/backing.h"
+#include "daemon/gpu/device.h"
+#include "daemon/gpu/gate.h"
+#include "daemon/gpu/instance.h"
+#include "daemon/gpu/pool.h"
+#include "daemon/gpu/queue.h"
+#include "daemon/gpu/region-internal.h"
+#include "daemon/gpu/ring.h"
+#include "daemon/gpu/vk.h"
+#include "daemon/gpu/waiter.h"
+
+#define GPU_CHUNK       (UINT64_C(16) << 20)  /* bytes over the bus at a time, and in one import */
+#define GPU_CHUNK_LOCAL (UINT64_C(256) << 20) /* bytes inside a GPU at a time: some 0.1 to 1 ms */
+#define GPU_SMALL_MAX   (UINT64_C(256) << 10) /* longest op that goes before bulk */
+
+struct GpuDevice {
+        GpuInstance *instance;
+        uint32_t index; /* in GpuInstance.devices */
+        VkPhysicalDevice physical;
+        VkDevice vk;
+        GpuDeviceInfo info;
+        GpuLedger ledger;
+        bool is_lost;
+
+        bool has_budget;
+        bool is_cpu;
+        uint32_t heap; /* of allocations */
+        uint32_t memory_type;
+        uint64_t segment_max;
+        uint64_t block_size;
+        uint64_t chunk_local;
+        uint64_t import_alignment;
+        PFN_vkGetMemoryHostPointerPropertiesEXT get_host_pointer_properties;
+
+        GpuQueue queues[GPU_N_QUEUES_MAX];
+        uint32_t n_queues;
+        uint32_t families[GPU_N_QUEUES_MAX]; /* that buffers are shared by */
+        uint32_t n_families;
+        GpuQueue *bulk;    /* over the bus */
+        GpuQueue *small;   /* over the bus, for ops that must not wait behind bulk */
+        GpuQueue *compute; /* inside the device */
+        GpuWaiter waiter;
+        GpuGate gate;
+
+        GpuSegment staging;
+        GpuRing ring;
+        uint64_t staged_max; /* longest chunk that is staged */
+        GpuSegment scratch;  /* for overlapping copies, GPU_CHUNK long, used on `compute` only */
+
+        List accesses;       /* GpuAccess.device_link: everything in flight, in order of arrival */
+        uint64_t n_memories; /* of clients, the dying ones included */
+        GpuPools pools;
+        List starved;         /* GpuBacking.link: waiting for memory that is being given back */
+        uint32_t n_releasing; /* backings on their way back to the driver */
+};
+
+/* How bytes get from device to device. Made when first needed. */
+typedef struct GpuBounce {
+        GpuRegion region;
+        GpuRing ring;
+        bool is_open;
+} GpuBounce;
+
+struct GpuInstance {
+        GpuHost host;
+        GpuOptions options; /* without the devices */
+        VkInstance vk;
+        VkDebugUtilsMessengerEXT messenger; /* NULL without validation */
+        atomic_uint n_validation;
+        GpuDevice **devices;
+        size_t n_devices;
+        List completed;     /* GpuOp.link: complete() is due */
+        List settled;       /* GpuRegion.link: ready() is due */
+        uint64_t n_regions; /* of clients */
+        GpuBounce bounce;
+};
+
+/* A physical device that may be opened. */
+typedef struct GpuCandidate {
+        VkPhysicalDevice physical;
+        uint32_t order; /* in which the loader named it */
+        GpuDeviceInfo info;
+        bool has_budget;
+        uint64_t import_alignment;
+} GpuCandidate;
+
+/* Asks what it is; `info.id` is the caller's. False, logged: it lacks what we need. */
+bool candidate_init(GpuCandidate *candidate, VkPhysicalDevice physical);
+
+/* GPU_E_NO_MEMORY, GPU_E_LOST or fatal. */
+int device_new(GpuDevice **ret_device, GpuInstance *instance, uint32_t index, const GpuCandidate *candidate);
+GpuDevice *device_free(GpuDevice *device);
+
+/* The loop's next poll completes everything on it with GPU_E_LOST. */
+void device_set_lost(GpuDevice *device);
+
+/* Any thread. The type that has `required` and, if it can be, `preferred`, of those in `bits`; GPU_E_NO_MEMORY. */
+int device_find_memory_type(const GpuDevice *device, uint32_t bits, VkMemoryPropertyFlags preferred,
+                            VkMemoryPropertyFlags required, uint32_t *ret_type);
+
+int device_new_timeline(const GpuDevice *device, VkSemaphore *ret_semaphore);
+
+/* Cuts ops, records what waits, submits. */
+void device_flush(GpuDevice *device);
+
+/* Completes what has ended, then flushes. */
+void device_poll(GpuDevice *device);
+
+/* Something is in flight. */
+bool device_is_busy(const GpuDevice *device);
+
+/* Makes room between devices; -ENOMEM. */
+int instance_open_bounce(GpuInstance *instance);

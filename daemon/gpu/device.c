@@ -1,0 +1,432 @@
+/*
+ * One device: what it is made of, what is polled and submitted in a loop turn. Loop thread.
+ */
+
+#include "daemon/gpu/device.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "daemon/gpu/device-internal.h"
+#include "daemon/gpu/transfer.h"
+#include "daemon/util/error.h"
+#include "daemon/util/log.h"
+
+#define STAGING_BYTES    (UINT64_C(64) << 20)
+#define STAGED_MAX       (UINT64_C(4) << 20) /* a memcpy of some 0.4 ms: four of them keep four workers busy */
+#define SEGMENT_MAX      (UINT64_C(1) << 30)
+#define BLOCK_MAX        (UINT64_C(256) << 20)
+#define BLOCK_MIN        (UINT64_C(64) << 10)
+#define BLOCK_HEAP_SHARE 64
+#define STAGING_MIN      (UINT64_C(1) << 20)
+#define STAGING_SHARE    8
+
+/* Queues. */
+
+typedef struct QueueChoice {
+        uint32_t family;
+        uint32_t index;
+} QueueChoice;
+
+/* The family that has all of `with` and none of `without`; `n_families` when there is none. */
+static uint32_t find_family(const VkQueueFamilyProperties *families, uint32_t n_families, VkQueueFlags with,
+                            VkQueueFlags without) {
+        for (uint32_t i = 0; i < n_families; ++i) {
+                if ((families[i].queueFlags & with) == with && !(families[i].queueFlags & without))
+                        return i;
+        }
+        return n_families;
+}
+
+/*
+ * For bulk, small and compute: two copy engines where there are some, and a compute queue apart from graphics if
+ * there is one. Where queues are too few, roles share the last.
+ */
+static int choose_queues(VkPhysicalDevice physical, QueueChoice *ret_choices) {
+        VkQueueFamilyProperties families[16];
+        uint32_t n = N_ELEMENTS(families), compute, transfer, index = 0;
+
+        vkGetPhysicalDeviceQueueFamilyProperties(physical, &n, families);
+        compute = find_family(families, n, VK_QUEUE_COMPUTE_BIT, VK_QUEUE_GRAPHICS_BIT);
+        if (compute == n)
+                compute = find_family(families, n, VK_QUEUE_COMPUTE_BIT, 0);
+        if (compute == n)
+                return GPU_E_NO_DEVICE;
+        transfer =
+                find_family(families, n, VK_QUEUE_TRANSFER_BIT, VK_QUEUE_GRAPHICS_BIT | VK_QUEUE_COMPUTE_BIT);
+        if (transfer == n) {
+                transfer = compute;
+                index = 1;
+        }
+        for (uint32_t i = 0; i < 2; ++i)
+                ret_choices[i] = (QueueChoice){
+                        .family = transfer,
+                        .index = MIN(index + i, families[transfer].queueCount - 1),
+                };
+        ret_choices[2] = (QueueChoice){.family = compute};
+        return 0;
+}
+
+static int device_init_vk(GpuDevice *device, const QueueChoice *choices) {
+        static const float priorities[GPU_N_QUEUES_MAX + 1] = {1, 1, 1, 1};
+        VkDeviceQueueCreateInfo queues[GPU_N_QUEUES_MAX];
+        const char *extensions[8];
+        uint32_t n_extensions = 0;
+        VkPhysicalDeviceVulkan12Features features = {
+                .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES,
+                .timelineSemaphore = VK_TRUE,
+        };
+
+        for (uint32_t i = 0; i < GPU_N_QUEUES_MAX; ++i) {
+                uint32_t f = 0;
+
+                while (f < device->n_families && device->families[f] != choices[i].family)
+                        ++f;
+                if (f == device->n_families) {
+                        device->families[device->n_families++] = choices[i].family;
+                        queues[f] = (VkDeviceQueueCreateInfo){
+                                .sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
+                                .queueFamilyIndex = choices[i].family,
+                                .pQueuePriorities = priorities,
+                        };
+                }
+                queues[f].queueCount = MAX(queues[f].queueCount, choices[i].index + 1);
+        }
+        if (device->info.exportable)
+                extensions[n_extensions++] = VK_KHR_EXTERNAL_MEMORY_FD_EXTENSION_NAME;
+        if (device->info.host_import)
+                extensions[n_extensions++] = VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME;
+        if (device->has_budget)
+                extensions[n_extensions++] = VK_EXT_MEMORY_BUDGET_EXTENSION_NAME;
+        return GPU_TRY(vkCreateDevice(device->physical,
+                                      &(VkDeviceCreateInfo){
+                                              .sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
+                                              .pNext = &features,
+                                              .queueCreateInfoCount = device->n_families,
+                                              .pQueueCreateInfos = queues,
+                                              .enabledExtensionCount = n_extensions,
+                                              .ppEnabledExtensionNames = extensions,
+                                      },
+                                      NULL, &device->vk));
+}
+
+static int device_init_queues(GpuDevice *device, const QueueChoice *choices) {
+        GpuQueue **roles[GPU_N_QUEUES_MAX] = {&device->bulk, &device->small, &device->compute};
+        int r;
+
+        for (uint32_t i = 0; i < GPU_N_QUEUES_MAX; ++i) {
+                for (uint32_t j = 0; j < i && !device->instance->options.split_queues; ++j) {
+                        if (choices[j].family == choices[i].family && choices[j].index == choices[i].index)
+                                *roles[i] = *roles[j];
+                }
+                if (*roles[i])
+                        continue;
+                *roles[i] = &device->queues[device->n_queues];
+                r = queue_init(*roles[i], device, device->n_queues, choices[i].family, choices[i].index);
+                ++device->n_queues;
+                if (r)
+                        return error_trace(r);
+        }
+        return 0;
+}
+
+/* Memory. */
+
+int device_find_memory_type(const GpuDevice *device, uint32_t bits, VkMemoryPropertyFlags preferred,
+                            VkMemoryPropertyFlags required, uint32_t *ret_type) {
+        const VkMemoryPropertyFlags tries[] = {preferred | required, required};
+        VkPhysicalDeviceMemoryProperties memory;
+
+        vkGetPhysicalDeviceMemoryProperties(device->physical, &memory);
+        for (size_t t = 0; t < N_ELEMENTS(tries); ++t) {
+                for (uint32_t i = 0; i < memory.memoryTypeCount; ++i) {
+                        if ((bits & 1u << i) &&
+                            (memory.memoryTypes[i].propertyFlags & tries[t]) == tries[t]) {
+                                *ret_type = i;
+                                return 0;
+                        }
+                }
+        }
+        return GPU_E_NO_MEMORY;
+}
+
+/* The first type of the largest device-local heap; drivers list the fastest first. */
+static void device_choose_memory(GpuDevice *device) {
+        VkPhysicalDeviceMemoryProperties memory;
+        VkDeviceSize largest = 0;
+
+        vkGetPhysicalDeviceMemoryProperties(device->physical, &memory);
+        for (uint32_t i = 0; i < memory.memoryTypeCount; ++i) {
+                const VkMemoryType *type = &memory.memoryTypes[i];
+
+                if (!(type->propertyFlags & VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT) ||
+                    memory.memoryHeaps[type->heapIndex].size <= largest)
+                        continue;
+                largest = memory.memoryHeaps[type->heapIndex].size;
+                device->memory_type = i;
+                device->heap = type->heapIndex;
+        }
+        device->ledger.total = largest;
+        device->info.memory_total = largest;
+}
+
+static uint64_t or_default(uint64_t option, uint64_t value) {
+        return option ? option : value;
+}
+
+static void device_choose_sizes(GpuDevice *device) {
+        const GpuOptions *options = &device->instance->options;
+        VkPhysicalDeviceMaintenance3Properties maintenance = {
+                .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_3_PROPERTIES,
+        };
+        VkPhysicalDeviceProperties2 properties = {
+                .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2,
+                .pNext = &maintenance,
+        };
+        uint64_t block =
+                MIN(device->ledger.total / BLOCK_HEAP_SHARE, or_default(options->block_max, BLOCK_MAX));
+
+        vkGetPhysicalDeviceProperties2(device->physical, &properties);
+        device->segment_max = or_default(options->segment_max, SEGMENT_MAX);
+        /* NVIDIA's gives far more than it says; the validation layer holds it to its word. */
+        if (options->validation)
+                device->segment_max = MIN(device->segment_max, maintenance.maxMemoryAllocationSize);
+        device->segment_max = MAX(device->segment_max & ~(BLOCK_MIN - 1), BLOCK_MIN);
+        device->block_size = MAX(block & ~(BLOCK_MIN - 1), BLOCK_MIN);
+        device->chunk_local = device->is_cpu ? GPU_CHUNK : GPU_CHUNK_LOCAL;
+}
+
+static int device_init_staging(GpuDevice *device) {
+        static const GpuSegmentSource of_driver = {};
+        uint64_t size = MAX(or_default(device->instance->options.staging_bytes, STAGING_BYTES), STAGING_MIN);
+        uint32_t type;
+        void *map;
+        int r;
+
+        size = ALIGN_UP(size, (uint64_t)GPU_RING_UNIT);
+        r = device_find_memory_type(
+                device, UINT32_MAX, VK_MEMORY_PROPERTY_HOST_CACHED_BIT,
+                VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT, &type);
+        if (r)
+                return r;
+        r = segment_init(&device->staging, device, type, size, &of_driver);
+        if (r)
+                return r;
+        r = GPU_TRY(vkMapMemory(device->vk, device->staging.memory, 0, VK_WHOLE_SIZE, 0, &map));
+        if (r)
+                return r;
+        r = ring_init(&device->ring, map, size);
+        if (r)
+                return error_origin(r);
+        device->staged_max = MIN(STAGED_MAX, size / STAGING_SHARE);
+        return segment_init(&device->scratch, device, device->memory_type, GPU_CHUNK, &of_driver);
+}
+
+/* The whole. */
+
+int device_new_timeline(const GpuDevice *device, VkSemaphore *ret_semaphore) {
+        VkSemaphoreTypeCreateInfo type = {
+                .sType = VK_STRUCTURE_TYPE_SEMAPHORE_TYPE_CREATE_INFO,
+                .semaphoreType = VK_SEMAPHORE_TYPE_TIMELINE,
+        };
+        VkSemaphoreCreateInfo info = {
+                .sType = VK_STRUCTURE_TYPE_SEMAPHORE_CREATE_INFO,
+                .pNext = &type,
+        };
+
+        return GPU_TRY(vkCreateSemaphore(device->vk, &info, NULL, ret_semaphore));
+}
+
+static int device_init(GpuDevice *device) {
+        QueueChoice choices[GPU_N_QUEUES_MAX];
+        int r;
+
+        r = choose_queues(device->physical, choices);
+        if (r)
+                return r;
+        device_choose_memory(device);
+        device_choose_sizes(device);
+        r = device_init_vk(device, choices);
+        if (r)
+                return r;
+        device->get_host_pointer_properties = (PFN_vkGetMemoryHostPointerPropertiesEXT)vkGetDeviceProcAddr(
+                device->vk, "vkGetMemoryHostPointerPropertiesEXT");
+        r = device_init_queues(device, choices);
+        if (r)
+                return r;
+        r = device_init_staging(device);
+        if (r)
+                return r;
+        return waiter_init(&device->waiter, device);
+}
+
+int device_new(GpuDevice **ret_device, GpuInstance *instance, uint32_t index, const GpuCandidate *candidate) {
+        GpuDevice *device;
+        int r;
+
+        device = calloc(1, sizeof(*device));
+        if (!device)
+                return error_origin(-ENOMEM);
+        device->instance = instance;
+        device->index = index;
+        device->physical = candidate->physical;
+        device->info = candidate->info;
+        device->has_budget = candidate->has_budget;
+        device->import_alignment = candidate->import_alignment;
+        device->is_cpu = candidate->info.type == GPU_DEVICE_CPU;
+        gate_init(&device->gate);
+        pools_init(&device->pools);
+        list_init(&device->accesses);
+        list_init(&device->starved);
+        list_init(&device->ring.waiting);
+
+        r = device_init(device);
+        if (r) {
+                log_error("%s (%s) cannot be opened", device->info.id, device->info.name);
+                device_free(device);
+                return r;
+        }
+        *ret_device = device;
+        return 0;
+}
+
+GpuDevice *device_free(GpuDevice *device) {
+        if (!device)
+                return NULL;
+        assert(!device->gate.is_closed);
+        waiter_deinit(&device->waiter);
+        if (device->vk) {
+                vkDeviceWaitIdle(device->vk);
+                pools_deinit(&device->pools);
+                segment_deinit(&device->scratch, device);
+                segment_deinit(&device->staging, device);
+        }
+        ring_deinit(&device->ring);
+        for (uint32_t i = 0; i < GPU_N_QUEUES_MAX; ++i)
+                queue_deinit(&device->queues[i]);
+        vkDestroyDevice(device->vk, NULL);
+        free(device);
+        return NULL;
+}
+
+void device_set_lost(GpuDevice *device) {
+        if (device->is_lost)
+                return;
+        log_error("%s (%s) is lost, with all that is on it", device->info.id, device->info.name);
+        device->is_lost = true;
+}
+
+/* A loop turn. */
+
+/* Ops in line take turns, a chunk each. Returns whether there were any. */
+static bool issue_from(GpuQueue *queue, List *line, uint32_t n_max) {
+        bool is_any = false;
+        List *link;
+
+        while (queue->n_bulk < n_max && (link = list_pop(line))) {
+                GpuOp *op = container_of(link, GpuOp, link);
+
+                is_any = true;
+                transfer_issue(op);
+                if (!op->r && op->issued < op->size && op->free_chunks && list_is_empty(&op->link))
+                        list_link(line, &op->link);
+        }
+        return is_any;
+}
+
+static void queue_record(GpuQueue *queue) {
+        List *link;
+
+        while ((link = list_first(&queue->works)) && queue_open(queue)) {
+                GpuWork *work = container_of(link, GpuWork, link);
+
+                list_unlink(link);
+                work->record(work);
+                list_link(&queue->open->works, link);
+        }
+}
+
+/* What waits for commands will not get them. */
+static void queue_drop_works(GpuQueue *queue) {
+        List *link;
+
+        while ((link = list_pop(&queue->works))) {
+                GpuWork *work = container_of(link, GpuWork, link);
+
+                work->complete(work);
+        }
+}
+
+/* Returns whether anything was done; what was recorded may have let other ops begin. */
+static bool device_step(GpuDevice *device) {
+        bool is_any = false;
+
+        for (uint32_t i = 0; i < device->n_queues; ++i) {
+                GpuQueue *queue = &device->queues[i];
+
+                is_any |= issue_from(queue, &queue->small, UINT32_MAX);
+                is_any |= issue_from(queue, &queue->bulk, GPU_QUEUE_BULK_MAX);
+        }
+        for (uint32_t i = 0; i < device->n_queues; ++i) {
+                if (device->is_lost)
+                        queue_drop_works(&device->queues[i]);
+                else if (!device->gate.is_closed)
+                        queue_record(&device->queues[i]);
+        }
+        return is_any;
+}
+
+void device_flush(GpuDevice *device) {
+        ring_wake(&device->ring);
+        pools_scrub(&device->pools, device->compute);
+        while (device_step(device))
+                ;
+        for (uint32_t i = 0; i < device->n_queues && !device->gate.is_closed; ++i)
+                queue_submit(&device->queues[i]);
+}
+
+void device_poll(GpuDevice *device) {
+        if (atomic_load(&device->waiter.is_lost))
+                device_set_lost(device);
+        for (uint32_t i = 0; i < device->n_queues; ++i)
+                queue_poll(&device->queues[i]);
+        device_flush(device);
+}
+
+bool device_is_busy(const GpuDevice *device) {
+        for (uint32_t i = 0; i < device->n_queues; ++i) {
+                if (!list_is_empty(&device->queues[i].in_flight))
+                        return true;
+        }
+        return false;
+}
+
+const GpuDeviceInfo *gpu_device_get_info(const GpuDevice *device) {
+        return &device->info;
+}
+
+bool gpu_device_is_lost(const GpuDevice *device) {
+        return device->is_lost;
+}
+
+void gpu_device_get_ledger(GpuDevice *device, GpuLedger *ret_ledger) {
+        VkPhysicalDeviceMemoryBudgetPropertiesEXT budget = {
+                .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT,
+        };
+        VkPhysicalDeviceMemoryProperties2 memory = {
+                .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_PROPERTIES_2,
+                .pNext = &budget,
+        };
+        GpuLedger *ledger = &device->ledger;
+
+        /* While the gate is closed, what the driver said last must do. */
+        if (device->has_budget && !device->gate.is_closed && !device->is_lost) {
+                vkGetPhysicalDeviceMemoryProperties2(device->physical, &memory);
+                ledger->has_budget = true;
+                ledger->driver_budget = budget.heapBudget[device->heap];
+                ledger->driver_used = budget.heapUsage[device->heap];
+        }
+        ledger->available = ledger->total - MIN(ledger->total, ledger->used);
+        *ret_ledger = *ledger;
+}

@@ -1,0 +1,104 @@
+/*
+ * Order between ops on the same bytes; loop thread.
+ *
+ * Each memory has few accesses in flight, so the list is simply walked. An access counts the earlier conflicting ones
+ * that are not recorded, and each of those, once recorded, counts it down: no op is looked at twice in vain.
+ */
+
+#include "daemon/gpu/hazard.h"
+
+#include "daemon/gpu/device-internal.h"
+#include "daemon/gpu/memory-internal.h"
+#include "daemon/gpu/transfer.h"
+
+static GpuAccess *access_of(List *memory_link) {
+        return container_of(memory_link, GpuAccess, memory_link);
+}
+
+static bool conflicts(const GpuAccess *a, const GpuAccess *b) {
+        return a->op != b->op && (a->is_write || b->is_write) && a->begin < b->end && b->begin < a->end;
+}
+
+void hazard_link_device(GpuAccess *access, GpuDevice *device) {
+        list_init(&access->memory_link);
+        list_link(&device->accesses, &access->device_link);
+}
+
+void hazard_link(GpuAccess *access) {
+        GpuMemory *memory = access->memory;
+
+        list_for_each (it, &memory->accesses) {
+                if (conflicts(access_of(it), access) && !access_of(it)->op->is_recorded)
+                        ++access->op->n_blockers;
+        }
+        hazard_link_device(access, memory->device);
+        list_link(&memory->accesses, &access->memory_link);
+}
+
+void hazard_order(GpuAccess *access) {
+        GpuQueue *queue = access->queue;
+        bool is_barrier_due = false;
+
+        if (access->is_ordered)
+                return;
+        access->is_ordered = true;
+        for (List *it = access->memory_link.prev; it != &access->memory->accesses; it = it->prev) {
+                GpuAccess *earlier = access_of(it);
+
+                if (!conflicts(earlier, access))
+                        continue;
+                if (earlier->queue != queue)
+                        queue_wait(queue, earlier->queue, earlier->value);
+                else if (earlier->value == queue_get_open_value(queue))
+                        is_barrier_due =
+                                true; /* an earlier batch is covered by the barrier this one began with */
+        }
+        if (is_barrier_due)
+                queue_barrier(queue);
+}
+
+static void unblock_later(GpuAccess *access) {
+        for (List *it = access->memory_link.next; it != &access->memory->accesses; it = it->next) {
+                GpuAccess *later = access_of(it);
+
+                if (conflicts(access, later) && --later->op->n_blockers == 0)
+                        transfer_start(later->op);
+        }
+}
+
+void hazard_recorded(GpuOp *op) {
+        if (op->is_recorded)
+                return;
+        op->is_recorded = true;
+        if (op->src.memory)
+                unblock_later(&op->src);
+        if (op->dst.memory)
+                unblock_later(&op->dst);
+}
+
+/* A sync completes when it is the oldest. */
+static void complete_syncs(GpuDevice *device) {
+        List *first;
+
+        while ((first = list_first(&device->accesses))) {
+                GpuAccess *access = container_of(first, GpuAccess, device_link);
+
+                if (access->op->kind != GPU_OP_SYNC)
+                        return;
+                list_unlink(first);
+                transfer_finish(access->op);
+        }
+}
+
+void hazard_unlink(GpuAccess *access) {
+        GpuMemory *memory = access->memory;
+
+        if (!memory)
+                return;
+        list_unlink(&access->memory_link);
+        list_unlink(&access->device_link);
+        complete_syncs(memory->device);
+        access->memory = NULL;
+        if (memory->is_dying && !memory->is_pending && list_is_empty(&memory->accesses))
+                memory_end(memory);
+}

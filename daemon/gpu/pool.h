@@ -1,0 +1,80 @@
+#pragma once
+
+/*
+ * Blocks for the small allocations of one owner on one device. Free ranges of a block are always zero: a block is
+ * zeroed when it is fresh, and a range that was written is zeroed before it is free again. So what is allocated and
+ * freed without being written costs the device nothing.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/gpu/memory.h"
+#include "daemon/gpu/op.h"
+#include "daemon/gpu/tlsf.h"
+#include "daemon/util/list.h"
+
+#define GPU_POOL_UNIT    256 /* bytes; small allocations are aligned and padded to it */
+#define GPU_POOL_BUCKETS 64
+#define GPU_POOL_SCRUBS  4   /* batches of scrubbing in flight */
+#define GPU_SCRUB_MAX    256 /* ranges in one of them */
+
+typedef struct GpuPool GpuPool;
+typedef struct GpuPools GpuPools;
+typedef struct GpuScrub GpuScrub;
+
+struct GpuBlock {
+        GpuMemory memory;
+        GpuPool *pool;
+        uint32_t slot;   /* in GpuPool.blocks */
+        uint32_t region; /* of GpuPool.tlsf; 0: it is being made or given back */
+        uint32_t n_live; /* allocations in it, those being scrubbed included */
+};
+
+struct GpuPool {
+        List link; /* GpuPools.buckets */
+        GpuDevice *device;
+        uint32_t owner;
+        Tlsf tlsf; /* over all blocks: block i begins at i times the block size */
+        GpuBlock **blocks;
+        uint32_t n_blocks_max;
+        uint32_t n_blocks; /* those being made or given back included */
+        uint32_t n_empty;
+        bool is_growing;
+        bool is_serving;
+        List waiting; /* GpuMemory.accesses: for the block being made */
+};
+
+/* Ranges being zeroed by one batch. */
+struct GpuScrub {
+        GpuWork work;
+        List memories; /* GpuMemory.accesses */
+        bool is_busy;
+};
+
+struct GpuPools {
+        List buckets[GPU_POOL_BUCKETS];
+        List dirty; /* GpuMemory.accesses: to be scrubbed */
+        GpuScrub scrubs[GPU_POOL_SCRUBS];
+};
+
+void pools_init(GpuPools *pools);
+
+/* Blocks; no allocations are left. */
+void pools_deinit(GpuPools *pools);
+
+/* Queues the zeroing of ranges that were freed dirty. */
+void pools_scrub(GpuPools *pools, GpuQueue *queue);
+
+/* Gives back empty blocks, of everybody or of one owner. */
+void pools_reclaim(GpuPools *pools);
+void pools_trim(GpuPools *pools, uint32_t owner);
+
+/* 0, GPU_E_PENDING (then the memory's ready() is called) or GPU_E_NO_MEMORY. */
+int pool_alloc(GpuMemory *memory);
+
+/* Takes back a dying small allocation that no op is on, or that is pending; gone() is called in the end. */
+void pool_give_back(GpuMemory *memory);
+
+/* Where a small allocation begins in its block. */
+uint64_t pool_get_offset(const GpuMemory *memory);

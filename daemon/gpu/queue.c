@@ -1,0 +1,216 @@
+/*
+ * Recording, submitting and completing. Owns the command buffers and the timeline of one queue; loop thread.
+ *
+ * A wait is always for a batch that is submitted already: so no cycle of waits can come about.
+ */
+
+#include "daemon/gpu/queue.h"
+
+#include <assert.h>
+
+#include "daemon/gpu/device-internal.h"
+#include "daemon/util/error.h"
+
+static const VkMemoryBarrier everything = {
+        .sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
+        .srcAccessMask = VK_ACCESS_MEMORY_WRITE_BIT,
+        .dstAccessMask = VK_ACCESS_MEMORY_READ_BIT | VK_ACCESS_MEMORY_WRITE_BIT,
+};
+
+static const VkMemoryBarrier to_host = {
+        .sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
+        .srcAccessMask = VK_ACCESS_MEMORY_WRITE_BIT,
+        .dstAccessMask = VK_ACCESS_HOST_READ_BIT,
+};
+
+int queue_init(GpuQueue *queue, GpuDevice *device, uint32_t index, uint32_t family,
+               uint32_t index_in_family) {
+        VkCommandBuffer commands[GPU_QUEUE_BATCHES];
+        int r;
+
+        *queue = (GpuQueue){.device = device, .index = index, .family = family};
+        list_init(&queue->idle);
+        list_init(&queue->in_flight);
+        list_init(&queue->works);
+        list_init(&queue->small);
+        list_init(&queue->bulk);
+        vkGetDeviceQueue(device->vk, family, index_in_family, &queue->queue);
+
+        r = device_new_timeline(device, &queue->timeline);
+        if (r)
+                return error_trace(r);
+        r = GPU_TRY(vkCreateCommandPool(device->vk,
+                                        &(VkCommandPoolCreateInfo){
+                                                .sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
+                                                .flags = VK_COMMAND_POOL_CREATE_RESET_COMMAND_BUFFER_BIT,
+                                                .queueFamilyIndex = family,
+                                        },
+                                        NULL, &queue->pool));
+        if (r)
+                return r;
+        r = GPU_TRY(vkAllocateCommandBuffers(device->vk,
+                                             &(VkCommandBufferAllocateInfo){
+                                                     .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
+                                                     .commandPool = queue->pool,
+                                                     .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
+                                                     .commandBufferCount = GPU_QUEUE_BATCHES,
+                                             },
+                                             commands));
+        if (r)
+                return r;
+        for (size_t i = 0; i < GPU_QUEUE_BATCHES; ++i) {
+                queue->batches[i].commands = commands[i];
+                list_init(&queue->batches[i].works);
+                list_link(&queue->idle, &queue->batches[i].link);
+        }
+        return 0;
+}
+
+void queue_deinit(GpuQueue *queue) {
+        if (!queue->device)
+                return;
+        vkDestroyCommandPool(queue->device->vk, queue->pool, NULL);
+        vkDestroySemaphore(queue->device->vk, queue->timeline, NULL);
+        *queue = (GpuQueue){};
+}
+
+bool queue_open(GpuQueue *queue) {
+        List *link;
+        GpuBatch *batch;
+        int r;
+
+        if (queue->open)
+                return true;
+        link = list_first(&queue->idle);
+        if (!link || queue->device->is_lost)
+                return false;
+        batch = container_of(link, GpuBatch, link);
+        r = GPU_TRY(vkBeginCommandBuffer(batch->commands,
+                                         &(VkCommandBufferBeginInfo){
+                                                 .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO,
+                                                 .flags = VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT,
+                                         }));
+        if (r) {
+                device_set_lost(queue->device);
+                return false;
+        }
+        list_unlink(&batch->link);
+        batch->value = queue->submitted + 1;
+        batch->is_host_read = false;
+        for (size_t i = 0; i < GPU_N_QUEUES_MAX; ++i)
+                batch->waits[i] = 0;
+        queue->open = batch;
+        /* Makes visible whatever earlier batches wrote, of this queue and of those that it waited for. */
+        queue_barrier(queue);
+        return true;
+}
+
+void queue_barrier(GpuQueue *queue) {
+        vkCmdPipelineBarrier(queue->open->commands, VK_PIPELINE_STAGE_ALL_COMMANDS_BIT,
+                             VK_PIPELINE_STAGE_ALL_COMMANDS_BIT, 0, 1, &everything, 0, NULL, 0, NULL);
+}
+
+void queue_wait(GpuQueue *queue, GpuQueue *other, uint64_t value) {
+        assert(queue != other && queue->device == other->device && queue->open);
+
+        if (value > other->submitted)
+                queue_submit(other);
+        if (value > other->completed && value > queue->open->waits[other->index])
+                queue->open->waits[other->index] = value;
+}
+
+uint64_t queue_get_open_value(const GpuQueue *queue) {
+        return queue->submitted + 1;
+}
+
+void queue_submit(GpuQueue *queue) {
+        VkPipelineStageFlags stages[GPU_N_QUEUES_MAX];
+        VkSemaphore semaphores[GPU_N_QUEUES_MAX];
+        uint64_t values[GPU_N_QUEUES_MAX];
+        GpuBatch *batch = queue->open;
+        uint32_t n_waits = 0;
+        int r;
+
+        if (!batch)
+                return;
+        for (uint32_t i = 0; i < queue->device->n_queues; ++i) {
+                if (!batch->waits[i])
+                        continue;
+                semaphores[n_waits] = queue->device->queues[i].timeline;
+                stages[n_waits] = VK_PIPELINE_STAGE_ALL_COMMANDS_BIT;
+                values[n_waits++] = batch->waits[i];
+        }
+        if (batch->is_host_read)
+                vkCmdPipelineBarrier(batch->commands, VK_PIPELINE_STAGE_ALL_COMMANDS_BIT,
+                                     VK_PIPELINE_STAGE_HOST_BIT, 0, 1, &to_host, 0, NULL, 0, NULL);
+        queue->open = NULL;
+        queue->submitted = batch->value;
+        list_link(&queue->in_flight, &batch->link);
+
+        r = GPU_TRY(vkEndCommandBuffer(batch->commands));
+        if (!r)
+                r = GPU_TRY(vkQueueSubmit(
+                        queue->queue, 1,
+                        &(VkSubmitInfo){
+                                .sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
+                                .pNext =
+                                        &(VkTimelineSemaphoreSubmitInfo){
+                                                .sType = VK_STRUCTURE_TYPE_TIMELINE_SEMAPHORE_SUBMIT_INFO,
+                                                .waitSemaphoreValueCount = n_waits,
+                                                .pWaitSemaphoreValues = values,
+                                                .signalSemaphoreValueCount = 1,
+                                                .pSignalSemaphoreValues = &batch->value,
+                                        },
+                                .waitSemaphoreCount = n_waits,
+                                .pWaitSemaphores = semaphores,
+                                .pWaitDstStageMask = stages,
+                                .commandBufferCount = 1,
+                                .pCommandBuffers = &batch->commands,
+                                .signalSemaphoreCount = 1,
+                                .pSignalSemaphores = &queue->timeline,
+                        },
+                        VK_NULL_HANDLE));
+        /* What was recorded is gone, and other queues may wait for it for ever: as bad as a lost device. */
+        if (r)
+                device_set_lost(queue->device);
+}
+
+static void batch_complete(GpuQueue *queue, GpuBatch *batch) {
+        List *link;
+
+        while ((link = list_pop(&batch->works))) {
+                GpuWork *work = container_of(link, GpuWork, link);
+
+                work->complete(work);
+        }
+        list_unlink(&batch->link);
+        list_link(&queue->idle, &batch->link);
+}
+
+void queue_poll(GpuQueue *queue) {
+        uint64_t value = 0;
+        List *link;
+
+        if (queue->device->is_lost) {
+                value = UINT64_MAX;
+                if (queue->open) {
+                        list_link(&queue->in_flight, &queue->open->link);
+                        queue->open = NULL;
+                }
+        } else if (list_is_empty(&queue->in_flight)) {
+                return;
+        } else if (GPU_TRY(vkGetSemaphoreCounterValue(queue->device->vk, queue->timeline, &value))) {
+                device_set_lost(queue->device);
+                value = UINT64_MAX;
+        }
+
+        /* Until it is taken off, the head is in flight: completing a work may submit others, which go behind it. */
+        while ((link = list_first(&queue->in_flight))) {
+                GpuBatch *batch = container_of(link, GpuBatch, link);
+
+                if (batch->value > value)
+                        break;
+                queue->completed = batch->value;
+                batch_complete(queue, batch);
+        }
+}

@@ -1,0 +1,68 @@
+#pragma once
+
+/*
+ * One queue of a device: its timeline, the batch that is being recorded, those in flight, and what waits to be
+ * recorded. Embedded in GpuDevice. Values of the timeline number the batches.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/gpu/op.h"
+#include "daemon/gpu/vk.h"
+#include "daemon/util/list.h"
+
+#define GPU_N_QUEUES_MAX   3  /* bulk transfer, small transfer, compute */
+#define GPU_QUEUE_BATCHES  32 /* in flight at most; more work waits on the host */
+#define GPU_QUEUE_BULK_MAX 8  /* chunks of bulk ops in flight: what a new op may have to wait for */
+
+typedef struct GpuBatch GpuBatch;
+
+struct GpuBatch {
+        List link; /* GpuQueue.idle or .in_flight */
+        List works;
+        VkCommandBuffer commands;
+        uint64_t value;
+        uint64_t waits[GPU_N_QUEUES_MAX]; /* values of the device's other queues; 0: none */
+        bool is_host_read;                /* writes bytes that the host will read */
+};
+
+struct GpuQueue {
+        GpuDevice *device;
+        uint32_t index; /* in GpuDevice.queues */
+        uint32_t family;
+        VkQueue queue;
+        VkCommandPool pool;
+        VkSemaphore timeline;
+        uint64_t submitted;
+        uint64_t completed;
+        GpuBatch *open;
+        List idle;
+        List in_flight;
+        List works;      /* GpuWork.link: to be recorded, in this order */
+        List small;      /* GpuOp.link: to be cut in chunks */
+        List bulk;       /* GpuOp.link: likewise */
+        uint32_t n_bulk; /* chunks of bulk ops under way */
+        GpuBatch batches[GPU_QUEUE_BATCHES];
+};
+
+/* Works on a zeroed structure, half-built ones can be deinited. Errors of gpu_result(). */
+int queue_init(GpuQueue *queue, GpuDevice *device, uint32_t index, uint32_t family, uint32_t index_in_family);
+void queue_deinit(GpuQueue *queue);
+
+/* Opens a batch unless one is open. False: all batches are in flight, or the device is lost. */
+bool queue_open(GpuQueue *queue);
+
+/* With a batch open: everything recorded from now on comes after everything before, on this queue. */
+void queue_barrier(GpuQueue *queue);
+
+/* With a batch open: all of it and what follows comes after `value` of another queue of the device. */
+void queue_wait(GpuQueue *queue, GpuQueue *other, uint64_t value);
+
+/* The value that the open batch will have. */
+uint64_t queue_get_open_value(const GpuQueue *queue);
+
+void queue_submit(GpuQueue *queue);
+
+/* Completes the works of all batches that have ended; of a lost device, all. */
+void queue_poll(GpuQueue *queue);

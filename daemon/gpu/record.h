@@ -1,0 +1,32 @@
+#pragma once
+
+/* Copy and fill commands over memory that is not in one piece. Recorded in the open batch of a queue. */
+
+#include <stdint.h>
+
+#include "daemon/gpu/memory.h"
+#include "daemon/gpu/queue.h"
+#include "daemon/gpu/region.h"
+#include "daemon/gpu/vk.h"
+
+typedef struct GpuSpan GpuSpan;
+
+/* Where bytes are: in a memory, in a region as a device sees it, or in one buffer. */
+struct GpuSpan {
+        const GpuMemory *memory;
+        const GpuRegion *region;
+        VkBuffer buffer;
+        uint64_t offset;
+};
+
+/* The two do not overlap. */
+void record_copy(GpuQueue *queue, GpuSpan src, GpuSpan dst, uint64_t size);
+
+/* They may; `size` is at most GPU_CHUNK. Begins with a barrier, for the scratch memory is shared. */
+void record_move(GpuQueue *queue, GpuSpan src, GpuSpan dst, uint64_t size);
+
+/* Repeats the 32-bit word; offset and size are multiples of 4. */
+void record_fill_word(GpuQueue *queue, GpuSpan dst, uint64_t size, uint32_t word);
+
+/* Repeats the first `run` bytes, which are in `src`. */
+void record_fill_run(GpuQueue *queue, GpuSpan src, uint64_t run, GpuSpan dst, uint64_t size);

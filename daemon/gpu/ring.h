@@ -1,0 +1,39 @@
+#pragma once
+
+/*
+ * Host memory lent out in slots: to stage bytes through, or to carry them between devices. Who finds none free waits
+ * in line, as a chunk. Does not own the memory.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/gpu/op.h"
+#include "daemon/gpu/tlsf.h"
+#include "daemon/util/list.h"
+
+#define GPU_RING_UNIT 256 /* bytes; slots are aligned to it */
+
+typedef struct GpuRing GpuRing;
+
+struct GpuRing {
+        Tlsf tlsf;
+        unsigned char *map;
+        List waiting; /* GpuChunk.link */
+};
+
+/* `size` is a multiple of GPU_RING_UNIT. -ENOMEM. */
+int ring_init(GpuRing *ring, void *map, uint64_t size);
+void ring_deinit(GpuRing *ring);
+
+/*
+ * Lends a slot of `size` to the chunk, or puts the chunk in line and returns false. A slot of at most 1/8 of the
+ * ring will be found sooner or later; then chunk_advance() is called, which asks again.
+ */
+bool ring_get(GpuRing *ring, GpuChunk *chunk, uint64_t size, uint32_t *ret_slot);
+void ring_put(GpuRing *ring, uint32_t slot);
+
+/* Lets those in line go on, in their order, as far as there are slots. */
+void ring_wake(GpuRing *ring);
+
+uint64_t ring_get_offset(const GpuRing *ring, uint32_t slot);

@@ -1,0 +1,12 @@
+#pragma once
+
+/* Vulkan for the inside of this layer, and the only place where a VkResult turns into one of our results. */
+
+#include <vulkan/vulkan.h>
+
+#include "daemon/gpu/result.h"
+
+/* Any thread. 0, GPU_E_NO_MEMORY, GPU_E_LOST or -EIO; all but 0 and GPU_E_NO_MEMORY are logged, with the call. */
+int gpu_result(VkResult result, const char *call);
+
+#define GPU_TRY(call_) gpu_result((call_), #call_)

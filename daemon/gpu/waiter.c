@@ -1,0 +1,98 @@
+/*
+ * Waiting for a device: loop thread and waiter thread meet here, and only here.
+ *
+ * Armed, the thread waits for any timeline to reach one more than the loop had seen. What is already there ends the
+ * wait at once, so no wake-up is lost. A loop that arms again meanwhile changes nothing: the thread waits for less.
+ * A loop that never sleeps never arms, and the thread costs nothing.
+ */
+
+#include "daemon/gpu/waiter.h"
+
+#include <errno.h>
+
+#include "daemon/gpu/device-internal.h"
+#include "daemon/util/error.h"
+
+static void *waiter_run(void *userdata) {
+        GpuWaiter *waiter = userdata;
+        GpuDevice *device = waiter->device;
+        GpuHost *host = &device->instance->host;
+        VkSemaphore semaphores[GPU_N_QUEUES_MAX + 1];
+        uint64_t values[GPU_N_QUEUES_MAX + 1];
+        uint32_t n = device->n_queues;
+
+        for (uint32_t i = 0; i < n; ++i)
+                semaphores[i] = device->queues[i].timeline;
+        semaphores[n] = waiter->stop;
+        values[n] = 1;
+        for (;;) {
+                while (sem_wait(&waiter->work) < 0)
+                        ;
+                if (atomic_load(&waiter->is_stopping))
+                        return NULL;
+                for (uint32_t i = 0; i < n; ++i)
+                        values[i] = waiter->targets[i];
+                if (GPU_TRY(vkWaitSemaphores(device->vk,
+                                             &(VkSemaphoreWaitInfo){
+                                                     .sType = VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO,
+                                                     .flags = VK_SEMAPHORE_WAIT_ANY_BIT,
+                                                     .semaphoreCount = n + 1,
+                                                     .pSemaphores = semaphores,
+                                                     .pValues = values,
+                                             },
+                                             UINT64_MAX)))
+                        atomic_store(&waiter->is_lost, true);
+                atomic_store(&waiter->is_armed, false);
+                host->notify(host->userdata);
+        }
+}
+
+int waiter_init(GpuWaiter *waiter, GpuDevice *device) {
+        int r;
+
+        waiter->device = device;
+        r = device_new_timeline(device, &waiter->stop);
+        if (r)
+                return error_trace(r);
+        if (sem_init(&waiter->work, 0, 0) < 0)
+                return error_origin(-errno);
+        r = pthread_create(&waiter->thread, NULL, waiter_run, waiter);
+        if (r) {
+                sem_destroy(&waiter->work);
+                return error_origin(-r);
+        }
+        waiter->is_running = true;
+        return 0;
+}
+
+void waiter_deinit(GpuWaiter *waiter) {
+        VkSemaphoreSignalInfo signal = {
+                .sType = VK_STRUCTURE_TYPE_SEMAPHORE_SIGNAL_INFO,
+                .semaphore = waiter->stop,
+                .value = 1,
+        };
+        GpuDevice *device = waiter->device;
+
+        if (!device)
+                return;
+        if (waiter->is_running) {
+                atomic_store(&waiter->is_stopping, true);
+                (void)GPU_TRY(vkSignalSemaphore(device->vk, &signal));
+                sem_post(&waiter->work);
+                pthread_join(waiter->thread, NULL);
+                sem_destroy(&waiter->work);
+        }
+        vkDestroySemaphore(device->vk, waiter->stop, NULL);
+        waiter->device = NULL;
+}
+
+void waiter_arm(GpuWaiter *waiter) {
+        GpuDevice *device = waiter->device;
+
+        if (atomic_load(&waiter->is_armed))
+                return;
+        for (uint32_t i = 0; i < device->n_queues; ++i)
+                waiter->targets[i] = device->queues[i].completed + 1;
+        atomic_store(&waiter->is_armed, true);
+        sem_post(&waiter->work);
+}

@@ -1,0 +1,38 @@
+#pragma once
+
+/*
+ * The thread that sleeps until a device has finished something, for a loop that is about to sleep itself. It owns
+ * no more than the values it waits for and never touches an op. Embedded in GpuDevice.
+ */
+
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/gpu/queue.h"
+#include "daemon/gpu/vk.h"
+
+typedef struct GpuWaiter GpuWaiter;
+
+struct GpuWaiter {
+        GpuDevice *device;
+        pthread_t thread;
+        sem_t work;                         /* one for each arming, and one for stopping */
+        VkSemaphore stop;                   /* a timeline: 1 stops the thread */
+        uint64_t targets[GPU_N_QUEUES_MAX]; /* of the loop, but while armed */
+        bool is_running;
+        atomic_bool is_armed;
+        atomic_bool is_stopping;
+        atomic_bool is_lost; /* the device, as far as the thread saw */
+};
+
+/* Starts the thread; the device's queues are there. Works on a zeroed structure. */
+int waiter_init(GpuWaiter *waiter, GpuDevice *device);
+
+/* Joins the thread. */
+void waiter_deinit(GpuWaiter *waiter);
+
+/* host->notify() is called when any queue gets beyond what the loop has seen. At once, where one already did. */
+void waiter_arm(GpuWaiter *waiter);

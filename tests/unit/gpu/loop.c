@@ -1,0 +1,310 @@
+/* The mini-host of the Vulkan layer's tests. */
+
+#include "tests/unit/gpu/loop.h"
+
+#include <check.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "daemon/gpu/result.h"
+#include "daemon/util/macros.h"
+
+#define ICD_PATH    "/usr/share/vulkan/icd.d/lvp_icd.x86_64.json"
+#define DRIVER_PATH "/usr/lib/x86_64-linux-gnu/libvulkan_lvp.so"
+#define SLEEP_MS    20000 /* a wake-up that comes later is lost */
+
+static void loop_wake(Loop *loop) {
+        uint64_t one = 1;
+
+        ck_assert_int_eq((int)write(loop->event_fd, &one, sizeof(one)), (int)sizeof(one));
+}
+
+static void on_execute(void *userdata, GpuTask *task) {
+        Loop *loop = userdata;
+
+        pthread_mutex_lock(&loop->lock);
+        list_link(&loop->todo, &task->link);
+        pthread_cond_signal(&loop->wake);
+        pthread_mutex_unlock(&loop->lock);
+}
+
+static void on_notify(void *userdata) {
+        uint64_t one = 1;
+        Loop *loop = userdata;
+
+        (void)!write(loop->event_fd, &one, sizeof(one));
+}
+
+static void *worker_run(void *userdata) {
+        Loop *loop = userdata;
+
+        pthread_mutex_lock(&loop->lock);
+        for (;;) {
+                GpuTask *task;
+
+                while (!loop->is_stopping && (loop->is_paused || list_is_empty(&loop->todo)))
+                        pthread_cond_wait(&loop->wake, &loop->lock);
+                if (loop->is_stopping)
+                        break;
+                task = container_of(list_pop(&loop->todo), GpuTask, link);
+                pthread_mutex_unlock(&loop->lock);
+                task->run(task);
+                pthread_mutex_lock(&loop->lock);
+                list_link(&loop->done, &task->link);
+                on_notify(loop);
+        }
+        pthread_mutex_unlock(&loop->lock);
+        return NULL;
+}
+
+void loop_init(Loop *loop, const GpuOptions *options) {
+        GpuHost host = {.execute = on_execute, .notify = on_notify, .userdata = loop};
+        GpuOptions validated = *options;
+
+        *loop = (Loop){.event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+        pthread_mutex_init(&loop->lock, NULL);
+        pthread_cond_init(&loop->wake, NULL);
+        list_init(&loop->todo);
+        list_init(&loop->done);
+        pthread_create(&loop->worker, NULL, worker_run, loop);
+        if (!getenv("VK_DRIVER_FILES"))
+                setenv("VK_DRIVER_FILES", ICD_PATH, 1);
+        validated.validation = !getenv("GPU_TEST_NO_VALIDATION");
+        ck_assert_int_eq(gpu_instance_new(&loop->instance, &validated, &host), 0);
+        loop->device = gpu_instance_get_device(loop->instance, 0);
+}
+
+static void run_done(Loop *loop) {
+        List done, *link;
+
+        list_init(&done);
+        pthread_mutex_lock(&loop->lock);
+        list_splice(&done, &loop->done);
+        pthread_mutex_unlock(&loop->lock);
+        while ((link = list_pop(&done))) {
+                GpuTask *task = container_of(link, GpuTask, link);
+
+                task->done(task);
+        }
+}
+
+/* Sleeps first, so that the caller sees what the turn did before the next one. */
+void loop_turn(Loop *loop) {
+        struct pollfd fd = {.fd = loop->event_fd, .events = POLLIN};
+        uint64_t count;
+
+        if (!loop->is_spinning || !loop->is_busy) {
+                gpu_instance_arm(loop->instance);
+                ck_assert_msg(poll(&fd, 1, SLEEP_MS) > 0, "a wake-up was lost");
+                (void)!read(loop->event_fd, &count, sizeof(count));
+        }
+        run_done(loop);
+        gpu_instance_poll(loop->instance);
+        loop->is_busy = gpu_instance_flush(loop->instance);
+}
+
+void loop_deinit(Loop *loop) {
+        for (size_t i = 0; i < gpu_instance_get_n_devices(loop->instance); ++i) {
+                GpuDevice *device = gpu_instance_get_device(loop->instance, i);
+                GpuLedger ledger;
+
+                gpu_instance_trim(loop->instance, 0);
+                loop_wake(loop);
+                loop_turn(loop);
+                while (!gpu_instance_is_idle(loop->instance))
+                        loop_turn(loop);
+                gpu_device_get_ledger(device, &ledger);
+                ck_assert_uint_eq(ledger.used, 0);
+                ck_assert_uint_eq(ledger.count, 0);
+                ck_assert_uint_eq(ledger.reserved, 0);
+                ck_assert_uint_eq(ledger.available, ledger.total);
+        }
+        ck_assert_uint_eq(gpu_instance_get_n_validation(loop->instance), 0);
+        gpu_instance_free(loop->instance);
+        pthread_mutex_lock(&loop->lock);
+        loop->is_stopping = true;
+        pthread_cond_signal(&loop->wake);
+        pthread_mutex_unlock(&loop->lock);
+        pthread_join(loop->worker, NULL);
+        pthread_mutex_destroy(&loop->lock);
+        pthread_cond_destroy(&loop->wake);
+        close(loop->event_fd);
+}
+
+static void copy_file(const char *from, const char *to) {
+        int in = open(from, O_RDONLY | O_CLOEXEC), out = open(to, O_CREAT | O_WRONLY | O_CLOEXEC, 0755);
+        char bytes[65536];
+        ssize_t n;
+
+        ck_assert(in >= 0 && out >= 0);
+        while ((n = read(in, bytes, sizeof(bytes))) > 0)
+                ck_assert_int_eq((int)write(out, bytes, (size_t)n), (int)n);
+        close(in);
+        close(out);
+}
+
+void loop_add_device(void) {
+        char dir[] = "/tmp/gpud-test-XXXXXX", driver[64], icd[64], files[256];
+        FILE *file;
+
+        ck_assert(mkdtemp(dir));
+        snprintf(driver, sizeof(driver), "%s/libvulkan_second.so", dir);
+        snprintf(icd, sizeof(icd), "%s/second.json", dir);
+        snprintf(files, sizeof(files), "%s:%s", ICD_PATH, icd);
+        copy_file(DRIVER_PATH, driver);
+        file = fopen(icd, "we");
+        ck_assert(file);
+        fprintf(file,
+                "{\"file_format_version\": \"1.0.0\","
+                " \"ICD\": {\"api_version\": \"1.3.230\", \"library_path\": \"%s\"}}\n",
+                driver);
+        fclose(file);
+        setenv("VK_DRIVER_FILES", files, 1);
+}
+
+void memory_on_ready(GpuMemory *memory, int r) {
+        TestMemory *test = container_of(memory, TestMemory, memory);
+
+        ck_assert_int_eq(test->r, -1);
+        test->r = r;
+}
+
+void memory_on_gone(GpuMemory *memory) {
+        TestMemory *test = container_of(memory, TestMemory, memory);
+
+        ck_assert(!test->is_gone);
+        test->is_gone = true;
+}
+
+void memory_init(Loop *loop, TestMemory *memory, GpuDevice *device, uint64_t size, bool exportable) {
+        int r;
+
+        *memory = (TestMemory){.r = -1};
+        r = gpu_memory_init(&memory->memory, device, 0, size, exportable, memory_on_ready);
+        if (r != GPU_E_PENDING)
+                memory->r = r;
+        while (memory->r < 0) {
+                loop_wake(loop);
+                loop_turn(loop);
+        }
+}
+
+void memory_deinit(Loop *loop, TestMemory *memory) {
+        gpu_memory_deinit(&memory->memory, memory_on_gone);
+        while (!memory->is_gone) {
+                loop_wake(loop);
+                loop_turn(loop);
+        }
+}
+
+static void region_on_ready(GpuRegion *region, bool imported) {
+        TestRegion *test = container_of(region, TestRegion, region);
+
+        ck_assert(!test->is_ready);
+        test->is_ready = true;
+        test->is_imported = imported;
+}
+
+void region_on_gone(GpuRegion *region) {
+        TestRegion *test = container_of(region, TestRegion, region);
+
+        ck_assert(!test->is_gone);
+        test->is_gone = true;
+        munmap(test->map, region->size);
+}
+
+void region_init(Loop *loop, TestRegion *region, uint64_t size) {
+        int fd = memfd_create("test", MFD_CLOEXEC);
+
+        ck_assert_int_eq(ftruncate(fd, (off_t)size), 0);
+        *region = (TestRegion){};
+        region->map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        close(fd);
+        ck_assert(region->map != MAP_FAILED);
+        ck_assert_int_eq(gpu_region_init(&region->region, loop->instance, region->map, size, region_on_ready),
+                         0);
+        ck_assert(!region->is_ready);
+        loop_wake(loop);
+        while (!region->is_ready)
+                loop_turn(loop);
+}
+
+void region_deinit(Loop *loop, TestRegion *region) {
+        gpu_region_deinit(&region->region, region_on_gone);
+        loop_wake(loop);
+        while (!region->is_gone)
+                loop_turn(loop);
+}
+
+static void on_complete(GpuOp *op, int r) {
+        TestOp *test = container_of(op, TestOp, op);
+
+        ck_assert_int_eq(test->r, -1);
+        test->r = r;
+}
+
+GpuOp *op_prepare(TestOp *op) {
+        op->op.complete = on_complete;
+        op->op.flow = 0;
+        op->r = -1;
+        return &op->op;
+}
+
+void op_wait(Loop *loop, TestOp *op) {
+        ck_assert_int_eq(op->r, -1);
+        /* The turn that submitted it ends with a flush and must not sleep before one. */
+        loop_wake(loop);
+        while (op->r < 0)
+                loop_turn(loop);
+}
+
+static void op_wait_ok(Loop *loop, TestOp *op) {
+        op_wait(loop, op);
+        ck_assert_int_eq(op->r, 0);
+}
+
+void write_wait(Loop *loop, TestMemory *memory, uint64_t offset, const void *data, uint64_t size) {
+        TestOp op;
+
+        gpu_op_write(op_prepare(&op), &memory->memory, offset, data, size);
+        op_wait_ok(loop, &op);
+}
+
+void read_wait(Loop *loop, TestMemory *memory, uint64_t offset, void *data, uint64_t size) {
+        TestOp op;
+
+        gpu_op_read(op_prepare(&op), &memory->memory, offset, data, size);
+        op_wait_ok(loop, &op);
+}
+
+void fill_wait(Loop *loop, TestMemory *memory, uint64_t offset, uint64_t size, const void *pattern,
+               size_t n) {
+        TestOp op;
+
+        gpu_op_fill(op_prepare(&op), &memory->memory, offset, size, pattern, n);
+        op_wait_ok(loop, &op);
+}
+
+void copy_wait(Loop *loop, TestMemory *src, uint64_t src_offset, TestMemory *dst, uint64_t dst_offset,
+               uint64_t size) {
+        TestOp op;
+
+        gpu_op_copy(op_prepare(&op), &src->memory, src_offset, &dst->memory, dst_offset, size);
+        op_wait_ok(loop, &op);
+}
+
+void bytes_init(unsigned char *bytes, uint64_t size, uint32_t seed) {
+        uint32_t state = seed * 2654435761u + 12345;
+
+        for (uint64_t i = 0; i < size; ++i) {
+                state = state * 1664525u + 1013904223u;
+                bytes[i] = (unsigned char)(state >> 24);
+        }
+}
