@@ -304,8 +304,7 @@ dump_proto/methods.md                 := --markdown
 dump_python-client/src/gpud/_schema.py := --python
 
 gen: build/dump ## print the schema's C header, reference and Python module anew
-	$(foreach f,$(GENERATED),$(Q)mkdir -p $(dir $(f)) && build/dump $(dump_$(f)) > $(f).new && mv $(f).new $(f)
-	)
+	$(Q)$(foreach f,$(GENERATED),build/dump $(dump_$(f)) > $(f).new && mv $(f).new $(f) &&) true
 
 build/gen/%.spv.h: %.comp
 	$(call say,GLSLC,$@)
