@@ -114,7 +114,7 @@ def test_put_leaves_nothing_when_it_fails(
     size = some_file.stat().st_size
     assert "ends after" in gpuctl.fails(2, "put", str(some_file), f"--size={size + 1}")
     gpuctl.fails(1, "put", str(tmp_path / "missing"))
-    gpuctl.fails(1, "put", str(tmp_path))
+    gpuctl.fails(2, "put", str(tmp_path))
     (tmp_path / "empty").touch()
     gpuctl.fails(2, "put", str(tmp_path / "empty"))
     gpuctl.fails(1, "put", str(some_file), "--device=vulkan:9")
