@@ -9,6 +9,14 @@
 #include "client/gpuctl/gpuctl.h"
 #include "client/gpuctl/output.h"
 
+/* Columns chosen by hand stay columns: a line that is too long wraps. */
+static void print_table(const Gpuctl *ctl, const Table *table) {
+        if (ctl->is_terminal)
+                table_print_aligned(table, stdout, ctl->is_colour);
+        else
+                table_print_tabs(table, stdout);
+}
+
 /* ---- status ---- */
 
 /* What is shown of a device comes from three methods. Copied, since a result lives until the next call. */
@@ -120,7 +128,7 @@ static void print_devices(const Gpuctl *ctl, const DeviceStatus *devices, size_t
                 add_sensor(ctl, table, device->telemetry.has_utilization_percent,
                            device->telemetry.utilization_percent, "%");
         }
-        output_table(ctl, table);
+        print_table(ctl, table);
         table_free(table);
 }
 
@@ -149,8 +157,8 @@ static void print_daemon(const Gpuctl *ctl, const struct gpud_daemon_status_resu
         printf("gpud %s, protocol %" PRIu64 ", pid %" PRIu64 ", up %s, at %s\n", daemon->version,
                daemon->protocol, daemon->pid, output_duration(daemon->uptime_s, uptime),
                gpud_socket_path(ctl->socket));
-        printf("%" PRIu64 " sessions, %" PRIu64 " allocations (%" PRIu64 " restored), %" PRIu64
-               " regions; %" PRIu64 " requests (%" PRIu64 " with an error), %" PRIu64 " in flight\n\n",
+        printf("sessions %" PRIu64 ", allocations %" PRIu64 " (restored %" PRIu64 "), regions %" PRIu64
+               "; requests %" PRIu64 " (errors %" PRIu64 "), in flight %" PRIu64 "\n\n",
                daemon->sessions, daemon->mems, daemon->restored_mems, daemon->shms, daemon->requests,
                daemon->errors, daemon->inflight);
 }
@@ -250,9 +258,9 @@ int command_ls(Gpuctl *ctl, const void *args) {
         add_mem_columns(table);
         r = read_mems(ctl, &list, table, &bytes);
         if (r == 0) {
-                output_table(ctl, table);
+                print_table(ctl, table);
                 if (ctl->is_terminal)
-                        printf("%zu allocations, %s\n", table_get_n_rows(table), output_size(bytes, text));
+                        printf("allocations %zu, %s\n", table_get_n_rows(table), output_size(bytes, text));
         }
         table_free(table);
         return r < 0 ? complain_call(ctl, "ls", r) : EXIT_SUCCESS;

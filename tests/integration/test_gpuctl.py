@@ -184,12 +184,12 @@ def test_what_is_shown_for_people(gpuctl: Gpuctl, client: Client) -> None:
     mem = client.alloc(3 << 20, name="shown")
     text = gpuctl.screen("ls")
     assert re.search(rf"^\033\[1mHANDLE .*NAME\033\[0m\n{mem}  vulkan:0  3.0 MiB .* shown\n", text)
-    assert text.endswith("1 allocations, 3.0 MiB\n")
+    assert text.endswith("allocations 1, 3.0 MiB\n")
     assert "\033" not in gpuctl.screen("ls", env={"NO_COLOR": "1"})
     # Too wide for the screen: a block for each.
     assert re.search(r"^size +3.0 MiB$", gpuctl.screen("mem", "info", mem), re.MULTILINE)
-    narrow = gpuctl.screen("ls", columns=60, env={"NO_COLOR": "1"})
-    assert re.search(rf"^HANDLE +{mem}$", narrow, re.MULTILINE)
+    narrow = gpuctl.screen("mem", "list", columns=60, env={"NO_COLOR": "1"})
+    assert re.search(rf"^mem +{mem}$", narrow, re.MULTILINE)
     client.write(mem, b"Hello\0\xff")
     assert gpuctl.screen("mem", "read", mem, "7").startswith("00000000  48 65 6c 6c 6f 00 ff  ")
     client.free(mem)
@@ -203,7 +203,7 @@ def test_status(gpuctl: Gpuctl, daemon: Daemon, client: Client) -> None:
     assert status["devices"][0]["memory"]["used"] >= 5 << 20
     assert f"pid\t{daemon.pid}\n" in gpuctl.text("status")
     screen = gpuctl.screen("status", columns=200)
-    assert f"pid {daemon.pid}" in screen and "1 allocations" in screen and daemon.socket in screen
+    assert f"pid {daemon.pid}" in screen and "allocations 1 " in screen and daemon.socket in screen
     assert re.search(r"DEVICE +NAME +TYPE +HEALTH", screen)
     client.free(mem)
 
