@@ -34,7 +34,8 @@ void dump_completion(FILE *file) {
                 print_options(file, proto_methods[i].args);
                 fputs("\" ;;\n", file);
         }
-        fputs("        'put '*) options=\"$options --device --name\" ;;\n"
+        fputs("        'put '*) options=\"$options --device --name --size --mode --exportable --meta\" ;;\n"
+              "        'get '*) options=\"$options --device --uid --offset --size\" ;;\n"
               "        'ls '*) options=\"$options --device --uid --session --name-prefix\" ;;\n"
               "        esac\n"
               "        case $COMP_CWORD:${COMP_WORDS[1]} in\n"
