@@ -6,8 +6,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from harness import ROOT, Daemon
-from rpc import Client
+
+pytest.register_assert_rewrite("harness", "rpc")
+
+from harness import ROOT, Daemon  # noqa: E402
+from rpc import Client  # noqa: E402
 
 # The package as it lies in the tree.
 sys.path.insert(0, str(ROOT / "python-client/src"))
