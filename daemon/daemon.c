@@ -136,12 +136,9 @@ static void daemon_advance(Daemon *daemon) {
                 registry_deinit(&daemon->registry);
                 daemon->state = DAEMON_RELEASING;
         }
-        if (daemon->state == DAEMON_RELEASING) {
-                gpu_instance_trim_all(daemon->gpu);
-                if (gpu_instance_is_idle(daemon->gpu)) {
-                        daemon->state = DAEMON_CLOSED;
-                        daemon_close(daemon);
-                }
+        if (daemon->state == DAEMON_RELEASING && gpu_instance_is_idle(daemon->gpu)) {
+                daemon->state = DAEMON_CLOSED;
+                daemon_close(daemon);
         }
 }
 

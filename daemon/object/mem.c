@@ -194,9 +194,13 @@ void mem_set_lease(Mem *mem, uint64_t ttl_s) {
 }
 
 void mem_unpersist(Mem *mem) {
+        Registry *registry = mem->registry;
+        uid_t uid = mem->uid;
+
         mem->is_persistent = false;
         mem_set_lease(mem, 0);
         mem_release_unused(mem);
+        registry_trim(registry, uid);
 }
 
 void mem_get_info(const Mem *mem, struct gpud_mem_info *ret_info) {

@@ -112,6 +112,13 @@ GpuDevice *registry_find_device(Registry *registry, const char *text) {
         return NULL;
 }
 
+void registry_trim(Registry *registry, uid_t uid) {
+        list_for_each (link, &registry->sessions)
+                if (container_of(link, Session, link)->credentials.uid == uid)
+                        return;
+        gpu_instance_trim(registry->gpu, uid);
+}
+
 uint64_t registry_expire(Registry *registry, uint64_t now_ns) {
         while (!list_is_empty(&registry->leases)) {
                 Mem *mem = container_of(list_first(&registry->leases), Mem, lease_link);

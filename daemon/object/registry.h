@@ -51,5 +51,8 @@ Session *registry_find_session(Registry *registry, const struct gpud_uuid *id);
 /* By id (`vulkan:0`), device UUID or PCI address; NULL if there is none. */
 GpuDevice *registry_find_device(Registry *registry, const char *text);
 
+/* Gives memory kept for `uid` back to the devices if none of its sessions is left to use it. */
+void registry_trim(Registry *registry, uid_t uid);
+
 /* Ends the leases that have run out at `now_ns`. Returns when the next one does, 0: none. */
 uint64_t registry_expire(Registry *registry, uint64_t now_ns);

@@ -44,6 +44,7 @@ Session *session_free(Session *session) {
                 session_drop(container_of(list_first(&session->holds), Hold, session_link));
         list_unlink(&session->link);
         session->registry->n_sessions--;
+        registry_trim(session->registry, session->credentials.uid);
         credentials_deinit(&session->credentials);
         free(session->client);
         free(session);
