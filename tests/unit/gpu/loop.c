@@ -20,7 +20,7 @@
 #define DRIVER_PATH "/usr/lib/x86_64-linux-gnu/libvulkan_lvp.so"
 #define SLEEP_MS    20000 /* a wake-up that comes later is lost */
 
-static void loop_wake(Loop *loop) {
+void loop_wake(Loop *loop) {
         uint64_t one = 1;
 
         ck_assert_int_eq((int)write(loop->event_fd, &one, sizeof(one)), (int)sizeof(one));
@@ -258,7 +258,6 @@ GpuOp *op_prepare(TestOp *op) {
 }
 
 void op_wait(Loop *loop, TestOp *op) {
-        ck_assert_int_eq(op->r, -1);
         /* The turn that submitted it ends with a flush and must not sleep before one. */
         loop_wake(loop);
         while (op->r < 0)

@@ -56,6 +56,9 @@ void loop_init(Loop *loop, const GpuOptions *options);
 /* Everything is given back; waits until the instance is idle, checks the ledgers and that validation was silent. */
 void loop_deinit(Loop *loop);
 
+/* The next turn will not sleep: for what was submitted since the last one. */
+void loop_wake(Loop *loop);
+
 void loop_turn(Loop *loop);
 
 /* Lets the environment show a second software GPU. Before loop_init(). */
