@@ -135,6 +135,7 @@ DUMP_SRCS := \
 # the others gpud's.
 DAEMON_TESTS := \
 	tests/unit/gpu/test-gpu.c \
+	tests/unit/gpu/test-order.c \
 	tests/unit/gpu/test-tlsf.c \
 	tests/unit/proto/test-codec.c \
 	tests/unit/proto/test-scan.c \
@@ -260,7 +261,7 @@ endif
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-.PHONY: all help unit gen deps check demo bench asan fuzz fuzz-build lint install clean
+.PHONY: all help unit gen deps check demo bench asan fuzz fuzz-build objects lint install clean
 
 all: $(PROGRAMS) ## build gpud, gpuctl and libgpud (the default)
 
@@ -392,8 +393,11 @@ demo: ## set up, then put a file into GPU memory and read it back
 asan: ## build with AddressSanitizer and UndefinedBehaviorSanitizer, into build/asan
 	$(Q)$(MAKE) --no-print-directory MODE=asan all
 
+# Every source compiled, nothing linked: what another compiler says of them.
+objects: $(call objs,$(filter-out $(FUZZERS),$(ALL_SRCS)))
+
 lint: build/dump $(SHADER_HEADERS) ## layers, formats, static analysis, generated files
-	$(Q)VENV=$(VENV) VERSION=$(VERSION) SOURCES="$(ALL_SRCS) $(SHADERS)" CPPFLAGS="$(CPPFLAGS_ALL)" \
+	$(Q)MAKE="$(MAKE)" VENV=$(VENV) VERSION=$(VERSION) SOURCES="$(ALL_SRCS) $(SHADERS)" CPPFLAGS="$(CPPFLAGS_ALL)" \
 		WARNINGS="$(WARNINGS)" GENERATED="$(foreach f,$(GENERATED),$(f):$(dump_$(f)))" tests/lint/lint.sh
 
 INSTALL := install

@@ -219,17 +219,23 @@ while True:
 def test_clients_killed_in_the_middle_of_a_copy(daemon: Daemon, client: Client) -> None:
     """`kill -9` during a copy of 256 MiB, many times: the books balance and no descriptor stays."""
     here = os.path.dirname(__file__)
-    for i in range(KILLS):
-        victim = subprocess.Popen(
-            [sys.executable, "-c", VICTIM, daemon.socket, here], stdout=subprocess.PIPE, text=True
-        )
-        assert victim.stdout is not None
-        assert victim.stdout.readline() == "ready\n"
-        # Copies take some 50 ms here: spread the kills over a few of them.
-        time.sleep((i % 20) * 0.004)
-        victim.send_signal(signal.SIGKILL)
-        victim.wait()
-        victim.stdout.close()
+    for i in range(0, KILLS, 2):
+        # Two at a time, so that one dies while the other copies.
+        victims = [
+            subprocess.Popen([sys.executable, "-c", VICTIM, daemon.socket, here], stdout=subprocess.PIPE)
+            for _ in range(min(2, KILLS - i))
+        ]
+        for victim in victims:
+            assert victim.stdout is not None
+            assert victim.stdout.readline() == b"ready\n"
+        for victim in victims:
+            # A copy takes some 50 ms here: spread the kills over a few of them.
+            time.sleep((i % 20) * 0.004)
+            victim.send_signal(signal.SIGKILL)
+        for victim in victims:
+            victim.wait()
+            assert victim.stdout is not None
+            victim.stdout.close()
     client.call("device.sync", device=DEVICE)
 
 
