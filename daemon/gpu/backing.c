@@ -72,15 +72,18 @@ int segment_init(GpuSegment *segment, const GpuDevice *device, uint32_t memory_t
         }
         if (!r)
                 r = segment_init_memory(segment, device, memory_type, source->memory_next);
-        if (r)
+        if (r) {
                 segment_deinit(segment, device);
+                segment->size = size;
+        }
         return r;
 }
 
 void segment_deinit(GpuSegment *segment, const GpuDevice *device) {
         vkDestroyBuffer(device->vk, segment->buffer, NULL);
         vkFreeMemory(device->vk, segment->memory, NULL);
-        *segment = (GpuSegment){};
+        segment->buffer = VK_NULL_HANDLE;
+        segment->memory = VK_NULL_HANDLE;
 }
 
 static GpuBacking *backing_of(GpuCall *call) {

@@ -220,7 +220,7 @@ void region_on_gone(GpuRegion *region) {
         munmap(test->map, region->size);
 }
 
-void region_init(Loop *loop, TestRegion *region, uint64_t size) {
+void region_init_pending(Loop *loop, TestRegion *region, uint64_t size) {
         int fd = memfd_create("test", MFD_CLOEXEC);
 
         ck_assert_int_eq(ftruncate(fd, (off_t)size), 0);
@@ -231,6 +231,10 @@ void region_init(Loop *loop, TestRegion *region, uint64_t size) {
         ck_assert_int_eq(gpu_region_init(&region->region, loop->instance, region->map, size, region_on_ready),
                          0);
         ck_assert(!region->is_ready);
+}
+
+void region_init(Loop *loop, TestRegion *region, uint64_t size) {
+        region_init_pending(loop, region, size);
         loop_wake(loop);
         while (!region->is_ready)
                 loop_turn(loop);

@@ -71,6 +71,7 @@ void memory_deinit(Loop *loop, TestMemory *memory);
 void memory_on_ready(GpuMemory *memory, int r);
 void memory_on_gone(GpuMemory *memory);
 
+void region_init_pending(Loop *loop, TestRegion *region, uint64_t size);
 void region_init(Loop *loop, TestRegion *region, uint64_t size);
 void region_deinit(Loop *loop, TestRegion *region);
 void region_on_gone(GpuRegion *region);
