@@ -36,7 +36,7 @@ int client_fail(struct gpud_client *client, int code, const char *format, ...) {
 }
 
 static int fail_no_memory(struct gpud_client *client) {
-        return client_fail(client, GPUD_E_SYSTEM_ERROR, "out of memory in this process");
+        return client_fail(client, GPUD_E_SYSTEM_CALL, "out of memory in this process");
 }
 
 /* ---- calls ---- */
@@ -131,7 +131,7 @@ static int open_socket(const char *path) {
         strcpy(address.sun_path, path);
         fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
         if (fd < 0)
-                return -GPUD_E_SYSTEM_ERROR;
+                return -GPUD_E_SYSTEM_CALL;
         do
                 r = connect(fd, (const struct sockaddr *)&address, sizeof(address));
         while (r < 0 && errno == EINTR);
@@ -151,14 +151,14 @@ int client_new(struct gpud_client **ret_client, int fd) {
         *ret_client = NULL;
         if (!client) {
                 close(fd);
-                return -GPUD_E_SYSTEM_ERROR;
+                return -GPUD_E_SYSTEM_CALL;
         }
         client->pid = getpid();
         client->first_free = CALL_NONE;
         if (conn_init(&client->conn, fd) || !(client->zone = msgpack_zone_new(ZONE_SIZE)) ||
             !(client->kept_zone = msgpack_zone_new(ZONE_SIZE))) {
                 gpud_close(client);
-                return -GPUD_E_SYSTEM_ERROR;
+                return -GPUD_E_SYSTEM_CALL;
         }
         *ret_client = client;
         return 0;
@@ -259,7 +259,7 @@ static int queue_request(struct gpud_client *client, uint32_t msgid, const Proto
         copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
         if (copy < 0) {
                 output->size = before;
-                return client_fail(client, GPUD_E_SYSTEM_ERROR, "file descriptor %d: %s", fd,
+                return client_fail(client, GPUD_E_SYSTEM_CALL, "file descriptor %d: %s", fd,
                                    strerror(errno));
         }
         if (conn_queue_fd(&client->conn, before, copy)) {

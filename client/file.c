@@ -18,7 +18,7 @@ typedef struct File {
 } File;
 
 static int fail_system(const File *file, const char *what) {
-        return client_fail(file->bulk.client, GPUD_E_SYSTEM_ERROR, "%s the file: %s", what, strerror(errno));
+        return client_fail(file->bulk.client, GPUD_E_SYSTEM_CALL, "%s the file: %s", what, strerror(errno));
 }
 
 static void report(const File *file, uint64_t n_done) {

@@ -71,7 +71,7 @@ enum gpud_error {
         GPUD_E_INTERNAL = 14,            /* internal error */
         GPUD_E_CONNECTION_LOST = 15,     /* no connection to gpud */
         GPUD_E_UNKNOWN_METHOD = 16,      /* unknown method */
-        GPUD_E_SYSTEM_ERROR = 17,        /* the client's own system refused */
+        GPUD_E_SYSTEM_CALL = 17,         /* a system call of the client failed */
 };
 
 /* How long an allocation lives. */

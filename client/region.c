@@ -16,12 +16,12 @@ static int new_memfd(struct gpud_client *client, size_t size) {
         int fd = memfd_create("gpud-region", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
         if (fd < 0)
-                return client_fail(client, GPUD_E_SYSTEM_ERROR, "memfd_create: %s", strerror(errno));
+                return client_fail(client, GPUD_E_SYSTEM_CALL, "memfd_create: %s", strerror(errno));
         if (ftruncate(fd, (off_t)size) < 0 ||
             fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
-                client_fail(client, GPUD_E_SYSTEM_ERROR, "memfd of %zu bytes: %s", size, strerror(errno));
+                client_fail(client, GPUD_E_SYSTEM_CALL, "memfd of %zu bytes: %s", size, strerror(errno));
                 close(fd);
-                return -GPUD_E_SYSTEM_ERROR;
+                return -GPUD_E_SYSTEM_CALL;
         }
         return fd;
 }
@@ -34,7 +34,7 @@ static int map_and_register(struct gpud_client *client, struct gpud_region *regi
 
         data = mmap(NULL, region->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
         if (data == MAP_FAILED)
-                return client_fail(client, GPUD_E_SYSTEM_ERROR, "mapping %zu bytes: %s", region->size,
+                return client_fail(client, GPUD_E_SYSTEM_CALL, "mapping %zu bytes: %s", region->size,
                                    strerror(errno));
         r = gpud_shm_register(client, &args, fd, &result);
         if (r < 0) {
@@ -57,7 +57,7 @@ int gpud_region_new(struct gpud_client *client, size_t size, struct gpud_region 
                                    PTRDIFF_MAX);
         region = calloc(1, sizeof(*region));
         if (!region)
-                return client_fail(client, GPUD_E_SYSTEM_ERROR, "out of memory in this process");
+                return client_fail(client, GPUD_E_SYSTEM_CALL, "out of memory in this process");
         region->size = size;
         fd = new_memfd(client, size);
         if (fd < 0) {

@@ -42,7 +42,13 @@ bool text_is_utf8(const char *text, size_t n_text) {
 void text_sanitize(char *text) {
         bool is_utf8 = text_is_utf8(text, strlen(text));
 
-        for (uint8_t *byte = (uint8_t *)text; *byte; byte++)
+        for (uint8_t *byte = (uint8_t *)text; *byte; byte++) {
+                /* C1, U+0080 to U+009F: some terminals take them for escape sequences. */
+                bool is_c1 = byte[0] == 0xc2 && byte[1] < 0xa0;
+
                 if (*byte < 0x20 || *byte == 0x7f || (*byte >= 0x80 && !is_utf8))
                         *byte = '?';
+                else if (is_c1)
+                        byte[0] = byte[1] = '?';
+        }
 }

@@ -48,7 +48,7 @@ __all__ = [
     "InternalError",
     "ConnectionLostError",
     "UnknownMethodError",
-    "SystemError",
+    "SystemCallError",
     "Limits",
     "SessionHelloResult",
     "SessionInfo",
@@ -252,11 +252,11 @@ class UnknownMethodError(Error, NotImplementedError):
     hint = "`gpuctl help` lists the methods"
 
 
-class SystemError(Error, OSError):
-    """The client's own system refused."""
+class SystemCallError(Error, OSError):
+    """A system call of the client failed."""
 
     code = 17
-    name = "SYSTEM_ERROR"
+    name = "SYSTEM_CALL"
     hint = "the message has what the system said"
 
 
@@ -277,7 +277,7 @@ ERRORS: Final[Mapping[int, type[Error]]] = {
     InternalError.code: InternalError,
     ConnectionLostError.code: ConnectionLostError,
     UnknownMethodError.code: UnknownMethodError,
-    SystemError.code: SystemError,
+    SystemCallError.code: SystemCallError,
 }
 """the class of each code on the wire"""
 

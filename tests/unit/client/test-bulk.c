@@ -376,14 +376,14 @@ START_TEST(short_file_is_out_of_range) {
         ck_assert_int_eq(gpud_put_file(daemon->peer.client, some_mem, 0, fd, 0, 70001, NULL, NULL),
                          -GPUD_E_OUT_OF_RANGE);
         ck_assert_int_eq(gpud_put_file(daemon->peer.client, some_mem, 0, 9999, 0, 70000, NULL, NULL),
-                         -GPUD_E_SYSTEM_ERROR);
+                         -GPUD_E_SYSTEM_CALL);
         ck_assert_int_eq(gpud_put_file(daemon->peer.client, some_mem, 0, fd, UINT64_MAX, 1, NULL, NULL),
                          -GPUD_E_OUT_OF_RANGE);
         ck_assert_int_eq(gpud_put_file(daemon->peer.client, some_mem, 0, fd, 0, 70000, NULL, NULL), 0);
         close(fd);
         fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
         ck_assert_int_eq(gpud_get_file(daemon->peer.client, some_mem, 0, fd, 0, 70000, NULL, NULL),
-                         -GPUD_E_SYSTEM_ERROR);
+                         -GPUD_E_SYSTEM_CALL);
         close(fd);
         ck_assert_uint_eq(gpud_pending(daemon->peer.client), 0);
         daemon_free(daemon);

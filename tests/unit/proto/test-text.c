@@ -27,10 +27,14 @@ END_TEST
 
 START_TEST(nothing_reaches_a_terminal_that_moves_it) {
         char escape[] = "a\x1b[2J\nb\x7f";
+        char c1[] = "a\xc2\x9b"
+                    "b";
         char broken[] = "\xc3\x28\xff";
         char fine[] = "gr\xc3\xbc\xc3\x9f"
                       "e";
 
+        text_sanitize(c1);
+        ck_assert_str_eq(c1, "a??b");
         text_sanitize(escape);
         ck_assert_str_eq(escape, "a?[2J?b?");
         text_sanitize(broken);
