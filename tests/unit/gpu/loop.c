@@ -37,10 +37,19 @@ void loop_wake(Loop *loop) {
 static void on_execute(void *userdata, GpuTask *task) {
         Loop *loop = userdata;
 
+        if (loop->is_holding && !loop->held) {
+                loop->held = task;
+                return;
+        }
         pthread_mutex_lock(&loop->lock);
         list_link(&loop->todo, &task->link);
         pthread_cond_signal(&loop->wake);
         pthread_mutex_unlock(&loop->lock);
+}
+
+void loop_release(Loop *loop) {
+        loop->is_holding = false;
+        on_execute(loop, STEAL(loop->held));
 }
 
 static void on_notify(void *userdata) {
@@ -57,7 +66,7 @@ static void *worker_run(void *userdata) {
         for (;;) {
                 GpuTask *task;
 
-                while (!loop->is_stopping && (loop->is_paused || list_is_empty(&loop->todo)))
+                while (!loop->is_stopping && list_is_empty(&loop->todo))
                         pthread_cond_wait(&loop->wake, &loop->lock);
                 if (loop->is_stopping)
                         break;

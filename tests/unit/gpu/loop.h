@@ -26,7 +26,8 @@ struct Loop {
         List todo; /* GpuTask.link */
         List done; /* GpuTask.link */
         bool is_stopping;
-        bool is_paused;   /* the worker begins nothing */
+        bool is_holding; /* the next task is not run until loop_release() */
+        GpuTask *held;
         bool is_spinning; /* instead of sleeping while the devices are busy */
         bool is_busy;
 };
@@ -60,6 +61,7 @@ void loop_deinit(Loop *loop);
 void loop_wake(Loop *loop);
 
 void loop_turn(Loop *loop);
+void loop_release(Loop *loop);
 
 /* Lets the environment show a second software GPU. Before loop_init(). */
 void loop_add_device(void);
