@@ -89,6 +89,7 @@ DAEMON_SRCS := \
 	daemon/rpc/pipeline.c \
 	daemon/rpc/request.c \
 	daemon/rpc/resolve.c \
+	daemon/rpc/stats.c \
 	daemon/util/buffer.c \
 	daemon/util/error.c \
 	daemon/util/fd.c \

@@ -391,22 +391,32 @@ struct gpud_shm_ref {
         struct gpud_uuid shm; /* handle of the region */
 };
 
+/* Loop turns that were busy for at most so long, and longer than the bucket before says. */
+struct gpud_stall_bucket {
+        uint64_t limit_ns; /* optional: longest of them in nanoseconds; nil: no limit */
+        bool has_limit_ns;
+        uint64_t count;    /* how many turns */
+};
+
 /* How the daemon is doing. */
 struct gpud_daemon_status_result {
-        const char *version;    /* version of gpud */
-        uint64_t protocol;      /* protocol version */
-        uint64_t pid;           /* its process id */
-        uint64_t started_ns;    /* when it started */
-        uint64_t uptime_s;      /* seconds since then */
-        uint64_t devices;       /* devices */
-        uint64_t sessions;      /* connected sessions */
-        uint64_t mems;          /* live allocations */
-        uint64_t restored_mems; /* allocations taken over from the gpud before */
-        uint64_t shms;          /* registered regions */
-        uint64_t inflight;      /* requests in flight */
-        uint64_t requests;      /* requests answered since the start */
-        uint64_t errors;        /* of these, with an error */
-        uint64_t fds;           /* open file descriptors of the daemon */
+        const char *version;                    /* version of gpud */
+        uint64_t protocol;                      /* protocol version */
+        uint64_t pid;                           /* its process id */
+        uint64_t started_ns;                    /* when it started */
+        uint64_t uptime_s;                      /* seconds since then */
+        uint64_t devices;                       /* devices */
+        uint64_t sessions;                      /* connected sessions */
+        uint64_t mems;                          /* live allocations */
+        uint64_t restored_mems;                 /* allocations taken over from the gpud before */
+        uint64_t shms;                          /* registered regions */
+        uint64_t inflight;                      /* requests in flight */
+        uint64_t requests;                      /* requests answered since the start */
+        uint64_t errors;                        /* of these, with an error */
+        uint64_t fds;                           /* open file descriptors of the daemon */
+        uint64_t stall_max_ns;                  /* longest time that a loop turn kept all clients waiting */
+        const struct gpud_stall_bucket *stalls; /* histogram of these times since the start */
+        size_t n_stalls;
 };
 
 /* One field of a structure. */

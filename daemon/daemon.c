@@ -60,7 +60,9 @@ struct Daemon {
         Net net;
         uint64_t spin_ns;
         uint64_t spin_until_ns;
-        uint64_t n_requests; /* Pipeline.n_requests when the spinning began */
+        uint64_t n_requests; /* answered when the spinning began */
+        uint64_t turn_ns;    /* when the last turn ended, */
+        uint64_t idle_ns;    /* and how long the loop had waited in all */
         bool has_handles;
         bool has_net;
 };
@@ -96,8 +98,8 @@ static void daemon_schedule_spin(Daemon *daemon, bool is_busy) {
                 return;
         }
         now_ns = clock_get_monotonic_ns();
-        if (daemon->spin_until_ns == 0 || daemon->n_requests != daemon->pipeline.n_requests) {
-                daemon->n_requests = daemon->pipeline.n_requests;
+        if (daemon->spin_until_ns == 0 || daemon->n_requests != daemon->pipeline.stats.n_requests) {
+                daemon->n_requests = daemon->pipeline.stats.n_requests;
                 daemon->spin_until_ns = now_ns + daemon->spin_ns;
         }
         if (now_ns < daemon->spin_until_ns) {
@@ -162,8 +164,23 @@ static void daemon_on_lease(uv_timer_t *handle) {
         daemon_turn(container_of(handle, Daemon, lease));
 }
 
+/* Counts how long this turn kept the loop from waiting. */
+static void daemon_count_turn(Daemon *daemon) {
+        uint64_t now_ns = clock_get_monotonic_ns();
+        uint64_t idle_ns = uv_metrics_idle_time(&daemon->loop);
+
+        if (daemon->turn_ns)
+                stats_add_turn(&daemon->pipeline.stats,
+                               now_ns - daemon->turn_ns - (idle_ns - daemon->idle_ns));
+        daemon->turn_ns = now_ns;
+        daemon->idle_ns = idle_ns;
+}
+
 static void daemon_on_check(uv_check_t *handle) {
-        daemon_turn(container_of(handle, Daemon, check));
+        Daemon *daemon = container_of(handle, Daemon, check);
+
+        daemon_turn(daemon);
+        daemon_count_turn(daemon);
 }
 
 static void daemon_on_signal(uv_signal_t *handle, int number) {
@@ -211,6 +228,9 @@ static int daemon_init_loop(Daemon *daemon) {
         static const int numbers[] = {SIGTERM, SIGINT};
         int r = uv_loop_init(&daemon->loop);
 
+        if (r)
+                return error_origin(r);
+        r = uv_loop_configure(&daemon->loop, UV_METRICS_IDLE_TIME);
         if (r)
                 return error_origin(r);
         r = uv_async_init(&daemon->loop, &daemon->wake, daemon_on_wake);

@@ -36,23 +36,35 @@ static uint64_t count_fds(void) {
 int method_daemon_status(Request *request, const struct none *args, struct gpud_daemon_status_result *ret) {
         const Pipeline *pipeline = request->pipeline;
         const Registry *registry = pipeline->registry;
+        struct gpud_stall_bucket *stalls = request_alloc_zero(request, STATS_N_STALLS * sizeof(*stalls));
 
         (void)args;
+        if (!stalls)
+                return error_origin(-ENOMEM);
+        for (size_t i = 0; i < STATS_N_STALLS; i++)
+                stalls[i] = (struct gpud_stall_bucket){
+                        .limit_ns = stats_stall_limits_ns[i],
+                        .has_limit_ns = stats_stall_limits_ns[i] != UINT64_MAX,
+                        .count = pipeline->stats.stalls[i],
+                };
         *ret = (struct gpud_daemon_status_result){
                 .version = GPUD_VERSION,
                 .protocol = GPUD_PROTOCOL,
                 .pid = (uint64_t)getpid(),
-                .started_ns = pipeline->started_ns,
-                .uptime_s = (clock_get_realtime_ns() - pipeline->started_ns) / NS_PER_S,
+                .started_ns = pipeline->stats.started_ns,
+                .uptime_s = (clock_get_realtime_ns() - pipeline->stats.started_ns) / NS_PER_S,
                 .devices = gpu_instance_get_n_devices(registry->gpu),
                 .sessions = registry->n_sessions,
                 .mems = registry->n_mems,
                 .restored_mems = 0, /* a gpud starts empty: nothing is taken over yet */
                 .shms = registry->n_shms,
                 .inflight = pipeline->n_inflight,
-                .requests = pipeline->n_requests,
-                .errors = pipeline->n_errors,
+                .requests = pipeline->stats.n_requests,
+                .errors = pipeline->stats.n_errors,
                 .fds = count_fds(),
+                .stall_max_ns = pipeline->stats.stall_max_ns,
+                .stalls = stalls,
+                .n_stalls = STATS_N_STALLS,
         };
         return 0;
 }

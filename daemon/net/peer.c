@@ -77,9 +77,8 @@ void peer_close(Peer *peer) {
         peer->net->n_peers--;
         client_deinit(&peer->client);
         buffer_deinit(&peer->input);
-        uv_poll_stop(&peer->poll);
-        peer->fd = fd_close(peer->fd);
         uv_close((uv_handle_t *)&peer->poll, peer_on_closed);
+        peer->fd = fd_close(peer->fd);
         net_resume_listening(peer->net);
 }
 

@@ -16,7 +16,7 @@ void pipeline_init(Pipeline *pipeline, Registry *registry, const MethodRow *rows
         *pipeline = (Pipeline){
                 .registry = registry,
                 .rows = rows,
-                .started_ns = clock_get_realtime_ns(),
+                .stats.started_ns = clock_get_realtime_ns(),
         };
         list_init(&pipeline->spare);
 }
@@ -118,9 +118,9 @@ void pipeline_finish(Request *request, int r) {
         Pipeline *pipeline = request->pipeline;
         Client *client = request->client;
 
-        pipeline->n_requests++;
+        pipeline->stats.n_requests++;
         if (r) {
-                pipeline->n_errors++;
+                pipeline->stats.n_errors++;
                 explain(request, r);
         }
         if (client && request->message.type == MESSAGE_REQUEST) {
@@ -137,8 +137,8 @@ void pipeline_refuse(Pipeline *pipeline, Client *client, const void *data, size_
         uint32_t msgid;
         bool has_msgid = message_peek_msgid(data, n_data, &msgid);
 
-        pipeline->n_requests++;
-        pipeline->n_errors++;
+        pipeline->stats.n_requests++;
+        pipeline->stats.n_errors++;
         msgpack_packer_init(&packer, &client->output, buffer_write);
         /* The connection is closed next; what could not be packed is not missed. */
         (void)message_pack_error(&packer, has_msgid ? &msgid : NULL, fault);

@@ -13,16 +13,15 @@
 #include "daemon/object/registry.h"
 #include "daemon/rpc/client.h"
 #include "daemon/rpc/request.h"
+#include "daemon/rpc/stats.h"
 #include "daemon/util/list.h"
 
 struct Pipeline {
         Registry *registry;    /* borrowed */
         const MethodRow *rows; /* PROTO_N_METHODS of them */
-        uint64_t started_ns;
         size_t n_inflight;
-        uint64_t n_requests; /* answered */
-        uint64_t n_errors;   /* of these, refused or failed */
-        List spare;          /* Request.link */
+        Stats stats;
+        List spare; /* Request.link */
         size_t n_spare;
 };
 

@@ -62,6 +62,7 @@ __all__ = [
     "MemReadResult",
     "MemMetaResult",
     "ShmRegisterResult",
+    "StallBucket",
     "DaemonStatusResult",
     "FieldDescription",
     "StructDescription",
@@ -673,6 +674,24 @@ class ShmRegisterResult:
 
 
 @dataclass(frozen=True, slots=True)
+class StallBucket:
+    """Loop turns that were busy for at most so long, and longer than the bucket before says."""
+
+    limit_ns: int | None
+    """longest of them in nanoseconds; nil: no limit"""
+    count: int
+    """how many turns"""
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> Self:
+        """Reads a reply; keys of a newer protocol are ignored."""
+        return cls(
+            limit_ns=wire.get("limit_ns"),
+            count=wire["count"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class DaemonStatusResult:
     """How the daemon is doing."""
 
@@ -704,6 +723,10 @@ class DaemonStatusResult:
     """of these, with an error"""
     fds: int
     """open file descriptors of the daemon"""
+    stall_max_ns: int
+    """longest time that a loop turn kept all clients waiting"""
+    stalls: tuple[StallBucket, ...]
+    """histogram of these times since the start"""
 
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any]) -> Self:
@@ -723,6 +746,8 @@ class DaemonStatusResult:
             requests=wire["requests"],
             errors=wire["errors"],
             fds=wire["fds"],
+            stall_max_ns=wire["stall_max_ns"],
+            stalls=tuple(StallBucket.from_wire(item) for item in wire["stalls"]),
         )
 
 
