@@ -156,6 +156,10 @@ CLIENT_TESTS := \
 TEST_SUPPORT_SRCS := \
 	tests/unit/gpu/loop.c
 
+# What programs that load drivers link with in the mode asan.
+SANITIZE_SRCS := \
+	tests/sanitize/dlclose.c
+
 # Benchmarks, one program per source, of the public C interface.
 BENCHES := \
 	tests/bench/bench-client.c
@@ -171,7 +175,7 @@ FUZZERS := \
 # ---- files that are planned but not there yet are left out -------------------------------------------------
 planned = $(foreach v,$(1),$(eval $(v) := $$(wildcard $$($(v)))))
 $(call planned,PROTO_SRCS DAEMON_SRCS DAEMON_MAIN SHADERS CLIENT_SRCS GPUCTL_SRCS GPUCTL_MAIN DUMP_SRCS \
-	DAEMON_TESTS CLIENT_TESTS TEST_SUPPORT_SRCS STORIES FUZZERS BENCHES)
+	DAEMON_TESTS CLIENT_TESTS TEST_SUPPORT_SRCS SANITIZE_SRCS STORIES FUZZERS BENCHES)
 
 # ---- flags ------------------------------------------------------------------------------------------------
 
@@ -238,6 +242,8 @@ DAEMON_OBJS := $(call objs,$(DAEMON_SRCS))
 CLIENT_OBJS := $(call objs,$(CLIENT_SRCS))
 GPUCTL_OBJS := $(call objs,$(GPUCTL_SRCS))
 
+SANITIZE_OBJS := $(if $(filter asan,$(MODE)),$(call objs,$(SANITIZE_SRCS)))
+
 SHADER_HEADERS := $(patsubst %.comp,build/gen/%.spv.h,$(SHADERS))
 
 TEST_BINS  := $(patsubst %.c,$(OUT)/%,$(DAEMON_TESTS) $(CLIENT_TESTS))
@@ -248,7 +254,7 @@ PROGRAMS := $(if $(DAEMON_MAIN),$(OUT)/gpud) $(if $(CLIENT_SRCS),$(OUT)/libgpud.
 	$(if $(GPUCTL_MAIN),$(OUT)/gpuctl)
 
 ALL_SRCS := $(PROTO_SRCS) $(DAEMON_SRCS) $(DAEMON_MAIN) $(CLIENT_SRCS) $(GPUCTL_SRCS) $(GPUCTL_MAIN) $(DUMP_SRCS) \
-	$(DAEMON_TESTS) $(CLIENT_TESTS) $(TEST_SUPPORT_SRCS) $(STORIES) $(FUZZERS) $(BENCHES)
+	$(DAEMON_TESTS) $(CLIENT_TESTS) $(TEST_SUPPORT_SRCS) $(SANITIZE_SRCS) $(STORIES) $(FUZZERS) $(BENCHES)
 
 ifeq ($(V),1)
 say = @:
@@ -269,7 +275,7 @@ all: $(PROGRAMS) ## build gpud, gpuctl and libgpud (the default)
 help: ## print this
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-$(OUT)/gpud: $(call objs,$(DAEMON_MAIN)) $(DAEMON_OBJS) $(PROTO_OBJS)
+$(OUT)/gpud: $(call objs,$(DAEMON_MAIN)) $(DAEMON_OBJS) $(PROTO_OBJS) $(SANITIZE_OBJS)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS_MODE) -pie -o $@ $^ $(LDFLAGS_ALL) $(LIBS_DAEMON) $(LIBS_PROTO)
 
@@ -326,7 +332,7 @@ build/$(MODE)/gpud-objects.a: $(DAEMON_OBJS) $(PROTO_OBJS) $(call objs,$(TEST_SU
 build/$(MODE)/client-objects.a: $(CLIENT_OBJS) $(GPUCTL_OBJS) $(PROTO_OBJS)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
-$(patsubst %.c,$(OUT)/%,$(DAEMON_TESTS)): $(OUT)/%: $(OBJ)/%.o build/$(MODE)/gpud-objects.a
+$(patsubst %.c,$(OUT)/%,$(DAEMON_TESTS)): $(OUT)/%: $(OBJ)/%.o $(SANITIZE_OBJS) build/$(MODE)/gpud-objects.a
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_MODE) -pie -o $@ $^ $(LDFLAGS_ALL) $(LIBS_CHECK) $(LIBS_DAEMON) $(LIBS_PROTO)
