@@ -33,28 +33,31 @@ static int segment_init_buffer(GpuSegment *segment, const GpuDevice *device, con
                 NULL, &segment->buffer));
 }
 
-static int segment_init_memory(GpuSegment *segment, const GpuDevice *device, uint32_t memory_type,
-                               const void *next) {
+static int segment_init_memory(GpuSegment *segment, const GpuDevice *device, uint32_t types,
+                               const GpuSegmentSource *source) {
         VkMemoryDedicatedAllocateInfo dedicated = {
                 .sType = VK_STRUCTURE_TYPE_MEMORY_DEDICATED_ALLOCATE_INFO,
-                .pNext = next,
+                .pNext = source->memory_next,
                 .buffer = segment->buffer,
         };
         VkMemoryAllocateInfo info = {
                 .sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO,
-                .pNext = &dedicated,
+                .pNext = source->is_dedicated ? &dedicated : source->memory_next,
                 .allocationSize = segment->size,
-                .memoryTypeIndex = memory_type,
         };
         int r;
 
+        types = device_get_memory_types(device, types, source->preferred) ?: types;
+        if (!types)
+                return GPU_E_NO_MEMORY;
+        info.memoryTypeIndex = (uint32_t)__builtin_ctz(types);
         r = GPU_TRY(vkAllocateMemory(device->vk, &info, NULL, &segment->memory));
         if (r)
                 return r;
         return GPU_TRY(vkBindBufferMemory(device->vk, segment->buffer, segment->memory, 0));
 }
 
-int segment_init(GpuSegment *segment, const GpuDevice *device, uint32_t memory_type, uint64_t size,
+int segment_init(GpuSegment *segment, const GpuDevice *device, uint64_t size,
                  const GpuSegmentSource *source) {
         VkMemoryRequirements needs;
         int r;
@@ -71,7 +74,7 @@ int segment_init(GpuSegment *segment, const GpuDevice *device, uint32_t memory_t
                 r = segment_init_buffer(segment, device, source->buffer_next);
         }
         if (!r)
-                r = segment_init_memory(segment, device, memory_type, source->memory_next);
+                r = segment_init_memory(segment, device, source->types & needs.memoryTypeBits, source);
         if (r) {
                 segment_deinit(segment, device);
                 segment->size = size;
@@ -116,12 +119,13 @@ static void allocate_run(GpuCall *call) {
         };
         GpuBacking *backing = backing_of(call);
         GpuSegment *segment = &backing->segments[backing->n_there];
-        GpuSegmentSource source = {};
+        GpuSegmentSource source = {.is_dedicated = true, .types = call->device->memory_types};
 
-        if (call->device->info.exportable)
-                source = (GpuSegmentSource){.buffer_next = &exportable_buffer,
-                                            .memory_next = &exportable_memory};
-        backing->r = segment_init(segment, call->device, call->device->memory_type, segment->size, &source);
+        if (call->device->info.exportable) {
+                source.buffer_next = &exportable_buffer;
+                source.memory_next = &exportable_memory;
+        }
+        backing->r = segment_init(segment, call->device, segment->size, &source);
 }
 
 static void allocate_done(GpuCall *call);

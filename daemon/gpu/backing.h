@@ -38,15 +38,17 @@ struct GpuBacking {
         GpuSegment segments[];
 };
 
-/* The next of these in a `pNext` chain says whose memory it is; NULL: the driver's, not exportable. */
+/* Which memory a segment is to have. */
 typedef struct GpuSegmentSource {
-        const void *buffer_next;
-        const void *memory_next;
+        const void *buffer_next;         /* pNext of the buffer, */
+        const void *memory_next;         /* and of the memory */
+        bool is_dedicated;               /* tell the driver that the memory is for this buffer alone */
+        uint32_t types;                  /* bits of the memory types that will do: the first is taken, */
+        VkMemoryPropertyFlags preferred; /* but for one with these properties */
 } GpuSegmentSource;
 
 /* Any thread. `size` may come out longer. Errors of gpu_result(), and then nothing is there. */
-int segment_init(GpuSegment *segment, const GpuDevice *device, uint32_t memory_type, uint64_t size,
-                 const GpuSegmentSource *source);
+int segment_init(GpuSegment *segment, const GpuDevice *device, uint64_t size, const GpuSegmentSource *source);
 
 /* Any thread; on a zeroed one as well. */
 void segment_deinit(GpuSegment *segment, const GpuDevice *device);

@@ -28,8 +28,8 @@ struct GpuDevice {
 
         bool has_budget;
         bool is_cpu;
-        uint32_t heap; /* of allocations */
-        uint32_t memory_type;
+        uint32_t heap;         /* of allocations */
+        uint32_t memory_types; /* bits: those of the heap, device-local */
         uint64_t segment_max;
         uint64_t block_size;
         uint64_t chunk_local;
@@ -98,9 +98,8 @@ GpuDevice *device_free(GpuDevice *device);
 /* The loop's next poll completes everything on it with GPU_E_LOST. */
 void device_set_lost(GpuDevice *device);
 
-/* Any thread. The type that has `required` and, if it can be, `preferred`, of those in `bits`; GPU_E_NO_MEMORY. */
-int device_find_memory_type(const GpuDevice *device, uint32_t bits, VkMemoryPropertyFlags preferred,
-                            VkMemoryPropertyFlags required, uint32_t *ret_type);
+/* Any thread. Of the memory types in `types`, those that have all of `properties`. */
+uint32_t device_get_memory_types(const GpuDevice *device, uint32_t types, VkMemoryPropertyFlags properties);
 
 int device_new_timeline(const GpuDevice *device, VkSemaphore *ret_semaphore);
 

@@ -133,42 +133,37 @@ static int device_init_queues(GpuDevice *device, const QueueChoice *choices) {
 
 /* Memory. */
 
-int device_find_memory_type(const GpuDevice *device, uint32_t bits, VkMemoryPropertyFlags preferred,
-                            VkMemoryPropertyFlags required, uint32_t *ret_type) {
-        const VkMemoryPropertyFlags tries[] = {preferred | required, required};
+uint32_t device_get_memory_types(const GpuDevice *device, uint32_t types, VkMemoryPropertyFlags properties) {
         VkPhysicalDeviceMemoryProperties memory;
-
-        vkGetPhysicalDeviceMemoryProperties(device->physical, &memory);
-        for (size_t t = 0; t < N_ELEMENTS(tries); ++t) {
-                for (uint32_t i = 0; i < memory.memoryTypeCount; ++i) {
-                        if ((bits & 1u << i) &&
-                            (memory.memoryTypes[i].propertyFlags & tries[t]) == tries[t]) {
-                                *ret_type = i;
-                                return 0;
-                        }
-                }
-        }
-        return GPU_E_NO_MEMORY;
-}
-
-/* The first type of the largest device-local heap; drivers list the fastest first. */
-static void device_choose_memory(GpuDevice *device) {
-        VkPhysicalDeviceMemoryProperties memory;
-        VkDeviceSize largest = 0;
+        uint32_t found = 0;
 
         vkGetPhysicalDeviceMemoryProperties(device->physical, &memory);
         for (uint32_t i = 0; i < memory.memoryTypeCount; ++i) {
-                const VkMemoryType *type = &memory.memoryTypes[i];
-
-                if (!(type->propertyFlags & VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT) ||
-                    memory.memoryHeaps[type->heapIndex].size <= largest)
-                        continue;
-                largest = memory.memoryHeaps[type->heapIndex].size;
-                device->memory_type = i;
-                device->heap = type->heapIndex;
+                if ((memory.memoryTypes[i].propertyFlags & properties) == properties)
+                        found |= types & 1u << i;
         }
-        device->ledger.total = largest;
-        device->info.memory_total = largest;
+        return found;
+}
+
+/* The largest device-local heap. Drivers list the types of a heap from the fastest on. */
+static void device_choose_memory(GpuDevice *device) {
+        VkPhysicalDeviceMemoryProperties memory;
+
+        vkGetPhysicalDeviceMemoryProperties(device->physical, &memory);
+        for (uint32_t i = 0; i < memory.memoryHeapCount; ++i) {
+                if (!(memory.memoryHeaps[i].flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT) ||
+                    memory.memoryHeaps[i].size <= device->ledger.total)
+                        continue;
+                device->ledger.total = memory.memoryHeaps[i].size;
+                device->heap = i;
+        }
+        for (uint32_t i = 0; i < memory.memoryTypeCount; ++i) {
+                if (memory.memoryTypes[i].heapIndex == device->heap)
+                        device->memory_types |= 1u << i;
+        }
+        device->memory_types =
+                device_get_memory_types(device, device->memory_types, VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT);
+        device->info.memory_total = device->ledger.total;
 }
 
 static uint64_t or_default(uint64_t option, uint64_t value) {
@@ -198,19 +193,19 @@ static void device_choose_sizes(GpuDevice *device) {
 }
 
 static int device_init_staging(GpuDevice *device) {
-        static const GpuSegmentSource of_driver = {};
         uint64_t size = MAX(or_default(device->instance->options.staging_bytes, STAGING_BYTES), STAGING_MIN);
-        uint32_t type;
+        GpuSegmentSource on_host = {
+                .types = device_get_memory_types(device, UINT32_MAX,
+                                                 VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT |
+                                                         VK_MEMORY_PROPERTY_HOST_COHERENT_BIT),
+                .preferred = VK_MEMORY_PROPERTY_HOST_CACHED_BIT,
+        };
+        GpuSegmentSource on_device = {.types = device->memory_types};
         void *map;
         int r;
 
         size = ALIGN_UP(size, (uint64_t)GPU_RING_UNIT);
-        r = device_find_memory_type(
-                device, UINT32_MAX, VK_MEMORY_PROPERTY_HOST_CACHED_BIT,
-                VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT, &type);
-        if (r)
-                return r;
-        r = segment_init(&device->staging, device, type, size, &of_driver);
+        r = segment_init(&device->staging, device, size, &on_host);
         if (r)
                 return r;
         r = GPU_TRY(vkMapMemory(device->vk, device->staging.memory, 0, VK_WHOLE_SIZE, 0, &map));
@@ -220,7 +215,7 @@ static int device_init_staging(GpuDevice *device) {
         if (r)
                 return error_origin(r);
         device->staged_max = MIN(STAGED_MAX, size / STAGING_SHARE);
-        return segment_init(&device->scratch, device, device->memory_type, GPU_CHUNK, &of_driver);
+        return segment_init(&device->scratch, device, GPU_CHUNK, &on_device);
 }
 
 /* The whole. */

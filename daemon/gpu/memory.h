@@ -50,6 +50,7 @@ int gpu_memory_init(GpuMemory *memory, GpuDevice *device, uint32_t owner, uint64
 
 /*
  * Gives it back once the ops on it have completed; submits no new ones. Never waits and never fails: `gone` is called
- * once, perhaps before this returns, when the structure may be freed. `ready`, if due, will not be called.
+ * once, perhaps before this returns, perhaps just before the last op on it completes, when the structure may be freed.
+ * `ready`, if due, will not be called.
  */
 void gpu_memory_deinit(GpuMemory *memory, void (*gone)(GpuMemory *memory));

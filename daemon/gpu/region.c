@@ -63,16 +63,16 @@ static void import_run(GpuCall *call) {
                 .handleType = VK_EXTERNAL_MEMORY_HANDLE_TYPE_HOST_ALLOCATION_BIT_EXT,
                 .pHostPointer = import_get_next(import),
         };
+        GpuSegmentSource source = {
+                .buffer_next = &buffer,
+                .memory_next = &memory,
+                .types = import_get_types(import, device),
+                .preferred = VK_MEMORY_PROPERTY_HOST_COHERENT_BIT | VK_MEMORY_PROPERTY_HOST_CACHED_BIT,
+        };
         GpuSegment *piece = &import->pieces[import->n_there];
-        uint32_t memory_type;
         int r;
 
-        r = device_find_memory_type(device, import_get_types(import, device),
-                                    VK_MEMORY_PROPERTY_HOST_CACHED_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT,
-                                    VK_MEMORY_PROPERTY_HOST_COHERENT_BIT, &memory_type);
-        if (!r)
-                r = segment_init(piece, device, memory_type, piece->size,
-                                 &(GpuSegmentSource){.buffer_next = &buffer, .memory_next = &memory});
+        r = segment_init(piece, device, piece->size, &source);
         if (r)
                 piece->size = 0;
 }

@@ -9,6 +9,7 @@
 #include "daemon/gpu/waiter.h"
 
 #include <errno.h>
+#include <signal.h>
 
 #include "daemon/gpu/device-internal.h"
 #include "daemon/util/error.h"
@@ -48,6 +49,7 @@ static void *waiter_run(void *userdata) {
 }
 
 int waiter_init(GpuWaiter *waiter, GpuDevice *device) {
+        sigset_t all, old;
         int r;
 
         waiter->device = device;
@@ -56,7 +58,11 @@ int waiter_init(GpuWaiter *waiter, GpuDevice *device) {
                 return error_trace(r);
         if (sem_init(&waiter->work, 0, 0) < 0)
                 return error_origin(-errno);
+        /* Signals are the loop's. */
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, &old);
         r = pthread_create(&waiter->thread, NULL, waiter_run, waiter);
+        pthread_sigmask(SIG_SETMASK, &old, NULL);
         if (r) {
                 sem_destroy(&waiter->work);
                 return error_origin(-r);
