@@ -141,6 +141,7 @@ DAEMON_TESTS := \
 	tests/unit/proto/test-codec.c \
 	tests/unit/proto/test-scan.c \
 	tests/unit/proto/test-text.c \
+	tests/unit/proto/test-uuid.c \
 	tests/unit/rpc/test-fdqueue.c \
 	tests/unit/util/test-buffer.c
 

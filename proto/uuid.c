@@ -1,26 +1,91 @@
-/* Handles as text and as bytes. Random ones come from libuuid. */
+/*
+ * Handles as text and as bytes. Done here and not by libuuid, which makes six system calls for a random one
+ * and reads and writes text through the printf family: together a third of the time that mem.alloc takes.
+ */
 
 #include "proto/uuid.h"
 
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
-#include <uuid/uuid.h>
+#include <sys/random.h>
 
-_Static_assert(sizeof(uuid_t) == sizeof(struct gpud_uuid), "libuuid's uuid_t is 16 bytes");
+/* UUIDs for which one system call fetches the randomness. */
+#define POOL_MAX 64
+
+static void fill_random(void *data, size_t n_data) {
+        char *place = data;
+        ssize_t n;
+
+        while (n_data > 0) {
+                n = getrandom(place, n_data, 0);
+                /* Without randomness handles could be guessed; only a kernel without getrandom gets here. */
+                if (n < 0 && errno != EINTR)
+                        abort();
+                if (n > 0) {
+                        place += n;
+                        n_data -= (size_t)n;
+                }
+        }
+}
 
 void uuid_new_random(struct gpud_uuid *ret_uuid) {
-        uuid_generate_random(ret_uuid->bytes);
+        static _Thread_local struct gpud_uuid pool[POOL_MAX];
+        static _Thread_local size_t n_pool;
+
+        if (n_pool == 0) {
+                fill_random(pool, sizeof(pool));
+                n_pool = POOL_MAX;
+        }
+        *ret_uuid = pool[--n_pool];
+        /* RFC 4122: version 4, variant 10. */
+        ret_uuid->bytes[6] = (uint8_t)((ret_uuid->bytes[6] & 0x0f) | 0x40);
+        ret_uuid->bytes[8] = (uint8_t)((ret_uuid->bytes[8] & 0x3f) | 0x80);
+}
+
+/* Whether a dash stands before the byte of this index. */
+static bool has_dash(size_t i) {
+        return i == 4 || i == 6 || i == 8 || i == 10;
 }
 
 void uuid_to_string(const struct gpud_uuid *uuid, char ret_text[GPUD_UUID_TEXT + 1]) {
-        uuid_unparse_lower(uuid->bytes, ret_text);
+        static const char digits[] = "0123456789abcdef";
+        char *place = ret_text;
+
+        for (size_t i = 0; i < sizeof(uuid->bytes); i++) {
+                if (has_dash(i))
+                        *place++ = '-';
+                *place++ = digits[uuid->bytes[i] >> 4];
+                *place++ = digits[uuid->bytes[i] & 0x0f];
+        }
+        *place = '\0';
+}
+
+/* The value of a hexadecimal digit of either case, or above 15. */
+static unsigned digit_value(char digit) {
+        if (digit >= '0' && digit <= '9')
+                return (unsigned)(digit - '0');
+        if (digit >= 'a' && digit <= 'f')
+                return (unsigned)(digit - 'a') + 10;
+        if (digit >= 'A' && digit <= 'F')
+                return (unsigned)(digit - 'A') + 10;
+        return 16;
 }
 
 bool uuid_from_string(const char *text, size_t n_text, struct gpud_uuid *ret_uuid) {
-        char copy[GPUD_UUID_TEXT + 1];
+        unsigned high;
+        unsigned low;
 
         if (n_text != GPUD_UUID_TEXT)
                 return false;
-        memcpy(copy, text, GPUD_UUID_TEXT);
-        copy[GPUD_UUID_TEXT] = '\0';
-        return uuid_parse(copy, ret_uuid->bytes) == 0;
+        for (size_t i = 0; i < sizeof(ret_uuid->bytes); i++) {
+                if (has_dash(i) && *text++ != '-')
+                        return false;
+                high = digit_value(*text++);
+                low = digit_value(*text++);
+                if (high > 15 || low > 15)
+                        return false;
+                ret_uuid->bytes[i] = (uint8_t)(high << 4 | low);
+        }
+        return true;
 }
