@@ -400,12 +400,11 @@ def test_region_without_a_descriptor(client: Client) -> None:
 
 
 def test_descriptor_nobody_asked_for(daemon: Daemon, client: Client) -> None:
+    """It is closed, and the message refused. (That none stays open is seen when the test ends.)"""
     with Region(4096) as region:
-        before = client.call("daemon.status")["fds"]
-        for _ in range(3):
+        for _ in range(50):
             error = client.refusal("daemon.ping", [region.fd])
             assert error.name == "INVALID_ARGUMENT"
-        assert client.call("daemon.status")["fds"] == before
 
 
 def test_descriptors_are_taken_in_order(client: Client) -> None:
