@@ -18,9 +18,8 @@
 #include "daemon/gpu/result.h"
 #include "daemon/util/macros.h"
 
-#define ICD_PATH    "/usr/share/vulkan/icd.d/lvp_icd.x86_64.json"
-#define DRIVER_PATH "/usr/lib/x86_64-linux-gnu/libvulkan_lvp.so"
-#define SLEEP_MS    20000 /* a wake-up that comes later is lost */
+#define ICD_PATH "/usr/share/vulkan/icd.d/lvp_icd.x86_64.json"
+#define SLEEP_MS 20000 /* a wake-up that comes later is lost */
 
 /* What drivers leak is not ours: they are C++, or loaded from these files. Read by the leak checker alone. */
 const char *__lsan_default_suppressions(void);
@@ -176,23 +175,69 @@ static void copy_file(const char *from, const char *to) {
         close(out);
 }
 
+/* The second software GPU: a driver of another name. Removed when the test's process ends. */
+static char second_dir[] = "/tmp/gpud-test-XXXXXX";
+static char second_driver[64];
+static char second_icd[64];
+
+static void remove_second(void) {
+        unlink(second_driver);
+        unlink(second_icd);
+        rmdir(second_dir);
+}
+
+/* Where the driver lies that a manifest names, perhaps without a path. */
+static void find_driver(const char *manifest, char *ret_path, size_t n) {
+        char text[4096], *name, *end;
+        FILE *file = fopen(manifest, "re");
+        struct link_map *map;
+        void *library;
+
+        ck_assert(file);
+        text[fread(text, 1, sizeof(text) - 1, file)] = '\0';
+        fclose(file);
+        name = strstr(text, "\"library_path\"");
+        ck_assert(name);
+        name = strchr(strchr(name, ':'), '"') + 1;
+        end = strchr(name, '"');
+        ck_assert(end);
+        *end = '\0';
+        library = dlopen(name, RTLD_NOW);
+        ck_assert_msg(library, "%s cannot be loaded", name);
+        ck_assert_int_eq(dlinfo(library, RTLD_DI_LINKMAP, &map), 0);
+        snprintf(ret_path, n, "%s", map->l_name);
+}
+
 void loop_add_device(void) {
-        char dir[] = "/tmp/gpud-test-XXXXXX", driver[64], icd[64], files[256];
+        char files[512], driver[256];
+        const char *first = getenv("VK_DRIVER_FILES") ?: ICD_PATH;
         FILE *file;
 
-        ck_assert(mkdtemp(dir));
-        snprintf(driver, sizeof(driver), "%s/libvulkan_lvp_second.so", dir);
-        snprintf(icd, sizeof(icd), "%s/second.json", dir);
-        snprintf(files, sizeof(files), "%s:%s", ICD_PATH, icd);
-        copy_file(DRIVER_PATH, driver);
-        file = fopen(icd, "we");
+        if (!strstr(first, "lvp"))
+                return;
+        ck_assert(mkdtemp(second_dir));
+        atexit(remove_second);
+        snprintf(second_driver, sizeof(second_driver), "%s/libvulkan_lvp_second.so", second_dir);
+        snprintf(second_icd, sizeof(second_icd), "%s/second.json", second_dir);
+        snprintf(files, sizeof(files), "%s:%s", first, second_icd);
+        find_driver(first, driver, sizeof(driver));
+        copy_file(driver, second_driver);
+        file = fopen(second_icd, "we");
         ck_assert(file);
         fprintf(file,
                 "{\"file_format_version\": \"1.0.0\","
                 " \"ICD\": {\"api_version\": \"1.3.230\", \"library_path\": \"%s\"}}\n",
-                driver);
+                second_driver);
         fclose(file);
         setenv("VK_DRIVER_FILES", files, 1);
+}
+
+GpuDevice *loop_get_second(const Loop *loop) {
+        return gpu_instance_get_device(loop->instance, gpu_instance_get_n_devices(loop->instance) - 1);
+}
+
+bool loop_is_software(const Loop *loop) {
+        return gpu_device_get_info(loop->device)->type == GPU_DEVICE_CPU;
 }
 
 void memory_on_ready(GpuMemory *memory, int r) {

@@ -63,8 +63,13 @@ void loop_wake(Loop *loop);
 void loop_turn(Loop *loop);
 void loop_release(Loop *loop);
 
-/* Lets the environment show a second software GPU. Before loop_init(). */
+/* Lets the environment show a second software GPU, unless it shows real ones. Before loop_init(). */
 void loop_add_device(void);
+
+/* The last device: another than the first, unless there is but one, a real one. */
+GpuDevice *loop_get_second(const Loop *loop);
+
+bool loop_is_software(const Loop *loop);
 
 void memory_init(Loop *loop, TestMemory *memory, GpuDevice *device, uint64_t size, bool exportable);
 void memory_deinit(Loop *loop, TestMemory *memory);

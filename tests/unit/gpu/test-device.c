@@ -25,8 +25,7 @@ START_TEST(test_info) {
 
         loop_add_device();
         loop_init(&loop, &variants[0]);
-        ck_assert_uint_eq(gpu_instance_get_n_devices(loop.instance), 2);
-        for (size_t i = 0; i < 2; ++i) {
+        for (size_t i = 0; i < 2 && loop_is_software(&loop); ++i) {
                 char id[16];
 
                 info = gpu_device_get_info(gpu_instance_get_device(loop.instance, i));
@@ -38,7 +37,7 @@ START_TEST(test_info) {
                 ck_assert_str_eq(info->vendor, "mesa");
                 ck_assert_str_eq(info->driver_name, "llvmpipe");
                 ck_assert_str_eq(gpu_device_type_to_string(info->type), "cpu");
-                ck_assert_int_eq(strncmp(info->api_version, "1.3.", 4), 0);
+                ck_assert_int_eq(strncmp(info->api_version, "1.", 2), 0);
                 ck_assert_uint_gt(info->max_threads, 0);
                 ck_assert(info->host_import && info->exportable);
         }
@@ -72,13 +71,17 @@ static int open_devices(const char *name, size_t *ret_n, char *ret_id) {
 
 START_TEST(test_choice) {
         char id[24], uuid[37];
+        bool is_software;
         size_t n;
         Loop loop;
 
         loop_add_device();
         loop_init(&loop, &variants[0]);
         strcpy(uuid, gpu_device_get_info(loop.device)->uuid);
+        is_software = loop_is_software(&loop);
         loop_deinit(&loop);
+        if (!is_software)
+                return;
 
         ck_assert_int_eq(open_devices("vulkan:1", &n, id), 0);
         ck_assert_uint_eq(n, 1);
@@ -110,7 +113,7 @@ START_TEST(test_across) {
         loop_add_device();
         loop_init(&loop, &variants[_i]);
         memory_init(&loop, &here, gpu_instance_get_device(loop.instance, 0), size, false);
-        memory_init(&loop, &there, gpu_instance_get_device(loop.instance, 1), size, false);
+        memory_init(&loop, &there, loop_get_second(&loop), size, false);
         bytes_init(bytes, size, 4);
         write_wait(&loop, &here, 0, bytes, size);
         /* Twice: the first time, the way between is not imported yet. */
@@ -143,10 +146,14 @@ START_TEST(test_lost) {
 
         loop_add_device();
         loop_init(&loop, &variants[_i]);
+        if (loop_get_second(&loop) == loop.device) {
+                loop_deinit(&loop);
+                return;
+        }
         region_init(&loop, &region, 40 * MIB);
         memory_init(&loop, &small, loop.device, 100 * KIB, false);
         memory_init(&loop, &large, loop.device, 40 * MIB, false);
-        memory_init(&loop, &other, gpu_instance_get_device(loop.instance, 1), 40 * MIB, false);
+        memory_init(&loop, &other, loop_get_second(&loop), 40 * MIB, false);
         for (size_t i = 0; i < N_ELEMENTS(ops); ++i) {
                 GpuOp *op = op_prepare(&ops[i]);
 
@@ -189,7 +196,7 @@ START_TEST(test_lost) {
         while (late.r < 0)
                 loop_turn(&loop);
         ck_assert(gpu_device_is_lost(loop.device));
-        ck_assert(!gpu_device_is_lost(gpu_instance_get_device(loop.instance, 1)));
+        ck_assert(!gpu_device_is_lost(loop_get_second(&loop)));
         ck_assert_int_eq(late.r, GPU_E_LOST);
 
         gpu_op_write(op_prepare(&ops[0]), &small.memory, 0, data, 1);
