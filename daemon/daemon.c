@@ -40,6 +40,7 @@
 typedef enum DaemonState {
         DAEMON_RUNNING,
         DAEMON_DRAINING,  /* requests in flight get their replies */
+        DAEMON_REAPING,   /* the sessions' references are dropped */
         DAEMON_RELEASING, /* memory goes back to the devices */
         DAEMON_CLOSED,
 } DaemonState;
@@ -135,6 +136,9 @@ static void daemon_close(Daemon *daemon) {
 static void daemon_advance(Daemon *daemon) {
         if (daemon->state == DAEMON_DRAINING && net_is_drained(&daemon->net)) {
                 net_close(&daemon->net);
+                daemon->state = DAEMON_REAPING;
+        }
+        if (daemon->state == DAEMON_REAPING && !registry_reap(&daemon->registry)) {
                 registry_deinit(&daemon->registry);
                 daemon->state = DAEMON_RELEASING;
         }
@@ -145,18 +149,23 @@ static void daemon_advance(Daemon *daemon) {
 }
 
 static void daemon_turn(Daemon *daemon) {
+        bool has_more;
         bool is_busy;
 
         executor_flush(&daemon->executor);
         gpu_instance_poll(daemon->gpu);
-        if (daemon->state != DAEMON_RELEASING)
+        if (daemon->state <= DAEMON_DRAINING)
                 net_flush(&daemon->net);
         if (daemon->state == DAEMON_RUNNING && !uv_is_active((uv_handle_t *)&daemon->lease))
                 daemon_schedule_lease(daemon);
+        has_more = daemon->state <= DAEMON_DRAINING && registry_reap(&daemon->registry);
         daemon_advance(daemon);
         is_busy = gpu_instance_flush(daemon->gpu);
-        if (daemon->state != DAEMON_CLOSED)
-                daemon_schedule_spin(daemon, is_busy);
+        if (daemon->state == DAEMON_CLOSED)
+                return;
+        daemon_schedule_spin(daemon, is_busy);
+        if (has_more || daemon->state == DAEMON_REAPING)
+                uv_idle_start(&daemon->spin, daemon_on_spin);
 }
 
 /* A timer runs before the loop waits, so what it sets off must not wait for the check. */

@@ -46,7 +46,7 @@ int peer_new(Net *net, int fd) {
                 return error_trace(r);
         peer = calloc(1, sizeof(*peer));
         if (!peer) {
-                session_free(session);
+                session_end(session);
                 return error_origin(-ENOMEM);
         }
         client_init(&peer->client, session, peer_wake);

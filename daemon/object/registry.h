@@ -14,12 +14,16 @@
 #include "daemon/object/session.h"
 #include "daemon/util/list.h"
 
+/* A hash table that grows moves all of it at once: with a million handles in one the loop would stand still. */
+#define REGISTRY_SHARDS 256
+
 struct Registry {
-        GpuInstance *gpu; /* borrowed */
-        Mem *mems;        /* by handle */
-        MemName *names;   /* by device, owner and name */
-        List sessions;    /* Session.link, oldest first */
-        List leases;      /* Mem.lease_link, the first to expire first */
+        GpuInstance *gpu;           /* borrowed */
+        Mem *mems[REGISTRY_SHARDS]; /* by handle; a table for each value of its last byte */
+        MemName *names;             /* by device, owner and name */
+        List sessions;              /* Session.link, oldest first */
+        List ending;                /* Session.link, gone but not reaped */
+        List leases;                /* Mem.lease_link, the first to expire first */
         size_t n_sessions;
         size_t n_mems;
         size_t n_shms;
@@ -36,7 +40,7 @@ struct Registry {
 /* `shm_max`: bytes of regions that one session may register. */
 void registry_init(Registry *registry, GpuInstance *gpu, uint64_t shm_max);
 
-/* Drops the persistent references. No session is left. */
+/* Drops the persistent references. No session is left, and all that ended are reaped. */
 void registry_deinit(Registry *registry);
 
 /* Returns 0 or -ENOMEM. */
@@ -50,6 +54,9 @@ Session *registry_find_session(Registry *registry, const struct gpud_uuid *id);
 
 /* By id (`vulkan:0`), device UUID or PCI address; NULL if there is none. */
 GpuDevice *registry_find_device(Registry *registry, const char *text);
+
+/* Goes on dropping what ended sessions held, a part in each loop turn. True: there is more. */
+bool registry_reap(Registry *registry);
 
 /* Gives memory kept for `uid` back to the devices if none of its sessions is left to use it. */
 void registry_trim(Registry *registry, uid_t uid);

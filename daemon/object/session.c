@@ -35,20 +35,33 @@ int session_new(Session **ret_session, Registry *registry, Credentials *credenti
         return 0;
 }
 
-Session *session_free(Session *session) {
+Session *session_end(Session *session) {
         if (!session)
                 return NULL;
         list_for_each (link, &session->shms)
                 shm_free(container_of(link, Shm, session_link));
-        while (!list_is_empty(&session->holds))
-                session_drop(container_of(list_first(&session->holds), Hold, session_link));
         list_unlink(&session->link);
+        list_link(&session->registry->ending, &session->link);
         session->registry->n_sessions--;
+        return NULL;
+}
+
+static void session_free(Session *session) {
+        list_unlink(&session->link);
         registry_trim(session->registry, session->credentials.uid);
         credentials_deinit(&session->credentials);
         free(session->client);
         free(session);
-        return NULL;
+}
+
+size_t session_reap(Session *session, size_t n_max) {
+        size_t n = 0;
+
+        for (; n < n_max && !list_is_empty(&session->holds); n++)
+                session_drop(container_of(list_first(&session->holds), Hold, session_link));
+        if (list_is_empty(&session->holds))
+                session_free(session);
+        return n;
 }
 
 int session_set_client(Session *session, const char *client) {

@@ -50,7 +50,7 @@ struct Session {
         size_t n_inflight;  /* requests in flight; kept by rpc */
         List holds;         /* Hold.session_link */
         List shms;          /* Shm.session_link */
-        List link;          /* Registry.sessions */
+        List link;          /* Registry.sessions, or .ending */
 };
 
 void credentials_deinit(Credentials *credentials);
@@ -58,8 +58,14 @@ void credentials_deinit(Credentials *credentials);
 /* Takes over `credentials` if it succeeds. Returns 0 or -ENOMEM. */
 int session_new(Session **ret_session, Registry *registry, Credentials *credentials);
 
-/* Ends the session: drops its holds and regions. NULL is fine. Returns NULL. */
-Session *session_free(Session *session);
+/*
+ * Ends the session: its regions go now, its holds with registry_reap(), since it may have a million. The
+ * registry owns it from here on. NULL is fine. Returns NULL.
+ */
+Session *session_end(Session *session);
+
+/* Drops at most `n_max` holds of an ended session, and frees it with the last. Returns how many. */
+size_t session_reap(Session *session, size_t n_max);
 
 /* Returns 0 or -ENOMEM. */
 int session_set_client(Session *session, const char *client);

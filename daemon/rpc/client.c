@@ -12,7 +12,7 @@ void client_init(Client *client, Session *session, void (*wake)(Client *)) {
 void client_deinit(Client *client) {
         list_for_each (link, &client->requests)
                 request_orphan(container_of(link, Request, link));
-        client->session = session_free(client->session);
+        client->session = session_end(client->session);
         fd_queue_deinit(&client->fds);
         buffer_deinit(&client->output);
 }
