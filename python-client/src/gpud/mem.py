@@ -97,21 +97,27 @@ class Mem:
     async def write_from(
         self, region: Region, size: int | None = None, *, region_offset: int = 0, offset: int = 0
     ) -> None:
-        """Writes from a region, by DMA alone; without a size, all that follows in the region.
+        """Writes `size` bytes of a region at `region_offset` to `offset`, by DMA alone.
 
-        A cancellation waits for the copy to end, since the region is the caller's own again then.
+        Without a size, the rest of the region, all of it: what does not fit into the allocation is an
+        OutOfRangeError, and nothing is written. A cancellation waits for the copy to end, since the region is
+        the caller's own again then.
         """
         size = max(region.size - region_offset, 0) if size is None else size
+        region.check_range(region_offset, size)
         await self._client.copy_region("mem.write", self.handle, offset, size, region, region_offset)
 
     async def read_to(
         self, region: Region, size: int | None = None, *, region_offset: int = 0, offset: int = 0
     ) -> None:
-        """Reads into a region, by DMA alone; without a size, all that follows in the allocation.
+        """Reads `size` bytes at `offset` into a region at `region_offset`, by DMA alone.
 
-        A cancellation waits for the copy to end, since the region is the caller's own again then.
+        Without a size, the rest of the allocation, all of it: what does not fit into the region is an
+        OutOfRangeError, and nothing is read. A cancellation waits for the copy to end, since the region is
+        the caller's own again then.
         """
         size = self._rest(offset) if size is None else size
+        region.check_range(region_offset, size)
         await self._client.copy_region("mem.read", self.handle, offset, size, region, region_offset)
 
     async def copy_to(

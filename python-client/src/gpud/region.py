@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from gpud import memory
-from gpud._schema import ConnectionLostError, InvalidArgumentError, ShmRegisterResult
+from gpud._schema import ConnectionLostError, InvalidArgumentError, OutOfRangeError, ShmRegisterResult
 from gpud.connection import Connection
 
 
@@ -69,6 +69,11 @@ class Region:
         finally:
             os.close(fd)
         return cls(connection, mapping, size, ShmRegisterResult.from_wire(wire))
+
+    def check_range(self, offset: int, size: int) -> None:
+        """Refuses what lies outside. gpud cannot: it knows whole pages, of which the region may be a part."""
+        if offset < 0 or size < 0 or offset + size > self.size:
+            raise OutOfRangeError(f"region_offset {offset} + size {size} exceeds region size {self.size}")
 
     async def release(self) -> None:
         """Ends the registration, after the copies that run. What the memory holds stays readable here."""
