@@ -55,6 +55,7 @@ struct Daemon {
         uv_timer_t lease; /* the next lease ends */
         uv_signal_t signals[2];
         Executor executor;
+        GpuHost host;
         GpuInstance *gpu;
         Registry registry;
         Pipeline pipeline;
@@ -142,7 +143,8 @@ static void daemon_advance(Daemon *daemon) {
                 registry_deinit(&daemon->registry);
                 daemon->state = DAEMON_RELEASING;
         }
-        if (daemon->state == DAEMON_RELEASING && gpu_instance_is_idle(daemon->gpu)) {
+        if (daemon->state == DAEMON_RELEASING && gpu_instance_is_idle(daemon->gpu) &&
+            executor_is_idle(&daemon->executor)) {
                 daemon->state = DAEMON_CLOSED;
                 daemon_close(daemon);
         }
@@ -272,8 +274,10 @@ static void daemon_log_devices(const Daemon *daemon) {
 }
 
 static int daemon_init_gpu(Daemon *daemon) {
-        GpuHost host = {.execute = daemon_execute, .notify = daemon_notify, .userdata = daemon};
-        int r = gpu_instance_new(&daemon->gpu, &daemon->config->gpu, &host);
+        int r;
+
+        daemon->host = (GpuHost){.execute = daemon_execute, .notify = daemon_notify, .userdata = daemon};
+        r = gpu_instance_new(&daemon->gpu, &daemon->config->gpu, &daemon->host);
 
         if (r)
                 return r == GPU_E_NO_DEVICE ? -ENODEV : error_fold(r);
@@ -307,7 +311,7 @@ static int daemon_init(Daemon *daemon) {
                 fd_close(fd);
                 return r;
         }
-        registry_init(&daemon->registry, daemon->gpu, daemon->config->shm_max);
+        registry_init(&daemon->registry, daemon->gpu, &daemon->host, daemon->config->shm_max);
         pipeline_init(&daemon->pipeline, &daemon->registry, method_rows);
         r = net_init(&daemon->net, &daemon->loop, &daemon->pipeline, &daemon->config->admins,
                      daemon->config->connections_max, fd, path);

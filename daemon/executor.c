@@ -38,6 +38,10 @@ void executor_submit(Executor *executor, GpuTask *task) {
         executor_flush(executor);
 }
 
+bool executor_is_idle(const Executor *executor) {
+        return executor->n_running == 0 && list_is_empty(&executor->waiting);
+}
+
 void executor_flush(Executor *executor) {
         while (!list_is_empty(&executor->waiting)) {
                 Work *work = malloc(sizeof(*work));

@@ -2,6 +2,7 @@
 
 /* Runs the GPU layer's slow calls on libuv's worker threads. */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <uv.h>
 
@@ -18,6 +19,8 @@ void executor_init(Executor *executor, uv_loop_t *loop);
 
 /* Takes a task; its done() is called on the loop thread. */
 void executor_submit(Executor *executor, GpuTask *task);
+
+bool executor_is_idle(const Executor *executor);
 
 /* Hands tasks that could not be handed over before to the worker threads. */
 void executor_flush(Executor *executor);

@@ -16,8 +16,8 @@
 /* References dropped in one loop turn: at 0.3 us each this keeps well below a millisecond. */
 #define REAP_MAX ((size_t)1000)
 
-void registry_init(Registry *registry, GpuInstance *gpu, uint64_t shm_max) {
-        *registry = (Registry){.gpu = gpu, .shm_max = shm_max};
+void registry_init(Registry *registry, GpuInstance *gpu, const GpuHost *host, uint64_t shm_max) {
+        *registry = (Registry){.gpu = gpu, .host = host, .shm_max = shm_max};
         list_init(&registry->sessions);
         list_init(&registry->ending);
         list_init(&registry->leases);

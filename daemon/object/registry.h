@@ -19,6 +19,7 @@
 
 struct Registry {
         GpuInstance *gpu;           /* borrowed */
+        const GpuHost *host;        /* borrowed; runs what is too slow for the loop */
         Mem *mems[REGISTRY_SHARDS]; /* by handle; a table for each value of its last byte */
         MemName *names;             /* by device, owner and name */
         List sessions;              /* Session.link, oldest first */
@@ -38,7 +39,7 @@ struct Registry {
 };
 
 /* `shm_max`: bytes of regions that one session may register. */
-void registry_init(Registry *registry, GpuInstance *gpu, uint64_t shm_max);
+void registry_init(Registry *registry, GpuInstance *gpu, const GpuHost *host, uint64_t shm_max);
 
 /* Drops the persistent references. No session is left, and all that ended are reaped. */
 void registry_deinit(Registry *registry);

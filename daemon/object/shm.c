@@ -16,13 +16,27 @@
 /* Without these a client could shrink the file under the mapping, and the daemon's next access would be its last. */
 #define SEALS_NEEDED (F_SEAL_SHRINK | F_SEAL_GROW)
 
-static void shm_on_gone(GpuRegion *region) {
-        Shm *shm = container_of(region, Shm, region);
+/* On a worker: if the client is gone, the region's pages go too, which takes 100 ms per GiB. */
+static void shm_unmap(GpuTask *task) {
+        Shm *shm = container_of(task, Shm, unmap);
 
         munmap(shm->map, shm->size);
+}
+
+static void shm_on_unmapped(GpuTask *task) {
+        Shm *shm = container_of(task, Shm, unmap);
+
         if (shm->released)
                 shm->released(shm->userdata);
         free(shm);
+}
+
+static void shm_on_gone(GpuRegion *region) {
+        Shm *shm = container_of(region, Shm, region);
+        const GpuHost *host = shm->host;
+
+        shm->unmap = (GpuTask){.run = shm_unmap, .done = shm_on_unmapped};
+        host->execute(host->userdata, &shm->unmap);
 }
 
 static void shm_on_ready(GpuRegion *region, bool imported) {
@@ -87,6 +101,7 @@ int shm_new(Session *session, int fd, uint64_t size,
         }
         uuid_new_random(&shm->id);
         shm->session = session;
+        shm->host = session->registry->host;
         shm->size = size;
         shm->ready = ready;
         shm->userdata = userdata;

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "daemon/gpu/host.h"
 #include "daemon/gpu/region.h"
 #include "daemon/object/session.h"
 #include "daemon/util/list.h"
@@ -19,6 +20,7 @@ typedef struct Shm {
         GpuRegion region;
         struct gpud_uuid id;
         Session *session;
+        const GpuHost *host;
         List session_link; /* Session.shms */
         void *map;
         uint64_t size;
@@ -26,6 +28,7 @@ typedef struct Shm {
         void (*ready)(struct Shm *shm, int r, bool imported, void *userdata); /* NULL once told */
         void (*released)(void *userdata);                                     /* NULL: nobody waits */
         void *userdata;
+        GpuTask unmap;
 } Shm;
 
 /*
