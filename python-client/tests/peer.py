@@ -160,6 +160,9 @@ class Store(Peer):
         self.mems[mem] = bytearray(size)
         return info(mem, size)
 
+    def mem_info(self, mem: str) -> dict[str, Any]:
+        return info(mem, len(self.mems[mem]))
+
     def mem_free(self, mem: str) -> None:
         del self.mems[mem]
 

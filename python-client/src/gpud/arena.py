@@ -1,7 +1,8 @@
-"""Bulk bytes between any buffer and device memory, through a few registered regions.
+"""Bulk bytes between device memory and any buffer or file, through a few registered regions.
 
-A copy is cut into chunks. Each chunk is copied between buffer and region by a thread, and between region and
-device by gpud; several chunks are on their way at once, so that threads, DMA and event loop overlap.
+A copy is cut into pieces. Each piece is moved between its place and a region ("slot") by a thread, and
+between slot and device by gpud; several pieces are on their way at once, so that threads, DMA and event loop
+overlap.
 """
 
 from __future__ import annotations
@@ -10,39 +11,51 @@ import asyncio
 import os
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
-from concurrent.futures import Executor
 from typing import Any
 
 from gpud import memory
 from gpud._schema import ConnectionLostError
 from gpud.connection import Connection
 from gpud.errors import Error
+from gpud.files import File
 from gpud.region import Region
-from gpud.settle import settled
+from gpud.threads import Threads
 
-# A thread copies this in a third of a millisecond, which hides the turns of the loop in between, and a few of
-# them stay in the processor's cache. Half and twice as much were slower.
-SLOT_SIZE = 4 << 20
+_CPUS = len(os.sched_getaffinity(0))
+
+# One thread copies 11 GB/s, and eight fill a PCIe 5 link; each core more than half is the caller's.
+COPY_THREADS = max(1, min(8, _CPUS // 2))
+# A file that is not in the page cache wants several readers, whatever the number of cores.
+FILE_THREADS = max(4, COPY_THREADS)
+# The turns of the event loop for one piece take about 0.1 ms. One thread takes 0.4 ms for 4 MiB, which hides
+# them and stays in the processor's cache; eight at once end one that often, so theirs are larger.
+SLOT_SIZE = (4 if COPY_THREADS <= 2 else 8) << 20
+# One being filled or emptied by each thread, as many with gpud.
+SLOTS_MAX = max(4, 2 * COPY_THREADS)
+# What is smaller is not cut, and larger pieces begin at a page of this size: threads that touch fresh memory
+# for the first time each clear pages of their own.
+PIECE_MIN = memory.HUGE_PAGE
 # Copied on the loop's own thread: waking another one takes as long.
 DIRECT_MAX = 256 << 10
-# One thread copies 11 GB/s, and eight fill a PCIe 5 link; each core more than half is the caller's.
-COPY_THREADS = max(1, min(8, len(os.sched_getaffinity(0)) // 2))
-# One being copied by each thread, as many with gpud.
-SLOTS_MAX = max(4, 2 * COPY_THREADS)
+
+Move = Callable[[Region, int, int], None]
+"""move(slot, start, size) fills or empties the slot's first `size` bytes; `start` counts in the copy"""
 
 
 class Arena:
-    """The regions ("slots") of one connection. Made when they are first needed, kept until it ends."""
+    """The slots of one connection. Made when they are first needed, kept until it ends."""
 
     def __init__(
         self,
         connection: Connection,
-        threads: Executor,
+        threads: Threads,
         slot_size: int = SLOT_SIZE,
         slots_max: int = SLOTS_MAX,
     ) -> None:
         self._connection = connection
         self._threads = threads
+        # Threads are started by the first file.
+        self._file_threads = Threads(FILE_THREADS, "gpud-file")
         self._slot_size = slot_size
         self._slots_max = slots_max
         self._n_slots = 0
@@ -50,73 +63,139 @@ class Arena:
         self._takers: deque[asyncio.Future[Region]] = deque()
         self._growing: set[asyncio.Task[None]] = set()
 
+    @property
+    def file_threads(self) -> Threads:
+        """What blocks on files runs there."""
+        return self._file_threads
+
     async def write(self, mem: str, offset: int, source: memory.Pinned) -> None:
         """Copies all of `source` into an allocation. The caller has checked that it fits."""
 
-        async def chunk(start: int, size: int) -> None:
+        def fill(slot: Region, start: int, size: int) -> None:
+            memory.copy(slot.address, source.address + start, size)
+
+        await self._write(mem, offset, self._cut(source.size, source.address), self._mover(fill))
+
+    async def read(self, mem: str, offset: int, target: memory.Pinned) -> None:
+        """Fills all of `target` from an allocation. When it has ended, even cancelled, `target` is let go."""
+
+        def empty(slot: Region, start: int, size: int) -> None:
+            memory.copy(target.address + start, slot.address, size)
+
+        await self._read(mem, offset, self._cut(target.size, target.address), self._mover(empty))
+
+    async def write_file(self, mem: str, offset: int, size: int, source: File) -> None:
+        """Copies the first `size` bytes of `source` into an allocation."""
+
+        async def fill(slot: Region, start: int, size: int) -> None:
+            await self._file_threads.run(source.read_into, slot.view[:size], start)
+
+        await self._write(mem, offset, self._cut(size), fill)
+
+    async def read_file(self, mem: str, offset: int, size: int, target: File) -> None:
+        """Makes `size` bytes of an allocation the first of `target`."""
+
+        async def empty(slot: Region, start: int, size: int) -> None:
+            await self._file_threads.run(target.write_from, slot.view[:size], start)
+
+        await self._read(mem, offset, self._cut(size), empty)
+
+    def close(self) -> None:
+        """Lets go of the slots. The connection is closed, so gpud has as well."""
+        while self._free:
+            self._free.pop().unmap()
+        for task in self._growing:
+            task.cancel()
+        self._refuse(ConnectionLostError("the client was closed"))
+        self._file_threads.close()
+
+    async def _write(
+        self,
+        mem: str,
+        offset: int,
+        pieces: list[tuple[int, int]],
+        fill: Callable[[Region, int, int], Awaitable[None]],
+    ) -> None:
+        async def move(start: int, size: int) -> None:
             slot = await self._take()
             reply = None
             try:
-                await self._copy(slot.address, source.address + start, size)
+                await fill(slot, start, size)
                 args = {"mem": mem, "offset": offset + start, "shm": slot.shm, "size": size}
                 reply = self._connection.submit("mem.write", args)
                 await asyncio.shield(reply)
             finally:
                 self._give_after(reply, slot)
 
-        await self._run(source.size, chunk)
+        await self._run(pieces, move)
 
-    async def read(self, mem: str, offset: int, target: memory.Pinned) -> None:
-        """Fills all of `target` from an allocation. When it has ended, even cancelled, `target` is let go."""
-
-        async def chunk(start: int, size: int) -> None:
+    async def _read(
+        self,
+        mem: str,
+        offset: int,
+        pieces: list[tuple[int, int]],
+        empty: Callable[[Region, int, int], Awaitable[None]],
+    ) -> None:
+        async def move(start: int, size: int) -> None:
             slot = await self._take()
             reply = None
             try:
                 args = {"mem": mem, "offset": offset + start, "shm": slot.shm, "size": size}
                 reply = self._connection.submit("mem.read", args)
                 await asyncio.shield(reply)
-                await self._copy(target.address + start, slot.address, size)
+                await empty(slot, start, size)
             finally:
                 self._give_after(reply, slot)
 
-        await self._run(target.size, chunk)
+        await self._run(pieces, move)
 
-    def close(self) -> None:
-        """Lets go of the slots. The connection is closed, so gpud has as well."""
-        self._free.clear()
-        for task in self._growing:
-            task.cancel()
-        self._refuse(ConnectionLostError("the client was closed"))
+    def _mover(self, move: Move) -> Callable[[Region, int, int], Awaitable[None]]:
+        """`move` on a copying thread, or on this one where that is sooner done."""
 
-    async def _run(self, size: int, chunk: Callable[[int, int], Awaitable[None]]) -> None:
-        """Runs `chunk(start, size)` over all chunks, as many at once as there can be slots."""
-        starts = iter(range(0, size, self._slot_size))
+        async def run(slot: Region, start: int, size: int) -> None:
+            if size <= DIRECT_MAX:
+                move(slot, start, size)
+            else:
+                await self._threads.run(move, slot, start, size)
 
-        async def lane(starts: Iterator[int]) -> None:
-            for start in starts:
-                await chunk(start, min(self._slot_size, size - start))
+        return run
 
-        if size <= self._slot_size:
-            await lane(starts)
+    def _cut(self, size: int, address: int = 0) -> list[tuple[int, int]]:
+        """The pieces of a copy as (start, size): none larger than a slot, and enough for all slots to be of
+        use. Those of a buffer at `address` begin where its huge pages do."""
+        share = -(-size // self._slots_max)
+        piece = min(-(-share // PIECE_MIN) * PIECE_MIN, self._slot_size)
+        pieces = []
+        start = 0
+        while start < size:
+            # To the 16th byte, since DMA to and from odd places may be slower.
+            beyond = (address + start) % PIECE_MIN & ~15 if piece > PIECE_MIN else 0
+            pieces.append((start, min(piece - beyond, size - start)))
+            start += piece - beyond
+        return pieces
+
+    async def _run(self, pieces: list[tuple[int, int]], move: Callable[[int, int], Awaitable[None]]) -> None:
+        """Runs `move(start, size)` over all pieces, as many at once as there can be slots."""
+        left = iter(pieces)
+
+        async def lane(left: Iterator[tuple[int, int]]) -> None:
+            for start, size in left:
+                await move(start, size)
+
+        if len(pieces) <= 1:
+            await lane(left)
             return
         try:
             async with asyncio.TaskGroup() as group:
-                for _ in range(min(self._slots_max, -(-size // self._slot_size))):
-                    group.create_task(lane(starts))
+                for _ in range(min(self._slots_max, len(pieces))):
+                    group.create_task(lane(left))
         except BaseExceptionGroup as errors:
             # The lanes fail for one reason; the first is it.
             raise errors.exceptions[0] from None
 
-    async def _copy(self, target: int, source: int, size: int) -> None:
-        if size <= DIRECT_MAX:
-            memory.copy(target, source, size)
-            return
-        loop = asyncio.get_running_loop()
-        await settled(loop.run_in_executor(self._threads, memory.copy, target, source, size))
-
     async def _take(self) -> Region:
         """A slot that nobody uses; waits for one in turn."""
+        self._connection.check_open()
         if self._free:
             return self._free.pop()
         if self._n_slots < self._slots_max:
@@ -160,7 +239,10 @@ class Arena:
             if not taker.done():
                 taker.set_result(slot)
                 return
-        self._free.append(slot)
+        if self._connection.is_open:
+            self._free.append(slot)
+        else:
+            slot.unmap()
 
     def _give_after(self, reply: asyncio.Future[Any] | None, slot: Region) -> None:
         """Gives a slot back when gpud has let go of it, which the reply says; until then it may use it."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Generator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -13,6 +12,7 @@ from gpud._schema import (
     DaemonDescribeResult,
     DaemonStatusResult,
     DeviceInfo,
+    InvalidArgumentError,
     Lifetime,
     Limits,
     MemInfo,
@@ -22,9 +22,11 @@ from gpud._schema import (
 )
 from gpud.arena import COPY_THREADS, Arena
 from gpud.connection import Connection
+from gpud.files import File, FileLike, open_file
 from gpud.mem import Mem
 from gpud.region import Region
 from gpud.settle import settled
+from gpud.threads import Threads
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -41,7 +43,7 @@ class Client(Methods):
 
     def __init__(self, connection: Connection, hello: SessionHelloResult) -> None:
         self._connection = connection
-        self._threads = ThreadPoolExecutor(COPY_THREADS, thread_name_prefix="gpud-copy")
+        self._threads = Threads(COPY_THREADS, "gpud-copy")
         self._hello = hello
         self._late: set[asyncio.Future[Any]] = set()
         self.arena = Arena(connection, self._threads)
@@ -152,6 +154,65 @@ class Client(Methods):
             task.add_done_callback(self._free_late)
             raise
 
+    async def put_file(
+        self,
+        file: FileLike,
+        device: str,
+        *,
+        file_offset: int = 0,
+        size: int | None = None,
+        name: str | None = None,
+        mode: int | None = None,
+        lifetime: Lifetime | None = None,
+        ttl_s: int | None = None,
+        exportable: bool | None = None,
+        meta: Buffer | None = None,
+    ) -> Mem:
+        """Makes an allocation of a file's bytes: alloc() and Mem.write_file() in one.
+
+        Args:
+            file: a path, a descriptor or an open file object; a regular file or a block device
+            device: device id, UUID or PCI address
+            file_offset: first byte of the file
+            size: bytes; the rest of the file when absent
+            name, mode, lifetime, ttl_s, exportable, meta: of the allocation, as for alloc()
+
+        Raises:
+            OSError: the file cannot be opened or read; FileNotFoundError and the others of its kind
+            OutOfRangeError: the file is shorter than `size`, or became so meanwhile
+            InvalidArgumentError: nothing is left of the file behind `file_offset`, or it is a pipe or socket
+            OutOfMemoryError: the device has not so much memory left
+
+        When it fails or is cancelled, it leaves nothing allocated.
+        """
+        threads = self.arena.file_threads
+        mem: Mem | None = None
+        try:
+            async with open_file(threads, lambda: File.for_reading(file, file_offset)) as source:
+                size = await threads.run(source.take, size)
+                if size == 0:
+                    raise InvalidArgumentError(f"{source} has no bytes, and an allocation has at least one")
+                mem = await self.alloc(
+                    device,
+                    size,
+                    name=name,
+                    mode=mode,
+                    lifetime=lifetime,
+                    ttl_s=ttl_s,
+                    exportable=exportable,
+                    meta=meta,
+                )
+                await self.arena.write_file(mem.handle, 0, size, source)
+            return mem
+        except BaseException:
+            if mem is not None:
+                self._free_soon(mem.handle)
+            raise
+
+    async def get_file(self, mem: str, file: FileLike, size: int | None = None, offset: int = 0) -> int:
+        """Writes an allocation's bytes to a file: Mem.read_file() for who has its handle and needs no Mem."""
+        return await Mem(self, await self.mem_info(mem=mem)).read_file(file, size, offset)
+
     async def open(
         self,
         mem: str | None = None,
@@ -182,7 +243,9 @@ class Client(Methods):
         """Ends the session. gpud drops what it held; calls that still wait fail with ConnectionLostError."""
         self._connection.close()
         self.arena.close()
-        self._threads.shutdown(wait=False)
+        self._threads.close()
+        # Those who waited for replies learn of it in the next turn, and let go of what they had.
+        await asyncio.sleep(0)
 
     async def __aenter__(self) -> Self:
         return self
@@ -197,9 +260,14 @@ class Client(Methods):
 
     def _free_late(self, task: asyncio.Future[MemInfo]) -> None:
         """Frees what an alloc() got after it was cancelled."""
-        if task.cancelled() or task.exception() is not None or not self.is_open:
+        if not task.cancelled() and task.exception() is None:
+            self._free_soon(task.result().mem)
+
+    def _free_soon(self, mem: str) -> None:
+        """Frees without waiting for the reply."""
+        if not self.is_open:
             return
-        reply = self._connection.submit("mem.free", {"mem": task.result().mem})
+        reply = self._connection.submit("mem.free", {"mem": mem})
         # Held until it is there, or the loop would drop it.
         self._late.add(reply)
         reply.add_done_callback(self._end_late)

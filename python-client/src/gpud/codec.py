@@ -16,6 +16,7 @@ NOTIFICATION = 2
 
 # Far above the largest reply, a full page of mem.list or one allocation's metadata.
 REPLY_MAX = 64 << 20
+BUFFER_SIZE = 64 << 10
 
 
 class FramingError(ValueError):
@@ -43,7 +44,8 @@ class Decoder:
     """Cuts a stream of bytes into replies."""
 
     def __init__(self) -> None:
-        self._unpacker = msgpack.Unpacker(raw=False, max_buffer_size=REPLY_MAX)
+        # The buffer grows when a reply needs it; the default would take a megabyte for each connection.
+        self._unpacker = msgpack.Unpacker(raw=False, read_size=BUFFER_SIZE, max_buffer_size=REPLY_MAX)
 
     def feed(self, data: bytes | memoryview) -> Iterator[tuple[int | None, Any, Any]]:
         """Every reply that `data` completes, as (msgid, error, result).

@@ -86,8 +86,7 @@ class Connection:
         """Queues a request at once. The future ends with the reply or with the connection."""
         if asyncio.get_running_loop() is not self._loop:
             raise RuntimeError("this gpud client belongs to another event loop: connect one in each loop")
-        if self._lost:
-            raise self._lost_error()
+        self.check_open()
         msgid = next(self._msgids) & 0xFFFFFFFF
         while msgid in self._waiting:
             msgid = next(self._msgids) & 0xFFFFFFFF
@@ -102,6 +101,11 @@ class Connection:
             self._is_flushing = True
             self._loop.call_soon(self._flush)
         return future
+
+    def check_open(self) -> None:
+        """Raises ConnectionLostError once the connection has ended."""
+        if self._lost:
+            raise self._lost_error()
 
     def close(self) -> None:
         """Hangs up. What still waits fails with ConnectionLostError."""

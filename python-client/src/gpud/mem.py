@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 from gpud import memory
 from gpud._schema import ConnectionLostError, MemInfo, OutOfRangeError
+from gpud.files import File, FileLike, open_file
 from gpud.region import Region
 
 if TYPE_CHECKING:
@@ -119,6 +120,66 @@ class Mem:
         size = self._rest(offset) if size is None else size
         region.check_range(region_offset, size)
         await self._client.copy_region("mem.read", self.handle, offset, size, region, region_offset)
+
+    async def write_file(
+        self, file: FileLike, offset: int = 0, size: int | None = None, *, file_offset: int = 0
+    ) -> int:
+        """Writes a file's bytes at `offset`. They go from the page cache to where the device reads them.
+
+        Args:
+            file: a path, a descriptor or an open file object; a regular file or a block device
+            offset: first byte of the allocation to write
+            size: bytes; the rest of the file, all of it, when absent
+            file_offset: first byte of the file; where a descriptor stands does not matter and does not change
+
+        Returns:
+            the number of bytes written
+
+        Raises:
+            OSError: the file cannot be opened or read; FileNotFoundError and the others of its kind
+            OutOfRangeError: the bytes do not fit into the allocation, and none is written; or the file is
+                shorter than `size`, or became so meanwhile
+            InvalidArgumentError: it is a pipe or socket
+
+        When it fails or is cancelled, a part may have been written.
+        """
+        threads = self._client.arena.file_threads
+        async with open_file(threads, lambda: File.for_reading(file, file_offset)) as source:
+            size = await threads.run(source.take, size)
+            self._check_range(offset, size)
+            await self._client.arena.write_file(self.handle, offset, size, source)
+        return size
+
+    async def read_file(
+        self, file: FileLike, size: int | None = None, offset: int = 0, *, file_offset: int | None = None
+    ) -> int:
+        """Writes `size` bytes at `offset` to a file; without a size, all that follow.
+
+        Args:
+            file: a path, a descriptor or an open file object; a regular file or a block device. A path
+                without a `file_offset` is made anew, with mode 0666 less the umask, and what it had before
+                goes when the first bytes come. Otherwise the bytes around the range stay.
+            size: bytes; the rest of the allocation when absent
+            offset: first byte of the allocation to read
+            file_offset: first byte of the file to write; 0 when absent
+
+        Returns:
+            the number of bytes read
+
+        Raises:
+            OSError: the file cannot be opened or written; `errno` is ENOSPC when the disk is full
+            OutOfRangeError: the allocation has no such bytes; the file is as it was
+            InvalidArgumentError: it is a pipe or socket, or open for appending
+
+        When it fails or is cancelled, the file keeps what was written, with holes.
+        """
+        size = self._rest(offset) if size is None else size
+        self._check_range(offset, size)
+        threads = self._client.arena.file_threads
+        async with open_file(threads, lambda: File.for_writing(file, file_offset)) as target:
+            await self._client.arena.read_file(self.handle, offset, size, target)
+            await threads.run(target.replace)
+        return size
 
     async def copy_to(
         self, dst: Mem, size: int | None = None, *, offset: int = 0, dst_offset: int = 0

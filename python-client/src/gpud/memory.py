@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 # Since Linux 5.14; not in Python's mmap.
 MADV_POPULATE_WRITE = 23
 
+HUGE_PAGE = 2 << 20
+
 _PYBUF_SIMPLE = 0
 _PYBUF_WRITABLE = 1
 

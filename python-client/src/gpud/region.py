@@ -10,13 +10,13 @@ import contextlib
 import fcntl
 import mmap
 import os
-from concurrent.futures import Executor
 from types import TracebackType
 from typing import Any, Self
 
 from gpud import memory
 from gpud._schema import ConnectionLostError, InvalidArgumentError, OutOfRangeError, ShmRegisterResult
 from gpud.connection import Connection
+from gpud.threads import Threads
 
 
 class Region:
@@ -42,7 +42,7 @@ class Region:
         self.address = memory.address_of(mapping)
 
     @classmethod
-    async def create(cls, connection: Connection, threads: Executor, size: int) -> Region:
+    async def create(cls, connection: Connection, threads: Threads, size: int) -> Region:
         """Makes and registers a region. Cancelled, it leaves none behind."""
         if size < 1:
             raise InvalidArgumentError(f"size {size} of a region is less than 1 byte")
@@ -54,7 +54,7 @@ class Region:
             raise
 
     @classmethod
-    async def _create(cls, connection: Connection, threads: Executor, size: int) -> Region:
+    async def _create(cls, connection: Connection, threads: Threads, size: int) -> Region:
         # Whole pages, since only those can be imported.
         mapped = -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
         fd = os.memfd_create("gpud-region", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
@@ -64,11 +64,18 @@ class Region:
             mapping = mmap.mmap(fd, mapped)
             address = memory.address_of(mapping)
             # A gigabyte takes a third of a second.
-            await asyncio.get_running_loop().run_in_executor(threads, memory.populate, address, mapped)
+            await threads.run(memory.populate, address, mapped)
             wire = await connection.call("shm.register", {"size": mapped}, (fd,))
         finally:
             os.close(fd)
         return cls(connection, mapping, size, ShmRegisterResult.from_wire(wire))
+
+    def unmap(self) -> None:
+        """Gives the memory back now instead of with the last reference. Nobody may be using it."""
+        self.view.release()
+        # Somebody's exception still refers to a part of it; then it goes with that.
+        with contextlib.suppress(BufferError):
+            self._mapping.close()
 
     def check_range(self, offset: int, size: int) -> None:
         """Refuses what lies outside. gpud cannot: it knows whole pages, of which the region may be a part."""

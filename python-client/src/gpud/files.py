@@ -1,0 +1,184 @@
+"""Files that bytes are copied from and to. Everything but open_file() blocks, and is for threads."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import stat
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Protocol, TypeAlias
+
+from gpud._schema import InvalidArgumentError, OutOfRangeError
+from gpud.threads import Threads
+
+
+class HasFileno(Protocol):
+    """An open file object."""
+
+    def fileno(self) -> int: ...
+
+
+FileLike: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes] | int | HasFileno
+"""a path, a descriptor or an open file object"""
+
+
+class File:
+    """An open file with offsets: a regular file or a block device. Positions count from `start` in it.
+
+    An OSError names the file. Owns its descriptor; that of the caller is another and stays open.
+    """
+
+    def __init__(self, fd: int, name: str | bytes | int, start: int, *, is_replaced: bool = False) -> None:
+        """Takes over `fd`, also if it raises. With `is_replaced`, the first bytes written are the file's
+        only ones."""
+        self._fd = fd
+        self._name = name
+        self._start = start
+        self._is_replaced = is_replaced
+        self._lock = threading.Lock()
+        try:
+            if start < 0:
+                raise OutOfRangeError(f"file_offset {start} is negative")
+            with self._named():
+                mode = os.fstat(fd).st_mode
+                if stat.S_ISDIR(mode):
+                    os.read(fd, 1)
+            if not (stat.S_ISREG(mode) or stat.S_ISBLK(mode)):
+                raise InvalidArgumentError(
+                    f"{self} has no offsets: it is neither a regular file nor a block device",
+                    hint="move what comes from a pipe or socket with Mem.write() or through a region",
+                )
+        except BaseException:
+            os.close(fd)
+            raise
+
+    @classmethod
+    def for_reading(cls, file: FileLike, offset: int) -> File:
+        """Opens it to be read from `offset` on."""
+        fd, name = _open(file, os.O_RDONLY)
+        return cls(fd, name, offset)
+
+    @classmethod
+    def for_writing(cls, file: FileLike, offset: int | None) -> File:
+        """Opens or makes it, to be written from `offset` on. A path without an offset is a file made anew:
+        what it had goes when the first bytes come."""
+        fd, name = _open(file, os.O_WRONLY | os.O_CREAT)
+        if fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_APPEND:
+            os.close(fd)
+            raise InvalidArgumentError(
+                f"{_quoted(name)} is open for appending and cannot be written in any order"
+            )
+        return cls(fd, name, offset or 0, is_replaced=offset is None and not isinstance(name, int))
+
+    def size(self) -> int:
+        """Bytes from the start to the end of the file."""
+        with self._named():
+            status = os.fstat(self._fd)
+            if stat.S_ISREG(status.st_mode):
+                return max(status.st_size - self._start, 0)
+            # A descriptor shares its place with the one that it was made of.
+            place = os.lseek(self._fd, 0, os.SEEK_CUR)
+            end = os.lseek(self._fd, 0, os.SEEK_END)
+            os.lseek(self._fd, place, os.SEEK_SET)
+            return max(end - self._start, 0)
+
+    def take(self, size: int | None) -> int:
+        """How many bytes `size` of it are: all if it is None. Refuses what lies behind the end."""
+        has = self.size()
+        if size is None:
+            return has
+        if size < 0:
+            raise OutOfRangeError(f"size {size} is negative")
+        if size > has:
+            raise self._too_short(has, size)
+        return size
+
+    def read_into(self, view: memoryview, position: int) -> None:
+        """Fills `view` with what is at `position`."""
+        n_done = 0
+        while n_done < len(view):
+            with self._named():
+                n = os.preadv(self._fd, [view[n_done:]], self._start + position + n_done)
+            if n == 0:
+                raise self._too_short(self.size(), position + len(view))
+            n_done += n
+
+    def write_from(self, view: memoryview, position: int) -> None:
+        """Writes all of `view` at `position`."""
+        self.replace()
+        n_done = 0
+        while n_done < len(view):
+            with self._named():
+                n_done += os.pwritev(self._fd, [view[n_done:]], self._start + position + n_done)
+
+    def close(self) -> None:
+        """Ends it. An error of a file system that writes late shows here."""
+        with self._named():
+            os.close(self._fd)
+
+    def replace(self) -> None:
+        """Drops what the file had before, if it is to be made anew and nothing was written yet."""
+        if not self._is_replaced:
+            return
+        with self._lock, self._named():
+            if self._is_replaced:
+                os.ftruncate(self._fd, 0)
+            self._is_replaced = False
+
+    @contextlib.contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, self._name) from None
+
+    def _too_short(self, has: int, wanted: int) -> OutOfRangeError:
+        behind = f" behind file_offset {self._start}" if self._start else ""
+        return OutOfRangeError(
+            f"{self} ends after {has} bytes{behind}, at least {wanted} were expected",
+            hint="has somebody else changed the file?",
+        )
+
+    def __str__(self) -> str:
+        return _quoted(self._name)
+
+
+def _quoted(name: str | bytes | int) -> str:
+    return f"file descriptor {name}" if isinstance(name, int) else repr(name)
+
+
+def _open(file: FileLike, flags: int) -> tuple[int, str | bytes | int]:
+    """A descriptor of our own, and what to call it."""
+    if isinstance(file, str | bytes | os.PathLike):
+        # A FIFO that nobody has at its other end would block.
+        return os.open(file, flags | os.O_CLOEXEC | os.O_NONBLOCK, 0o666), os.fspath(file)
+    fd = file if isinstance(file, int) else file.fileno()
+    # The caller may close his own at any time, and its number may become another file's.
+    return os.dup(fd), fd
+
+
+@contextlib.asynccontextmanager
+async def open_file(threads: Threads, make: Callable[[], File]) -> AsyncIterator[File]:
+    """The file that `make` opens, until the end of the block."""
+    opening = threads.start(make)
+    try:
+        file = await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        # A file system may take its time; nobody has to wait for it.
+        opening.add_done_callback(_close_late)
+        raise
+    try:
+        yield file
+    finally:
+        if threads.is_open:
+            await threads.run(file.close)
+        else:
+            file.close()
+
+
+def _close_late(opening: asyncio.Future[File]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()

@@ -1,0 +1,269 @@
+"""Files to allocations and back: every byte, every way in which a file can disappoint, cancellation."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import gc
+import os
+import resource
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from peer import DEVICE, Store
+from test_arena import SIZE, SLOT, store_with_small_slots, until
+
+import gpud
+from gpud import files
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(autouse=True)
+def _descriptors_are_closed() -> Iterator[None]:
+    before = len(os.listdir("/proc/self/fd"))
+    yield
+    # The peer's mappings, which hold descriptors as well, go with it.
+    gc.collect()
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+@contextlib.contextmanager
+def file_size_limit(size: int) -> Iterator[None]:
+    """What a full disk does, a short write and then an error, at a size that the test chooses."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("size", [1, 4096, SLOT, SLOT + 1, SIZE])
+async def test_bytes_of_a_file_come_back(tmp_path: Path, size: int) -> None:
+    async with store_with_small_slots() as store:
+        data = os.urandom(size)
+        (tmp_path / "in").write_bytes(data)
+        mem = await store.client.put_file(tmp_path / "in", DEVICE)
+        assert store.mems[mem.handle] == data
+        assert await mem.read_file(str(tmp_path / "out")) == size
+        assert (tmp_path / "out").read_bytes() == data
+        assert await mem.write_file(os.fsencode(tmp_path / "in")) == size
+
+
+async def test_parts(tmp_path: Path) -> None:
+    async with store_with_small_slots() as store:
+        data = os.urandom(SIZE)
+        path = tmp_path / "file"
+        path.write_bytes(data)
+        mem = await store.client.alloc(DEVICE, SIZE)
+        assert await mem.write_file(path, 10, 700_000, file_offset=33) == 700_000
+        assert store.mems[mem.handle] == bytes(10) + data[33:700_033] + bytes(SIZE - 700_010)
+        assert await mem.write_file(path, file_offset=SIZE - 5) == 5
+        assert store.mems[mem.handle].startswith(data[-5:])
+        assert await mem.write_file(path, file_offset=SIZE + 5) == 0
+        # Around the range the file stays as it is, since it was given an offset.
+        assert await mem.read_file(path, 600_000, 10, file_offset=1) == 600_000
+        assert path.read_bytes() == data[:1] + data[33:600_033] + data[600_001:]
+        # A path alone is a file made anew.
+        assert await mem.read_file(path, 3, 10) == 3
+        assert path.read_bytes() == data[33:36]
+        assert await mem.read_file(path, 0) == 0
+        assert path.read_bytes() == b""
+
+
+async def test_open_files_stay_open_and_where_they_are(tmp_path: Path) -> None:
+    async with store_with_small_slots() as store:
+        (tmp_path / "file").write_bytes(b"0123456789")
+        with open(tmp_path / "file", "r+b", buffering=0) as file:
+            file.seek(4)
+            mem = await store.client.put_file(file, DEVICE, size=6)
+            assert store.mems[mem.handle] == b"012345"
+            await mem.read_file(file.fileno(), 3, file_offset=7)
+            assert file.tell() == 4
+            assert file.read() == b"456012"
+
+
+async def test_get_file_by_handle(tmp_path: Path) -> None:
+    async with store_with_small_slots() as store:
+        mem = await store.client.alloc(DEVICE, 5)
+        await mem.write(b"hello")
+        assert await store.client.get_file(mem.handle, tmp_path / "out") == 5
+        assert await store.client.get_file(mem.handle, tmp_path / "out", 2, 1) == 2
+        assert (tmp_path / "out").read_bytes() == b"el"
+
+
+async def test_files_that_cannot_be_opened_are_named(tmp_path: Path) -> None:
+    async with store_with_small_slots() as store:
+        mem = await store.client.alloc(DEVICE, 10)
+        with pytest.raises(FileNotFoundError, match="nothing"):
+            await mem.write_file(tmp_path / "nothing")
+        with pytest.raises(FileNotFoundError, match="nothing"):
+            await store.client.put_file(tmp_path / "nothing", DEVICE)
+        with pytest.raises(FileNotFoundError, match="folder"):
+            await mem.read_file(tmp_path / "no-folder" / "file")
+        for call in (mem.write_file, mem.read_file):
+            with pytest.raises(IsADirectoryError, match=tmp_path.name):
+                await call(tmp_path)
+            with pytest.raises(OSError, match="Bad file descriptor"):
+                await call(999_999)
+        assert len(store.mems) == 1
+
+
+async def test_what_has_no_offsets_is_refused(tmp_path: Path) -> None:
+    async with store_with_small_slots() as store:
+        mem = await store.client.alloc(DEVICE, 10)
+        os.mkfifo(tmp_path / "fifo")
+        ours, theirs = socket.socketpair()
+        reader, writer = os.pipe()
+        with ours, theirs:
+            for file in (tmp_path / "fifo", ours, reader, "/dev/zero"):
+                with pytest.raises(gpud.InvalidArgumentError, match="has no offsets"):
+                    await mem.write_file(file)
+            for file in (theirs, writer, "/dev/null"):
+                with pytest.raises(gpud.InvalidArgumentError, match="has no offsets"):
+                    await mem.read_file(file)
+        os.close(reader)
+        os.close(writer)
+        with open(tmp_path / "log", "ab") as log, pytest.raises(gpud.InvalidArgumentError, match="appending"):
+            await mem.read_file(log)
+
+
+async def test_ranges_are_checked_first(tmp_path: Path) -> None:
+    async with store_with_small_slots() as store:
+        mem = await store.client.alloc(DEVICE, 100)
+        path = tmp_path / "file"
+        path.write_bytes(bytes(101))
+        with pytest.raises(gpud.OutOfRangeError, match="offset 0 \\+ size 101 exceeds allocation size 100"):
+            await mem.write_file(path)
+        with pytest.raises(gpud.OutOfRangeError, match="ends after 51 bytes behind file_offset 50"):
+            await mem.write_file(path, size=52, file_offset=50)
+        with pytest.raises(gpud.OutOfRangeError, match="exceeds allocation size 100"):
+            await mem.read_file(path, 101)
+        for call in (mem.write_file(path, file_offset=-1), mem.read_file(path, file_offset=-1)):
+            with pytest.raises(gpud.OutOfRangeError, match="negative"):
+                await call
+        with pytest.raises(gpud.OutOfRangeError, match="negative"):
+            await mem.write_file(path, size=-1)
+        assert path.stat().st_size == 101
+        (tmp_path / "empty").touch()
+        with pytest.raises(gpud.InvalidArgumentError, match="no bytes"):
+            await store.client.put_file(tmp_path / "empty", DEVICE)
+        assert await mem.write_file(tmp_path / "empty") == 0
+        assert not store.shms
+
+
+async def test_file_that_shrinks_meanwhile(tmp_path: Path) -> None:
+    async with store_with_small_slots() as store:
+        path = tmp_path / "file"
+        path.write_bytes(bytes(SIZE))
+        store.held = {"mem.write"}
+        call = asyncio.ensure_future(store.client.put_file(path, DEVICE))
+        await until(lambda: len(store.late) == 4)
+        os.truncate(path, SLOT)
+        store.held = set()
+        store.let_go()
+        with pytest.raises(gpud.OutOfRangeError, match=f"ends after {SLOT} bytes"):
+            await call
+        await until(lambda: not store.mems)
+
+
+async def test_full_disk(tmp_path: Path) -> None:
+    async with store_with_small_slots() as store:
+        mem = await store.client.alloc(DEVICE, SIZE)
+        with file_size_limit(SLOT + 1000), pytest.raises(OSError, match="full") as caught:
+            await mem.read_file(tmp_path / "full")
+        assert caught.value.errno == errno.EFBIG
+        assert await mem.read_file(tmp_path / "full") == SIZE
+
+
+async def test_refusal_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+    async with store_with_small_slots() as store:
+        mem = await store.client.alloc(DEVICE, SIZE)
+        (tmp_path / "file").write_bytes(b"old")
+        store.held = {"mem.read"}
+        call = asyncio.ensure_future(mem.read_file(tmp_path / "file"))
+        await until(lambda: len(store.late) == 4)
+        for request in store.late:
+            store.refuse(request, 2, "no such allocation")
+        with pytest.raises(gpud.NotFoundError):
+            await call
+        assert (tmp_path / "file").read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("writes", [True, False])
+async def test_cancelled_file_copies(tmp_path: Path, writes: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread that is with the file ends before the await does; then nobody touches file and slots."""
+    path = tmp_path / "file"
+    path.write_bytes(b"\xff" * SIZE)
+    entered, go, left = threading.Event(), threading.Event(), []
+
+    def slow(work: Any) -> Any:
+        def run(*args: Any) -> int:
+            entered.set()
+            go.wait(10)
+            n: int = work(*args)
+            left.append(n)
+            return n
+
+        return run
+
+    async with store_with_small_slots() as store:
+        mem = await store.client.alloc(DEVICE, SIZE)
+        monkeypatch.setattr(files.os, "preadv", slow(os.preadv))
+        monkeypatch.setattr(files.os, "pwritev", slow(os.pwritev))
+        copy = mem.write_file(path) if writes else mem.read_file(path)
+        call = asyncio.ensure_future(copy)
+        await until(entered.is_set)
+        call.cancel()
+        await asyncio.sleep(0.02)
+        assert not call.done()
+        go.set()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        n_left = len(left)
+        assert n_left >= 1
+        await until(lambda: len(store.client.arena._free) == len(store.shms))
+        monkeypatch.undo()
+        assert len(left) == n_left
+        data = os.urandom(SIZE)
+        path.write_bytes(data)
+        await mem.write_file(path)
+        assert store.mems[mem.handle] == data
+
+
+async def test_cancelled_put_file_leaves_nothing_allocated(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(bytes(SIZE))
+    async with store_with_small_slots() as store:
+        for held in ("mem.alloc", "mem.write"):
+            store.held = {held}
+            call = asyncio.ensure_future(store.client.put_file(path, DEVICE))
+            await until(lambda: store.late)
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+            store.held = set()
+            store.let_go()
+            await until(lambda: not store.mems)
+
+
+async def test_closed_client(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(bytes(SIZE))
+    async with Store() as store:
+        mem = await store.client.alloc(DEVICE, SIZE)
+        store.held = {"mem.write"}
+        call = asyncio.ensure_future(mem.write_file(path))
+        await until(lambda: store.late)
+        await store.client.close()
+        with pytest.raises(gpud.ConnectionLostError):
+            await call
+        for late in (mem.write_file(path), mem.read_file(path), mem.write(bytes(SIZE)), mem.read()):
+            with pytest.raises(gpud.ConnectionLostError):
+                await late
