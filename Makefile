@@ -103,11 +103,14 @@ SHADERS :=
 
 CLIENT_SRCS := \
 	client/bulk.c \
+	client/bytes.c \
 	client/call.c \
 	client/client.c \
 	client/conn.c \
+	client/copier.c \
 	client/error.c \
 	client/file.c \
+	client/fork.c \
 	client/region.c \
 	client/uuid.c
 
@@ -143,6 +146,7 @@ DAEMON_TESTS := \
 	tests/unit/proto/test-text.c \
 	tests/unit/proto/test-uuid.c \
 	tests/unit/rpc/test-fdqueue.c \
+	tests/unit/rpc/test-pipeline.c \
 	tests/unit/util/test-buffer.c
 
 CLIENT_TESTS := \
@@ -157,13 +161,20 @@ CLIENT_TESTS := \
 TEST_SUPPORT_SRCS := \
 	tests/unit/gpu/loop.c
 
+# A GPU layer that takes the real one's place, in the programs that name it below.
+TEST_FAKE_SRCS := \
+	tests/unit/rpc/fake-gpu.c
+
 # What programs that load drivers link with in the mode asan.
 SANITIZE_SRCS := \
 	tests/sanitize/dlclose.c
 
-# Benchmarks, one program per source, of the public C interface.
+# Programs that the benchmark measures with, one per source, and what they share.
 BENCHES := \
-	tests/bench/bench-client.c
+	tests/bench/echo.c \
+	tests/bench/lib.c \
+	tests/bench/raw.c
+BENCH_SUPPORT_SRCS := tests/bench/side.c
 
 # Programs of the integration tests, linked with the shared library as a user's are.
 STORIES := tests/integration/client-stories.c
@@ -255,7 +266,7 @@ PROGRAMS := $(if $(DAEMON_MAIN),$(OUT)/gpud) $(if $(CLIENT_SRCS),$(OUT)/libgpud.
 	$(if $(GPUCTL_MAIN),$(OUT)/gpuctl)
 
 ALL_SRCS := $(PROTO_SRCS) $(DAEMON_SRCS) $(DAEMON_MAIN) $(CLIENT_SRCS) $(GPUCTL_SRCS) $(GPUCTL_MAIN) $(DUMP_SRCS) \
-	$(DAEMON_TESTS) $(CLIENT_TESTS) $(TEST_SUPPORT_SRCS) $(SANITIZE_SRCS) $(STORIES) $(FUZZERS) $(BENCHES)
+	$(DAEMON_TESTS) $(CLIENT_TESTS) $(TEST_SUPPORT_SRCS) $(TEST_FAKE_SRCS) $(SANITIZE_SRCS) $(STORIES) $(FUZZERS) $(BENCHES)
 
 ifeq ($(V),1)
 say = @:
@@ -269,7 +280,7 @@ endif
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-.PHONY: all help unit gen deps check demo bench asan fuzz fuzz-build objects lint install clean
+.PHONY: all help unit gen deps check demo bench bench-build bench-plots asan fuzz fuzz-build objects lint install clean
 
 all: $(PROGRAMS) ## build gpud, gpuctl and libgpud (the default)
 
@@ -336,7 +347,10 @@ build/$(MODE)/client-objects.a: $(CLIENT_OBJS) $(GPUCTL_OBJS) $(PROTO_OBJS)
 $(patsubst %.c,$(OUT)/%,$(DAEMON_TESTS)): $(OUT)/%: $(OBJ)/%.o $(SANITIZE_OBJS) build/$(MODE)/gpud-objects.a
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS_MODE) -pie -o $@ $^ $(LDFLAGS_ALL) $(LIBS_CHECK) $(LIBS_DAEMON) $(LIBS_PROTO)
+	$(Q)$(CC) $(CFLAGS_MODE) -pie -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDFLAGS_ALL) $(LIBS_CHECK) \
+		$(LIBS_DAEMON) $(LIBS_PROTO)
+
+$(OUT)/tests/unit/rpc/test-pipeline: $(call objs,$(TEST_FAKE_SRCS))
 
 $(patsubst %.c,$(OUT)/%,$(CLIENT_TESTS)): $(OUT)/%: $(OBJ)/%.o build/$(MODE)/client-objects.a
 	$(call say,LINK,$@)
@@ -375,14 +389,21 @@ fuzz-build: $(FUZZ_BINS)
 fuzz: fuzz-build ## fuzz the scanner and the decoder, FUZZ_S seconds each
 	$(Q)set -e; for f in $(FUZZ_BINS); do tests/fuzz/run.sh $$f $(FUZZ_S); done
 
-# Linked like any user's program, against the static library.
-$(BENCH_BINS): $(OUT)/%: $(OBJ)/%.o $(OUT)/libgpud.a
+# Linked like any user's program, against the static library; each takes what it needs of these.
+$(OUT)/tests/bench/lib: $(OUT)/libgpud.a
+$(OUT)/tests/bench/raw: $(OBJ)/proto/scan.o
+$(BENCH_BINS): $(OUT)/%: $(OBJ)/%.o $(call objs,$(BENCH_SUPPORT_SRCS))
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS_MODE) -pie -o $@ $^ $(LDFLAGS_ALL) $(LIBS_PROTO)
+	$(Q)$(CC) $(CFLAGS_MODE) -pie -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDFLAGS_ALL) $(call pkg_libs,libuv) \
+		$(LIBS_PROTO)
 
-bench: all $(BENCH_BINS) ## measure requests and copies against a bare echo and memcpy
-	$(Q)set -e; for b in $(BENCH_BINS); do tests/with-gpud.sh $$b; done
+bench-build: all $(BENCH_BINS)
+
+bench: ## measure gpud beside what it competes with; BENCH holds options for tests/bench/bench.py
+	$(Q)tests/deps.sh bench
+	$(Q)$(MAKE) --no-print-directory -j2 bench-build
+	$(Q)$(VENV)/bin/python tests/bench/bench.py $(BENCH)
 
 VENV := $(CURDIR)/build/venv
 
@@ -430,7 +451,7 @@ install: all build/dump ## install below DESTDIR and PREFIX (/usr/local); a conf
 	$(Q)build/dump --completion > $(DESTDIR)$(completiondir)/gpuctl
 	$(Q)$(INSTALL) -m 644 $(MAN1) $(DESTDIR)$(mandir)/man1
 	$(Q)$(INSTALL) -m 644 $(MAN8) $(DESTDIR)$(mandir)/man8
-	$(Q)test -n "$(DESTDIR)" || ldconfig
+	$(Q)test -n "$(DESTDIR)" || test "$$(id -u)" != 0 || ldconfig
 
 clean: ## remove build/
 	rm -rf build

@@ -1,0 +1,297 @@
+/*
+ * Requests through the pipeline when host memory runs out: a story of calls is told again and again, the
+ * n-th allocation failing, for n = 1, 2, ... until none fails. Whatever fails, nothing is lost: every handle,
+ * byte and descriptor is given back in the end.
+ */
+
+#include <check.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <msgpack.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "daemon/method/table.h"
+#include "daemon/rpc/pipeline.h"
+#include "proto/codec.h"
+#include "proto/scan.h"
+#include "tests/unit/rpc/fake-gpu.h"
+
+/* AddressSanitizer brings an allocator of its own that must not be replaced. */
+#if defined(__SANITIZE_ADDRESS__)
+#define CAN_FAIL 0
+#else
+#define CAN_FAIL 1
+#endif
+
+static long n_until_failure; /* 0: none fails */
+static long n_live;          /* allocated and not freed */
+
+#if CAN_FAIL
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t n, size_t size);
+void *__libc_realloc(void *memory, size_t size);
+void __libc_free(void *memory);
+
+static int fails(void) {
+        return n_until_failure > 0 && --n_until_failure == 0;
+}
+
+void *malloc(size_t size) {
+        void *memory = fails() ? NULL : __libc_malloc(size);
+
+        n_live += memory != NULL;
+        return memory;
+}
+
+void *calloc(size_t n, size_t size) {
+        void *memory = fails() ? NULL : __libc_calloc(n, size);
+
+        n_live += memory != NULL;
+        return memory;
+}
+
+void *realloc(void *old, size_t size) {
+        void *memory = fails() ? NULL : __libc_realloc(old, size);
+
+        n_live += memory && !old;
+        return memory;
+}
+
+void free(void *memory) {
+        n_live -= memory != NULL;
+        __libc_free(memory);
+}
+#endif
+
+typedef struct World {
+        Registry registry;
+        Pipeline pipeline;
+        Client client;
+        bool has_client;
+        size_t n_ok; /* calls that succeeded */
+} World;
+
+static void on_wake(Client *client) {
+        (void)client;
+}
+
+/* Takes the replies off the output; each must be a whole message. Returns the last one's result in `zone`. */
+static bool take_reply(World *world, msgpack_zone *zone, Message *ret_message) {
+        Buffer *output = &world->client.output;
+        bool has_reply = false;
+
+        while (buffer_get_length(output) > 0) {
+                ScanLimits limits = {
+                        .size_max = SIZE_MAX, .depth_max = SCAN_DEPTH_MAX, .items_max = UINT64_MAX};
+                Scan scan = SCAN_NULL;
+                ProtoFault fault;
+                size_t size;
+                long saved = n_until_failure;
+
+                n_until_failure = 0;
+                ck_assert_int_eq(
+                        scan_walk(&scan, &limits, buffer_get_data(output), buffer_get_length(output), &size),
+                        0);
+                msgpack_zone_clear(zone);
+                ck_assert_int_eq(message_parse(buffer_get_data(output), size, zone, ret_message, &fault), 0);
+                has_reply = true;
+                world->n_ok += ret_message->error.type == MSGPACK_OBJECT_NIL;
+                if (ret_message->error.type == MSGPACK_OBJECT_NIL) {
+                        *ret_message = (Message){.result = ret_message->result};
+                } else {
+                        message_read_error(&ret_message->error, &fault);
+                        ck_assert_msg(fault.code == GPUD_E_RESOURCE_EXHAUSTED ||
+                                              fault.code == GPUD_E_OUT_OF_MEMORY ||
+                                              fault.code == GPUD_E_NOT_FOUND ||
+                                              fault.code == GPUD_E_INVALID_ARGUMENT,
+                                      "%s", fault.text);
+                        has_reply = false;
+                }
+                n_until_failure = saved;
+                buffer_consume(output, size);
+        }
+        return has_reply;
+}
+
+/* Sends one call and returns the string at `key` of its result in `ret_text`, empty if it failed. */
+static void call(World *world, ProtoMethodId id, const void *args, const char *key, char *ret_text) {
+        msgpack_sbuffer buffer;
+        msgpack_packer packer;
+        msgpack_zone zone;
+        Message message;
+        long saved = n_until_failure;
+
+        if (ret_text)
+                ret_text[0] = '\0';
+        n_until_failure = 0;
+        msgpack_sbuffer_init(&buffer);
+        msgpack_packer_init(&packer, &buffer, msgpack_sbuffer_write);
+        ck_assert_int_eq(message_pack_request(&packer, 1, &proto_methods[id], args), 0);
+        ck_assert(msgpack_zone_init(&zone, 1024));
+        n_until_failure = saved;
+
+        /* -ENOMEM: the connection would be closed; here the story goes on. */
+        if (pipeline_submit(&world->pipeline, &world->client, buffer.data, buffer.size, true) == 0)
+                fake_gpu_turn();
+        if (take_reply(world, &zone, &message) && key && message.result.type == MSGPACK_OBJECT_MAP)
+                for (uint32_t i = 0; i < message.result.via.map.size; i++) {
+                        const msgpack_object_kv *pair = &message.result.via.map.ptr[i];
+
+                        if (pair->key.via.str.size == strlen(key) &&
+                            memcmp(pair->key.via.str.ptr, key, strlen(key)) == 0)
+                                snprintf(ret_text, GPUD_UUID_TEXT + 1, "%.*s", (int)pair->val.via.str.size,
+                                         pair->val.via.str.ptr);
+                }
+        saved = n_until_failure;
+        n_until_failure = 0;
+        msgpack_zone_destroy(&zone);
+        msgpack_sbuffer_destroy(&buffer);
+        n_until_failure = saved;
+}
+
+static void attach_memfd(World *world) {
+        int fd = memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+        long saved = n_until_failure;
+
+        n_until_failure = 0; /* check allocates in its assertions */
+        ck_assert_int_ge(fd, 0);
+        ck_assert_int_eq(ftruncate(fd, 65536), 0);
+        ck_assert_int_eq(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW), 0);
+        ck_assert_int_eq(fd_queue_push(&world->client.fds, fd), 0);
+        n_until_failure = saved;
+}
+
+static struct gpud_uuid uuid_of(const char *text) {
+        struct gpud_uuid uuid = {0};
+
+        uuid_from_string(text, strlen(text), &uuid);
+        return uuid;
+}
+
+/* Every kind of thing that allocates host memory, each result used by the next call. */
+static void tell_story(World *world) {
+        const char *device = "vulkan:0";
+        char mem[GPUD_UUID_TEXT + 1];
+        char other[GPUD_UUID_TEXT + 1];
+        char shm[GPUD_UUID_TEXT + 1];
+        struct gpud_session_hello_args hello = {.client = "story"};
+        struct gpud_mem_alloc_args alloc = {
+                .device = device, .size = 4096, .name = "one", .meta = {"metadata", 8}};
+        struct gpud_mem_alloc_args exportable = {
+                .device = device, .size = 4096, .exportable = true, .has_exportable = true, .name = "two"};
+        struct gpud_mem_list_args list = {0};
+        struct gpud_shm_register_args shm_args = {.size = 65536};
+
+        call(world, PROTO_METHOD_session_hello, &hello, NULL, NULL);
+        call(world, PROTO_METHOD_mem_alloc, &alloc, "mem", mem);
+        call(world, PROTO_METHOD_mem_alloc, &exportable, "mem", other);
+        call(world, PROTO_METHOD_mem_rename,
+             &(struct gpud_mem_rename_args){.mem = uuid_of(mem), .name = "renamed"}, NULL, NULL);
+        call(world, PROTO_METHOD_mem_meta,
+             &(struct gpud_mem_meta_args){.mem = uuid_of(mem), .meta = {"other", 5}}, NULL, NULL);
+        call(world, PROTO_METHOD_mem_persist, &(struct gpud_mem_own_ref){.mem = uuid_of(mem)}, NULL, NULL);
+        attach_memfd(world);
+        call(world, PROTO_METHOD_shm_register, &shm_args, "shm", shm);
+        call(world, PROTO_METHOD_mem_write,
+             &(struct gpud_mem_write_args){.mem = uuid_of(mem), .data = {"bytes", 5}}, NULL, NULL);
+        call(world, PROTO_METHOD_mem_read, &(struct gpud_mem_read_args){.mem = uuid_of(mem), .size = 4096},
+             NULL, NULL);
+        call(world, PROTO_METHOD_mem_copy,
+             &(struct gpud_mem_copy_args){.src = uuid_of(mem), .dst = uuid_of(other), .size = 4096}, NULL,
+             NULL);
+        call(world, PROTO_METHOD_mem_list, &list, NULL, NULL);
+        call(world, PROTO_METHOD_session_list, NULL, NULL, NULL);
+        call(world, PROTO_METHOD_device_list, NULL, NULL, NULL);
+        call(world, PROTO_METHOD_daemon_status, NULL, NULL, NULL);
+        call(world, PROTO_METHOD_daemon_describe, NULL, NULL, NULL);
+        call(world, PROTO_METHOD_shm_release, &(struct gpud_shm_ref){.shm = uuid_of(shm)}, NULL, NULL);
+        call(world, PROTO_METHOD_mem_free, &(struct gpud_mem_ref){.mem = uuid_of(other)}, NULL, NULL);
+}
+
+static size_t count_fds(void) {
+        DIR *directory = opendir("/proc/self/fd");
+        size_t n = 0;
+
+        ck_assert_ptr_nonnull(directory);
+        while (readdir(directory))
+                n++;
+        closedir(directory);
+        return n;
+}
+
+/* Returns whether the story came as far as the allocation that was to fail. */
+static bool run(long n_failing, size_t *ret_n_ok) {
+        bool has_failed;
+        World world = {0};
+        Credentials credentials = {.uid = 1000, .gid = 1000, .pid = 1};
+        Session *session;
+        size_t fds = count_fds();
+        long live = n_live;
+
+        registry_init(&world.registry, NULL, &fake_gpu_host, 1 << 20);
+        pipeline_init(&world.pipeline, &world.registry, method_rows);
+        n_until_failure = n_failing;
+        if (session_new(&session, &world.registry, &credentials) == 0) {
+                client_init(&world.client, session, on_wake);
+                tell_story(&world);
+                client_deinit(&world.client);
+        }
+        has_failed = n_failing > 0 && n_until_failure == 0;
+        n_until_failure = 0;
+        while (registry_reap(&world.registry))
+                continue;
+        fake_gpu_turn();
+        registry_deinit(&world.registry);
+        fake_gpu_turn();
+        pipeline_deinit(&world.pipeline);
+
+        ck_assert_uint_eq(fake_gpu_count(), 0);
+        ck_assert_uint_eq(world.registry.n_mems, 0);
+        ck_assert_uint_eq(world.registry.n_shms, 0);
+        ck_assert_uint_eq(count_fds(), fds);
+        ck_assert_msg(n_live == live, "%ld allocations are left, the %ld-th failed", n_live - live,
+                      n_failing);
+        *ret_n_ok = world.n_ok;
+        return has_failed;
+}
+
+START_TEST(nothing_fails) {
+        size_t n_ok;
+
+        ck_assert(!run(0, &n_ok));
+        ck_assert_uint_eq(n_ok, 17);
+}
+END_TEST
+
+START_TEST(any_allocation_may_fail) {
+        size_t n_ok;
+        long n = 1;
+
+        /* The first story warms up what the C library allocates once. */
+        run(0, &n_ok);
+        while (CAN_FAIL && run(n, &n_ok))
+                n++;
+        ck_assert(!CAN_FAIL || n > 30);
+}
+END_TEST
+
+int main(void) {
+        Suite *suite = suite_create("pipeline");
+        TCase *tests = tcase_create("pipeline");
+        SRunner *runner = srunner_create(suite);
+        int n_failed;
+
+        tcase_set_timeout(tests, 60);
+        tcase_add_test(tests, nothing_fails);
+        tcase_add_test(tests, any_allocation_may_fail);
+        suite_add_tcase(suite, tests);
+        srunner_run_all(runner, CK_NORMAL);
+        n_failed = srunner_ntests_failed(runner);
+        srunner_free(runner);
+        return n_failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
