@@ -32,6 +32,8 @@ static long n_until_failure; /* 0: none fails */
 static long n_live;          /* allocated and not freed */
 
 #if CAN_FAIL
+/* For the libraries too: what one allocates the other frees. */
+#pragma GCC visibility push(default)
 void *__libc_malloc(size_t size);
 void *__libc_calloc(size_t n, size_t size);
 void *__libc_realloc(void *memory, size_t size);
@@ -66,6 +68,7 @@ void free(void *memory) {
         n_live -= memory != NULL;
         __libc_free(memory);
 }
+#pragma GCC visibility pop
 #endif
 
 typedef struct World {
