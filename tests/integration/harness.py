@@ -10,7 +10,7 @@ import subprocess
 import time
 from typing import Any
 
-from rpc import Client, until
+from rpc import Client, registered, until
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.path.abspath(os.environ.get("GPUD_BINARY", ROOT / "build/gpud"))
@@ -87,6 +87,7 @@ class Daemon:
             # A layer that was not found would find nothing.
             assert "VkLayer_khronos_validation" in pathlib.Path(f"/proc/{self.pid}/maps").read_text()
         with self.connect() as client:
+            self._warm_up(client)
             self._keep_a_block(client)
             self.fds_idle = client.call("daemon.status")["fds"]
         return self
@@ -114,6 +115,18 @@ class Daemon:
     def resident_bytes(self) -> int:
         with open(f"/proc/{self.pid}/statm") as file:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    @staticmethod
+    def _warm_up(client: Client) -> None:
+        """Drivers open what they need when it is first needed: have every kind of work done once."""
+        with registered(client, 1 << 20) as (_, shm):
+            for device in client.call("device.list")["devices"]:
+                mem = client.alloc(1 << 20, device=device["device"], exportable=True)
+                for method in ("mem.write", "mem.read"):
+                    client.call(method, mem=mem, shm=shm, size=1 << 20)
+                client.call("mem.copy", src=mem, dst=mem, dst_offset=1, size=4096)
+                client.call("mem.fill", mem=mem, pattern=b"x")
+                client.free(mem)
 
     @staticmethod
     def _keep_a_block(client: Client) -> None:
