@@ -225,16 +225,18 @@ static void print_list(const Gpuctl *ctl, const ProtoField *field, const void *b
 
 void output_struct(const Gpuctl *ctl, const ProtoStruct *type, const void *base) {
         size_t n_lists = 0;
+        bool is_list;
 
         for (size_t i = 0; i < type->n_fields; i++)
                 n_lists += type->fields[i].kind == PROTO_LIST;
-        /* A list alone needs no name and no frame. */
-        if (n_lists != 1)
+        /* What is one list, and at most says where the next part begins, needs no name and no frame. */
+        is_list = n_lists == 1 && type->fields[0].kind == PROTO_LIST;
+        if (!is_list)
                 print_values(ctl, type, base);
         for (size_t i = 0; i < type->n_fields; i++) {
                 if (type->fields[i].kind != PROTO_LIST)
                         continue;
-                if (n_lists > 1 && ctl->is_terminal)
+                if (!is_list && ctl->is_terminal)
                         printf("\n%s:\n", type->fields[i].name);
                 print_list(ctl, &type->fields[i], base);
         }
