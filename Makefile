@@ -52,6 +52,7 @@ DAEMON_SRCS := \
 	daemon/daemon.c \
 	daemon/executor.c \
 	daemon/gpu/backing.c \
+	daemon/gpu/calibrate.c \
 	daemon/gpu/device.c \
 	daemon/gpu/gate.c \
 	daemon/gpu/hazard.c \
@@ -64,6 +65,7 @@ DAEMON_SRCS := \
 	daemon/gpu/record.c \
 	daemon/gpu/region.c \
 	daemon/gpu/ring.c \
+	daemon/gpu/shader.c \
 	daemon/gpu/tlsf.c \
 	daemon/gpu/transfer.c \
 	daemon/gpu/vk.c \
@@ -99,7 +101,10 @@ DAEMON_MAIN := daemon/main.c
 
 # Compute shaders: NAME.comp becomes build/gen/NAME.spv.h, an initializer list of 32-bit words, included as
 # "daemon/gpu/NAME.spv.h".
-SHADERS :=
+SHADERS := \
+	daemon/gpu/copy.comp \
+	daemon/gpu/fill.comp \
+	daemon/gpu/shift.comp
 
 CLIENT_SRCS := \
 	client/bulk.c \
@@ -404,6 +409,13 @@ bench: ## measure gpud beside what it competes with; BENCH holds options for tes
 	$(Q)tests/deps.sh bench
 	$(Q)$(MAKE) --no-print-directory -j2 bench-build
 	$(Q)$(VENV)/bin/python tests/bench/bench.py $(BENCH)
+
+# Drawn from the last benchmark's numbers, wherever those were measured.
+bench-plots: deps ## draw the sweeps of build/bench.json, into build/bench-*.png
+	$(Q)test -e build/bench.json || { echo "no build/bench.json: make bench first" >&2; exit 1; }
+	$(Q)$(VENV)/bin/python -c 'import matplotlib' 2> /dev/null || \
+		$(VENV)/bin/python -m pip install -qq --disable-pip-version-check -r tests/bench/requirements.txt
+	$(Q)$(VENV)/bin/python tests/bench/plots.py build/bench.json
 
 VENV := $(CURDIR)/build/venv
 

@@ -136,6 +136,22 @@ static const char *parse_spin(Config *config, void *place, const char *value) {
         return NULL;
 }
 
+static const char *parse_copy(Config *config, void *place, const char *value) {
+        static const char *const words[] = {
+                [GPU_COPY_AUTO] = "auto",
+                [GPU_COPY_SHADER] = "shader",
+                [GPU_COPY_COMMAND] = "command",
+        };
+
+        (void)config;
+        for (size_t i = 0; i < N_ELEMENTS(words); i++)
+                if (strcmp(value, words[i]) == 0) {
+                        *(GpuCopy *)place = (GpuCopy)i;
+                        return NULL;
+                }
+        return "auto, shader or command";
+}
+
 static const char *add_admin(Config *config, const char *word) {
         const struct passwd *user = getpwnam(word);
         uid_t *uids = reallocarray(config->admins.uids, config->admins.n_uids + 1, sizeof(*uids));
@@ -203,6 +219,7 @@ static const Key keys[] = {
         {"gpu", "devices", parse_devices, 0},
         {"gpu", "validation", parse_bool, offsetof(Config, gpu.validation)},
         {"gpu", "force_staging", parse_bool, offsetof(Config, gpu.force_staging)},
+        {"gpu", "copy", parse_copy, offsetof(Config, gpu.copy)},
         {"gpu", "staging_bytes", parse_size, offsetof(Config, gpu.staging_bytes)},
         {"gpu", "segment_max", parse_size, offsetof(Config, gpu.segment_max)},
         {"gpu", "block_max", parse_size, offsetof(Config, gpu.block_max)},

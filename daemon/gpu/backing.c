@@ -11,20 +11,23 @@
 
 #include "daemon/gpu/backing.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "daemon/gpu/device-internal.h"
 #include "daemon/gpu/memory-internal.h"
 #include "daemon/gpu/transfer.h"
 
-static int segment_init_buffer(GpuSegment *segment, const GpuDevice *device, const void *next) {
+static int segment_init_buffer(GpuSegment *segment, const GpuDevice *device, const GpuSegmentSource *source) {
+        VkBufferUsageFlags address = source->has_address ? VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT : 0;
+
         return GPU_TRY(vkCreateBuffer(
                 device->vk,
                 &(VkBufferCreateInfo){
                         .sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
-                        .pNext = next,
+                        .pNext = source->buffer_next,
                         .size = segment->size,
-                        .usage = GPU_SEGMENT_USAGE,
+                        .usage = GPU_SEGMENT_USAGE | address,
                         .sharingMode = device->n_families > 1 ? VK_SHARING_MODE_CONCURRENT
                                                               : VK_SHARING_MODE_EXCLUSIVE,
                         .queueFamilyIndexCount = device->n_families > 1 ? device->n_families : 0,
@@ -35,14 +38,19 @@ static int segment_init_buffer(GpuSegment *segment, const GpuDevice *device, con
 
 static int segment_init_memory(GpuSegment *segment, const GpuDevice *device, uint32_t types,
                                const GpuSegmentSource *source) {
+        VkMemoryAllocateFlagsInfo flags = {
+                .sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_FLAGS_INFO,
+                .pNext = source->memory_next,
+                .flags = VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT,
+        };
         VkMemoryDedicatedAllocateInfo dedicated = {
                 .sType = VK_STRUCTURE_TYPE_MEMORY_DEDICATED_ALLOCATE_INFO,
-                .pNext = source->memory_next,
+                .pNext = source->has_address ? &flags : source->memory_next,
                 .buffer = segment->buffer,
         };
         VkMemoryAllocateInfo info = {
                 .sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO,
-                .pNext = source->is_dedicated ? &dedicated : source->memory_next,
+                .pNext = source->is_dedicated ? &dedicated : dedicated.pNext,
                 .allocationSize = segment->size,
         };
         int r;
@@ -54,7 +62,15 @@ static int segment_init_memory(GpuSegment *segment, const GpuDevice *device, uin
         r = GPU_TRY(vkAllocateMemory(device->vk, &info, NULL, &segment->memory));
         if (r)
                 return r;
-        return GPU_TRY(vkBindBufferMemory(device->vk, segment->buffer, segment->memory, 0));
+        r = GPU_TRY(vkBindBufferMemory(device->vk, segment->buffer, segment->memory, 0));
+        if (!r && source->has_address)
+                segment->address = vkGetBufferDeviceAddress(
+                        device->vk, &(VkBufferDeviceAddressInfo){
+                                            .sType = VK_STRUCTURE_TYPE_BUFFER_DEVICE_ADDRESS_INFO,
+                                            .buffer = segment->buffer,
+                                    });
+        assert(segment->address % GPU_SHADER_UNIT == 0);
+        return r;
 }
 
 int segment_init(GpuSegment *segment, const GpuDevice *device, uint64_t size,
@@ -63,7 +79,7 @@ int segment_init(GpuSegment *segment, const GpuDevice *device, uint64_t size,
         int r;
 
         *segment = (GpuSegment){.size = size};
-        r = segment_init_buffer(segment, device, source->buffer_next);
+        r = segment_init_buffer(segment, device, source);
         if (r)
                 return r;
         vkGetBufferMemoryRequirements(device->vk, segment->buffer, &needs);
@@ -71,7 +87,7 @@ int segment_init(GpuSegment *segment, const GpuDevice *device, uint64_t size,
                 /* The buffer covers all of the memory, so that its padding is zeroed with the rest. */
                 segment_deinit(segment, device);
                 segment->size = needs.size;
-                r = segment_init_buffer(segment, device, source->buffer_next);
+                r = segment_init_buffer(segment, device, source);
         }
         if (!r)
                 r = segment_init_memory(segment, device, source->types & needs.memoryTypeBits, source);
@@ -87,6 +103,7 @@ void segment_deinit(GpuSegment *segment, const GpuDevice *device) {
         vkFreeMemory(device->vk, segment->memory, NULL);
         segment->buffer = VK_NULL_HANDLE;
         segment->memory = VK_NULL_HANDLE;
+        segment->address = 0;
 }
 
 static GpuBacking *backing_of(GpuCall *call) {
@@ -119,7 +136,11 @@ static void allocate_run(GpuCall *call) {
         };
         GpuBacking *backing = backing_of(call);
         GpuSegment *segment = &backing->segments[backing->n_there];
-        GpuSegmentSource source = {.is_dedicated = true, .types = call->device->memory_types};
+        GpuSegmentSource source = {
+                .has_address = call->device->has_addresses,
+                .is_dedicated = true,
+                .types = call->device->memory_types,
+        };
 
         if (call->device->info.exportable) {
                 source.buffer_next = &exportable_buffer;

@@ -22,6 +22,7 @@ typedef struct GpuSegment GpuSegment;
 
 struct GpuSegment {
         VkBuffer buffer;
+        VkDeviceAddress address; /* 0: shaders do not reach it */
         VkDeviceMemory memory;
         uint64_t size;
 };
@@ -42,6 +43,7 @@ struct GpuBacking {
 typedef struct GpuSegmentSource {
         const void *buffer_next;         /* pNext of the buffer, */
         const void *memory_next;         /* and of the memory */
+        bool has_address;                /* for shaders */
         bool is_dedicated;               /* tell the driver that the memory is for this buffer alone */
         uint32_t types;                  /* bits of the memory types that will do: the first is taken, */
         VkMemoryPropertyFlags preferred; /* but for one with these properties */

@@ -10,6 +10,7 @@
 #include "daemon/gpu/queue.h"
 #include "daemon/gpu/region-internal.h"
 #include "daemon/gpu/ring.h"
+#include "daemon/gpu/shader.h"
 #include "daemon/gpu/vk.h"
 #include "daemon/gpu/waiter.h"
 
@@ -27,6 +28,7 @@ struct GpuDevice {
         bool is_lost;
 
         bool has_budget;
+        bool has_addresses; /* device memory has, for the shaders */
         bool is_cpu;
         uint32_t heap;         /* of allocations */
         uint32_t memory_types; /* bits: those of the heap, device-local */
@@ -43,6 +45,7 @@ struct GpuDevice {
         GpuQueue *bulk;    /* over the bus */
         GpuQueue *small;   /* over the bus, for ops that must not wait behind bulk */
         GpuQueue *compute; /* inside the device */
+        GpuShader shader;
         GpuWaiter waiter;
         GpuGate gate;
 
@@ -85,6 +88,7 @@ typedef struct GpuCandidate {
         uint32_t order; /* in which the loader named it */
         GpuDeviceInfo info;
         bool has_budget;
+        bool has_addresses; /* and what else our shaders need */
         uint64_t import_alignment;
 } GpuCandidate;
 

@@ -76,6 +76,7 @@ static int device_init_vk(GpuDevice *device, const QueueChoice *choices) {
         VkPhysicalDeviceVulkan12Features features = {
                 .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES,
                 .timelineSemaphore = VK_TRUE,
+                .bufferDeviceAddress = device->has_addresses,
         };
 
         for (uint32_t i = 0; i < GPU_N_QUEUES_MAX; ++i) {
@@ -200,7 +201,7 @@ static int device_init_staging(GpuDevice *device) {
                                                          VK_MEMORY_PROPERTY_HOST_COHERENT_BIT),
                 .preferred = VK_MEMORY_PROPERTY_HOST_CACHED_BIT,
         };
-        GpuSegmentSource on_device = {.types = device->memory_types};
+        GpuSegmentSource on_device = {.types = device->memory_types, .has_address = device->has_addresses};
         void *map;
         int r;
 
@@ -253,6 +254,9 @@ static int device_init(GpuDevice *device) {
         r = device_init_staging(device);
         if (r)
                 return r;
+        r = shader_choose(device);
+        if (r)
+                return r;
         return waiter_init(&device->waiter, device);
 }
 
@@ -268,6 +272,7 @@ int device_new(GpuDevice **ret_device, GpuInstance *instance, uint32_t index, co
         device->physical = candidate->physical;
         device->info = candidate->info;
         device->has_budget = candidate->has_budget;
+        device->has_addresses = candidate->has_addresses && instance->options.copy != GPU_COPY_COMMAND;
         device->import_alignment = candidate->import_alignment;
         device->is_cpu = candidate->info.type == GPU_DEVICE_CPU;
         gate_init(&device->gate);
@@ -294,6 +299,7 @@ GpuDevice *device_free(GpuDevice *device) {
         if (device->vk) {
                 vkDeviceWaitIdle(device->vk);
                 pools_deinit(&device->pools);
+                shader_deinit(&device->shader, device);
                 segment_deinit(&device->scratch, device);
                 segment_deinit(&device->staging, device);
         }

@@ -11,6 +11,12 @@
 
 #include "daemon/util/list.h"
 
+typedef enum GpuCopy {
+        GPU_COPY_AUTO, /* as measured at start */
+        GPU_COPY_SHADER,
+        GPU_COPY_COMMAND,
+} GpuCopy;
+
 typedef struct GpuHost GpuHost;
 typedef struct GpuOptions GpuOptions;
 typedef struct GpuTask GpuTask;
@@ -35,6 +41,7 @@ struct GpuOptions {
         bool validation;    /* VK_LAYER_KHRONOS_validation with synchronisation; its messages go to the log */
         bool force_staging; /* never import host memory: all bytes go through the staging ring */
         bool split_queues; /* a timeline for each role even where one queue plays them all: tests the waits between */
+        GpuCopy copy;               /* how bytes are copied inside a device, and long patterns repeated */
         uint64_t staging_bytes;     /* the staging ring of one device */
         uint64_t segment_max;       /* longest piece of an allocation that is not exportable */
         uint64_t block_max;         /* longest block for small allocations */

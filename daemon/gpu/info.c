@@ -115,10 +115,10 @@ static void info_set_pci(GpuDeviceInfo *info, const VkPhysicalDevicePCIBusInfoPr
                 snprintf(info->pcie, sizeof(info->pcie), "%s x%s", speed, width);
 }
 
-static bool can_export(VkPhysicalDevice physical) {
+static bool can_export(VkPhysicalDevice physical, bool has_addresses) {
         VkPhysicalDeviceExternalBufferInfo info = {
                 .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_EXTERNAL_BUFFER_INFO,
-                .usage = GPU_SEGMENT_USAGE,
+                .usage = GPU_SEGMENT_USAGE | (has_addresses ? VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT : 0),
                 .handleType = VK_EXTERNAL_MEMORY_HANDLE_TYPE_OPAQUE_FD_BIT,
         };
         VkExternalBufferProperties properties = {
@@ -194,7 +194,7 @@ static void info_init(GpuDeviceInfo *info, const Properties *from) {
         uuid_to_string(from->id.deviceUUID, info->uuid);
 }
 
-static bool has_timelines(VkPhysicalDevice physical) {
+static VkPhysicalDeviceVulkan12Features get_features(VkPhysicalDevice physical) {
         VkPhysicalDeviceVulkan12Features features = {
                 .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES,
         };
@@ -204,17 +204,24 @@ static bool has_timelines(VkPhysicalDevice physical) {
         };
 
         vkGetPhysicalDeviceFeatures2(physical, &core);
-        return features.timelineSemaphore;
+        return features;
+}
+
+static bool has_threads(const VkPhysicalDeviceLimits *limits, uint32_t n) {
+        return limits->maxComputeWorkGroupInvocations >= n && limits->maxComputeWorkGroupSize[0] >= n;
 }
 
 bool candidate_init(GpuCandidate *candidate, VkPhysicalDevice physical) {
         _cleanup_(extensions_deinit) Extensions extensions = {};
+        VkPhysicalDeviceVulkan12Features features = {};
         VkPhysicalDeviceProperties basic;
         GpuDeviceInfo *info = &candidate->info;
         Properties properties;
 
         vkGetPhysicalDeviceProperties(physical, &basic);
-        if (basic.apiVersion < VK_API_VERSION_1_2 || !has_timelines(physical)) {
+        if (basic.apiVersion >= VK_API_VERSION_1_2)
+                features = get_features(physical);
+        if (!features.timelineSemaphore) {
                 log_warning("%s is left out: it does not have Vulkan 1.2 with timeline semaphores",
                             basic.deviceName);
                 return false;
@@ -222,13 +229,17 @@ bool candidate_init(GpuCandidate *candidate, VkPhysicalDevice physical) {
         if (extensions_init(&extensions, physical))
                 return false;
         properties_init(&properties, physical, &extensions);
-        *candidate = (GpuCandidate){.physical = physical};
+        *candidate = (GpuCandidate){
+                .physical = physical,
+                .has_addresses =
+                        features.bufferDeviceAddress && has_threads(&basic.limits, GPU_SHADER_THREADS),
+        };
         info_init(info, &properties);
         if (extensions_have(&extensions, VK_EXT_PCI_BUS_INFO_EXTENSION_NAME))
                 info_set_pci(info, &properties.pci);
         info->host_import = extensions_have(&extensions, VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME);
         info->exportable = extensions_have(&extensions, VK_KHR_EXTERNAL_MEMORY_FD_EXTENSION_NAME) &&
-                           can_export(physical);
+                           can_export(physical, candidate->has_addresses);
         candidate->has_budget = extensions_have(&extensions, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
         candidate->import_alignment = properties.host.minImportedHostPointerAlignment;
         return true;

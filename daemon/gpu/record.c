@@ -1,4 +1,4 @@
-/* Commands over spans; loop thread, gate open. What a compute shader does better will be chosen here. */
+/* Commands over spans; loop thread, gate open. What a shader does better is chosen here. */
 
 #include "daemon/gpu/record.h"
 
@@ -6,19 +6,25 @@
 
 #include "daemon/gpu/device-internal.h"
 
+#define SHADER_MIN 1024 /* bytes; for fewer, one command will do */
+
 /* Where a span lies at one point, and how far it goes on there in one buffer. */
 typedef struct Place {
-        VkBuffer buffer;
+        const GpuSegment *segment;
         uint64_t offset;
         uint64_t room;
 } Place;
 
 static Place place_in(const GpuSegment *pieces, uint64_t piece_size, uint64_t offset) {
         return (Place){
-                .buffer = pieces[offset / piece_size].buffer,
+                .segment = &pieces[offset / piece_size],
                 .offset = offset % piece_size,
                 .room = piece_size - offset % piece_size,
         };
+}
+
+static VkDeviceAddress place_get_address(const Place *place) {
+        return place->segment->address + place->offset;
 }
 
 static Place span_get_place(GpuSpan span, const GpuDevice *device, uint64_t position) {
@@ -37,12 +43,41 @@ static Place span_get_place(GpuSpan span, const GpuDevice *device, uint64_t posi
         }
         if (span.region)
                 return place_in(region_get_pieces(span.region, device), span.region->piece, offset);
-        return (Place){.buffer = span.buffer, .offset = offset, .room = UINT64_MAX};
+        return (Place){.segment = span.segment, .offset = offset, .room = span.segment->size - offset};
 }
 
 static GpuSpan span_at(GpuSpan span, uint64_t position) {
         span.offset += position;
         return span;
+}
+
+static void copy_by_command(const GpuQueue *queue, const Place *from, const Place *to, uint64_t position,
+                            uint64_t size) {
+        VkBufferCopy copy = {
+                .srcOffset = from->offset + position,
+                .dstOffset = to->offset + position,
+                .size = size,
+        };
+
+        if (size > 0)
+                vkCmdCopyBuffer(queue->open->commands, from->segment->buffer, to->segment->buffer, 1, &copy);
+}
+
+/* Whole units from a unit of the destination on; what is before and behind them by command. */
+static void copy_by_shader(const GpuQueue *queue, const Place *from, const Place *to, uint64_t size) {
+        VkDeviceAddress src = place_get_address(from), dst = place_get_address(to);
+        uint64_t unit = shader_get_unit(src, dst), head = -dst % unit;
+        uint64_t middle = (size - head) / unit * unit;
+
+        assert(queue == queue->device->compute);
+        shader_copy(&queue->device->shader, queue->open->commands, src + head, dst + head, middle);
+        copy_by_command(queue, from, to, 0, head);
+        copy_by_command(queue, from, to, head + middle, size - head - middle);
+}
+
+static bool is_for_shader(const GpuQueue *queue, const Place *from, const Place *to, uint64_t size) {
+        return queue->device->shader.is_used && from->segment->address && to->segment->address &&
+               size >= SHADER_MIN;
 }
 
 void record_copy(GpuQueue *queue, GpuSpan src, GpuSpan dst, uint64_t size) {
@@ -51,16 +86,23 @@ void record_copy(GpuQueue *queue, GpuSpan src, GpuSpan dst, uint64_t size) {
                 Place to = span_get_place(dst, queue->device, done);
 
                 n = MIN(size - done, MIN(from.room, to.room));
-                vkCmdCopyBuffer(queue->open->commands, from.buffer, to.buffer, 1,
-                                &(VkBufferCopy){.srcOffset = from.offset, .dstOffset = to.offset, .size = n});
+                if (is_for_shader(queue, &from, &to, n))
+                        copy_by_shader(queue, &from, &to, n);
+                else
+                        copy_by_command(queue, &from, &to, 0, n);
         }
 }
 
 void record_move(GpuQueue *queue, GpuSpan src, GpuSpan dst, uint64_t size) {
-        GpuSpan scratch = {.buffer = queue->device->scratch.buffer};
+        uint64_t distance = MAX(src.offset, dst.offset) - MIN(src.offset, dst.offset);
+        GpuSpan scratch = {.segment = &queue->device->scratch};
 
-        assert(size <= queue->device->scratch.size);
         queue_barrier(queue);
+        if (size <= distance) {
+                record_copy(queue, src, dst, size);
+                return;
+        }
+        assert(size <= scratch.segment->size);
         record_copy(queue, src, scratch, size);
         queue_barrier(queue);
         record_copy(queue, scratch, dst, size);
@@ -71,7 +113,16 @@ void record_fill_word(GpuQueue *queue, GpuSpan dst, uint64_t size, uint32_t word
                 Place to = span_get_place(dst, queue->device, done);
 
                 n = MIN(size - done, to.room);
-                vkCmdFillBuffer(queue->open->commands, to.buffer, to.offset, n, word);
+                vkCmdFillBuffer(queue->open->commands, to.segment->buffer, to.offset, n, word);
+        }
+}
+
+void record_fill_unit(GpuQueue *queue, GpuSpan dst, uint64_t size, const unsigned char *unit) {
+        for (uint64_t done = 0, n; done < size; done += n) {
+                Place to = span_get_place(dst, queue->device, done);
+
+                n = MIN(size - done, to.room);
+                shader_fill(&queue->device->shader, queue->open->commands, place_get_address(&to), n, unit);
         }
 }
 

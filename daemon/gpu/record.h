@@ -4,6 +4,7 @@
 
 #include <stdint.h>
 
+#include "daemon/gpu/backing.h"
 #include "daemon/gpu/memory.h"
 #include "daemon/gpu/queue.h"
 #include "daemon/gpu/region.h"
@@ -11,22 +12,28 @@
 
 typedef struct GpuSpan GpuSpan;
 
-/* Where bytes are: in a memory, in a region as a device sees it, or in one buffer. */
+/* Where bytes are: in a memory, in a region as a device sees it, or in one segment. */
 struct GpuSpan {
         const GpuMemory *memory;
         const GpuRegion *region;
-        VkBuffer buffer;
+        const GpuSegment *segment;
         uint64_t offset;
 };
 
-/* The two do not overlap. */
+/* The two do not overlap; less than 4 GiB. By shader where there is one and both are in device memory. */
 void record_copy(GpuQueue *queue, GpuSpan src, GpuSpan dst, uint64_t size);
 
-/* They may; `size` is at most GPU_CHUNK. Begins with a barrier, for the scratch memory is shared. */
+/*
+ * Inside one memory; they may overlap, and then `size` is at most GPU_CHUNK. Begins with a barrier, since the scratch
+ * memory is shared and what a move overwrites was read by the one before it.
+ */
 void record_move(GpuQueue *queue, GpuSpan src, GpuSpan dst, uint64_t size);
 
 /* Repeats the 32-bit word; offset and size are multiples of 4. */
 void record_fill_word(GpuQueue *queue, GpuSpan dst, uint64_t size, uint32_t word);
+
+/* Repeats GPU_SHADER_UNIT bytes, by shader; offset and size are multiples of that. */
+void record_fill_unit(GpuQueue *queue, GpuSpan dst, uint64_t size, const unsigned char *unit);
 
 /* Repeats the first `run` bytes, which are in `src`. */
 void record_fill_run(GpuQueue *queue, GpuSpan src, uint64_t run, GpuSpan dst, uint64_t size);

@@ -83,7 +83,7 @@ static bool chunk_is_direct(const GpuChunk *chunk, const GpuDevice *device) {
 
 static GpuSpan chunk_get_host_span(const GpuChunk *chunk, const GpuDevice *device) {
         if (chunk->slot)
-                return (GpuSpan){.buffer = device->staging.buffer,
+                return (GpuSpan){.segment = &device->staging,
                                  .offset = ring_get_offset(&device->ring, chunk->slot)};
         return (GpuSpan){.region = chunk_get_region(chunk, device),
                          .offset = chunk_get_region_offset(chunk, device)};
@@ -188,14 +188,21 @@ static void op_get_run(const GpuOp *op, uint64_t position, unsigned char *run, u
                 run[i] = op->pattern[(position + i) % op->n_pattern];
 }
 
-/* Bytes of pattern that a chunk of a fill needs in a slot; 0: the fill command does it all. */
+/* Bytes of pattern that a fill command or the shader repeats, from a multiple of them on; 0: neither can. */
+static uint32_t fill_get_unit(const GpuOp *op) {
+        if (op_get_period(op) <= sizeof(uint32_t))
+                return sizeof(uint32_t);
+        return op->dst.queue->device->shader.is_used ? GPU_SHADER_UNIT : 0;
+}
+
+/* Bytes of pattern that a chunk of a fill needs in a slot; 0: it has no ends beside the units. */
 static uint64_t fill_get_run(const GpuChunk *chunk) {
         const GpuOp *op = chunk->op;
-        bool is_word = op_get_period(op) <= sizeof(uint32_t);
+        uint32_t unit = fill_get_unit(op);
 
-        if (is_word && (op->dst.begin + chunk->position) % 4 == 0 && chunk->size % 4 == 0)
+        if (unit && (op->dst.begin + chunk->position) % unit == 0 && chunk->size % unit == 0)
                 return 0;
-        if (is_word && chunk->size > FILL_RUN)
+        if (unit && chunk->size > FILL_RUN)
                 return 2 * GPU_OP_PATTERN_MAX;
         return MIN(chunk->size, FILL_RUN);
 }
@@ -204,22 +211,28 @@ static void record_fill(GpuChunk *chunk, GpuQueue *queue) {
         const GpuOp *op = chunk->op;
         GpuSpan dst = access_get_span(&op->dst, chunk), middle = dst, end = dst;
         uint64_t run = fill_get_run(chunk), head, tail;
+        unsigned char bytes[GPU_SHADER_UNIT];
+        uint32_t unit = fill_get_unit(op), word;
         GpuSpan src = {};
-        uint32_t word;
 
         if (chunk->slot) {
                 src = chunk_get_host_span(chunk, queue->device);
-                if (op_get_period(op) > sizeof(uint32_t) || chunk->size <= run) {
+                if (!unit || chunk->size <= run) {
                         record_fill_run(queue, src, run, dst, chunk->size);
                         return;
                 }
         }
-        head = -dst.offset & 3;
-        tail = (dst.offset + chunk->size) & 3;
+        head = -dst.offset & (unit - 1);
+        tail = (dst.offset + chunk->size) & (unit - 1);
         middle.offset += head;
         end.offset += chunk->size - tail;
-        op_get_run(op, chunk->position + head, (unsigned char *)&word, sizeof(word));
-        record_fill_word(queue, middle, chunk->size - head - tail, word);
+        op_get_run(op, chunk->position + head, bytes, sizeof(bytes));
+        if (unit == sizeof(word)) {
+                memcpy(&word, bytes, sizeof(word));
+                record_fill_word(queue, middle, chunk->size - head - tail, word);
+        } else {
+                record_fill_unit(queue, middle, chunk->size - head - tail, bytes);
+        }
         if (head)
                 record_copy(queue, src, dst, head);
         src.offset += (chunk->size - tail) % op->n_pattern;
@@ -377,8 +390,12 @@ static uint64_t op_get_chunk_max(const GpuOp *op) {
         const GpuRegion *region = op->region;
         uint64_t max = GPU_CHUNK;
 
-        if (op->kind == GPU_OP_MOVE)
-                return max;
+        if (op->kind == GPU_OP_MOVE) {
+                uint64_t distance = MAX(op->src.begin, op->dst.begin) - MIN(op->src.begin, op->dst.begin);
+
+                /* No longer than the distance, a chunk does not overlap its own place, and needs no scratch memory. */
+                return distance > max ? MIN(distance, dst->chunk_local) : max;
+        }
         if (op->kind == GPU_OP_COPY || op->kind == GPU_OP_FILL)
                 return dst->chunk_local;
         if (op->kind == GPU_OP_RELAY)

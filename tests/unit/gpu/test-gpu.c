@@ -11,12 +11,14 @@
 #define KIB UINT64_C(1024)
 #define MIB (1024 * KIB)
 
-/* Imported or staged, queues shared or apart, memory in one piece or many. */
+/* Imported or staged, queues shared or apart, memory in one piece or many; copied by command but where it says. */
 static const GpuOptions variants[] = {
         {},
         {.force_staging = true, .staging_bytes = MIB},
         {.split_queues = true},
         {.segment_max = MIB, .block_max = MIB, .staging_bytes = MIB, .split_queues = true},
+        {.copy = GPU_COPY_SHADER},
+        {.copy = GPU_COPY_SHADER, .segment_max = MIB, .block_max = MIB, .split_queues = true},
 };
 
 #define N_VARIANTS ((int)N_ELEMENTS(variants))
