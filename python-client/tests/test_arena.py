@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import random
 from collections.abc import Callable
@@ -316,3 +317,24 @@ async def test_mem_frees_at_the_end_and_tolerates_the_end_of_all() -> None:
 def test_arena_fits_the_machine() -> None:
     assert 1 <= arena_module.COPY_THREADS <= 8
     assert arena_module.SLOTS_MAX > arena_module.COPY_THREADS
+
+
+async def test_pieces_cover_a_copy_once_and_meet_at_huge_pages() -> None:
+    mib = 1 << 20
+    async with Store() as store:
+        for slot_size, slots_max in ((4 * mib, 4), (8 * mib, 16), (2 * mib, 3), (SLOT, 4)):
+            arena = Arena(store.connection, store.client._threads, slot_size, slots_max)
+            chance = random.Random(4)
+            sizes = [0, 1, mib, 2 * mib, 2 * mib + 1, 64 * mib]
+            for size in sizes + [chance.randrange(1 << 30) for _ in range(99)]:
+                address = chance.randrange(1 << 40)
+                pieces = arena._cut(size, address)
+                ends = list(itertools.accumulate((n for _, n in pieces), initial=0))
+                assert [start for start, _ in pieces] == ends[:-1]
+                assert ends[-1] == size
+                assert all(0 < n <= slot_size for _, n in pieces)
+                if size <= min(slot_size, 2 * mib):
+                    assert len(pieces) <= 1
+                elif slot_size >= 2 * mib:
+                    assert all((address + start) % (2 * mib) < 16 for start, _ in pieces[1:])
+                    assert len(pieces) >= min(slots_max, size // (2 * mib))

@@ -133,6 +133,18 @@ async def test_peer_that_does_not_read_holds_callers_up_and_not_memory() -> None
         assert await asyncio.gather(*calls[:199]) == list(range(199))
 
 
+async def test_message_larger_than_the_socket_takes() -> None:
+    async with Peer() as peer:
+        data = os.urandom(900_000)
+        calls = [asyncio.ensure_future(peer.client.call("x", data=data, n=n)) for n in range(2)]
+        for n in range(2):
+            request = await peer.request("x")
+            assert request.args == {"data": data, "n": n}
+            peer.reply(request, n)
+        assert await asyncio.gather(*calls) == [0, 1]
+        assert peer.connection._outbox.size == 0
+
+
 async def test_descriptors_travel_with_their_message_and_none_stays_open() -> None:
     async with Peer() as peer:
         peer.ignore()

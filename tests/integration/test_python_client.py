@@ -182,6 +182,23 @@ def test_an_allocation_is_an_object(run: Callable[[Story], None], daemon: Daemon
     run(story)
 
 
+def test_persistent_outlives_the_block_and_the_session(run: Callable[[Story], None], daemon: Daemon) -> None:
+    async def story(client: gpud.Client) -> None:
+        async with gpud.connect(daemon.socket) as other:
+            async with await other.alloc(DEVICE, 10, name="kept", lifetime="persistent") as mem:
+                await mem.write(b"0123456789")
+            async with await other.alloc(DEVICE, 10, name="kept later") as mem:
+                await mem.persist()
+        for name in ("kept", "kept later"):
+            async with await client.open(device=DEVICE, name=name) as mem:
+                pass
+            assert (await mem.refresh()).refs == 2
+            await mem.free()
+        assert (await client.status()).mems == 0
+
+    run(story)
+
+
 def test_refusals_are_exceptions(run: Callable[[Story], None]) -> None:
     async def story(client: gpud.Client) -> None:
         mem = await client.alloc(DEVICE, 100, name="taken")

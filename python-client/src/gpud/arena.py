@@ -163,13 +163,12 @@ class Arena:
     def _cut(self, size: int, address: int = 0) -> list[tuple[int, int]]:
         """The pieces of a copy as (start, size): none larger than a slot, and enough for all slots to be of
         use. Those of a buffer at `address` begin where its huge pages do."""
-        share = -(-size // self._slots_max)
-        piece = min(-(-share // PIECE_MIN) * PIECE_MIN, self._slot_size)
+        piece = min(max(size // self._slots_max // PIECE_MIN, 1) * PIECE_MIN, self._slot_size)
         pieces = []
         start = 0
         while start < size:
             # To the 16th byte, since DMA to and from odd places may be slower.
-            beyond = (address + start) % PIECE_MIN & ~15 if piece > PIECE_MIN else 0
+            beyond = (address + start) % PIECE_MIN & ~15 if size > PIECE_MIN <= piece else 0
             pieces.append((start, min(piece - beyond, size - start)))
             start += piece - beyond
         return pieces

@@ -90,11 +90,15 @@ class Connection:
         msgid = next(self._msgids) & 0xFFFFFFFF
         while msgid in self._waiting:
             msgid = next(self._msgids) & 0xFFFFFFFF
-        self._outbox.append(self._encoder.request(msgid, method, args), fds)
+        packed = self._encoder.request(msgid, method, args)
         is_first = not self._waiting
         self._waiting[msgid] = future = self._loop.create_future()
-        if is_first:
+        if fds or not is_first:
+            self._outbox.append(packed, fds)
+        elif self._outbox.send_alone(self._sock, packed):
             # Alone on its way: to wait for the end of the turn would be a tenth of the round trip.
+            return future
+        if is_first:
             self._flush()
         elif not self._is_flushing:
             # Once in this turn of the loop, so that what is asked together goes out together.

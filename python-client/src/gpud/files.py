@@ -172,11 +172,19 @@ async def open_file(threads: Threads, make: Callable[[], File]) -> AsyncIterator
         raise
     try:
         yield file
-    finally:
-        if threads.is_open:
-            await threads.run(file.close)
-        else:
-            file.close()
+    except BaseException:
+        # What went wrong first is what is told.
+        with contextlib.suppress(OSError):
+            await _close(threads, file)
+        raise
+    await _close(threads, file)
+
+
+async def _close(threads: Threads, file: File) -> None:
+    if threads.is_open:
+        await threads.run(file.close)
+    else:
+        file.close()
 
 
 def _close_late(opening: asyncio.Future[File]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 class Mem:
     """A reference to an allocation, from Client.alloc() or Client.open(); as a context manager it is freed.
+
+    Except for a persistent one of the caller's own, which only free() takes from the device: that is what
+    persistent means. The reference to it ends with the session.
 
     Copies of any size are one call. Up to `limits.inline_max` bytes travel in the message; more goes through
     regions of the client's, piece by piece, so that two overlapping copies at once may interleave. A copy
@@ -232,7 +236,7 @@ class Mem:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._is_freed:
+        if self._is_freed or (self._info.lifetime == "persistent" and self._info.uid == os.geteuid()):
             return
         # A session that has ended took its references with it.
         with contextlib.suppress(ConnectionLostError):

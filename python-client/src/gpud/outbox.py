@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from collections import deque
@@ -24,6 +25,19 @@ class Outbox:
         """Queues a message. The descriptors are duplicated: the caller may close its own at once."""
         self._messages.append((message, tuple(os.dup(fd) for fd in fds)))
         self.size += len(message)
+
+    def send_alone(self, sock: socket.socket, message: bytes) -> bool:
+        """Sends a message past the empty queue. False when not all of it went out: the rest is queued."""
+        sent = 0
+        if not self._messages:
+            # Whatever the error is, the next attempt meets it again.
+            with contextlib.suppress(OSError):
+                sent = sock.send(message, socket.MSG_NOSIGNAL)
+            if sent == len(message):
+                return True
+        self._messages.append((memoryview(message)[sent:], ()))
+        self.size += len(message) - sent
+        return False
 
     def send(self, sock: socket.socket) -> bool:
         """Sends what the socket takes; True when nothing is left. A broken socket is an OSError."""
