@@ -132,7 +132,23 @@ class Client(Methods):
         exportable: bool | None = None,
         meta: Buffer | None = None,
     ) -> Mem:
-        """Allocates device memory, which reads as zero; mem_alloc() says what the arguments mean.
+        """Allocates device memory, which reads as zero.
+
+        Args:
+            device: device id (`vulkan:0`), device UUID or PCI address
+            size: bytes, at least 1
+            name: unique among your allocations on the device
+            mode: permission bits like a file's; 0o600 when absent
+            lifetime: "session", the default, or "persistent"
+            ttl_s: seconds until a persistent allocation's lease ends, unless renewed
+            exportable: whether it gets a device memory object of its own, in one piece
+            meta: bytes of your own to keep with it
+
+        Raises:
+            NotFoundError: no such device
+            OutOfMemoryError, QuotaExceededError: there is, or you may have, not so much
+            AlreadyExistsError: you have one of that name there
+            InvalidArgumentError: an argument is out of its limits; the message names it
 
         Cancelled, it leaves nothing allocated.
         """
@@ -221,12 +237,16 @@ class Client(Methods):
         name: str | None = None,
         uid: int | None = None,
     ) -> Mem:
-        """Takes a reference to an allocation: by its handle, or by device and name (of the owner `uid`)."""
+        """Takes a reference to an allocation: by its handle, or by device and name (of the owner `uid`).
+
+        Raises NotFoundError if there is none, or none that the caller may see.
+        """
         return Mem(self, await self.mem_open(mem=mem, device=device, name=name, uid=uid))
 
     async def region(self, size: int) -> Region:
-        """Shared memory that the devices read and write directly. Its pages are taken at once.
+        """Shared memory of `size` bytes that devices read and write directly. Its pages are taken at once.
 
+        Raises MemoryError where the host lacks them, ResourceExhaustedError with too many regions already.
         Fill `region.view` from a file or a socket, or with numpy, and hand it to Mem.write_from(): no byte is
         copied by the CPU.
         """
@@ -313,6 +333,6 @@ def connect(path: str | os.PathLike[str] | None = None, *, client: str = "python
     """Connects to gpud: `async with gpud.connect() as client`, or `client = await gpud.connect()`.
 
     The socket is `path`, else the environment's GPUD_SOCKET, else /run/gpud/gpud.sock. `client` is the name
-    that operators see.
+    that operators see. Raises ConnectionLostError, a ConnectionError, if nobody answers there.
     """
     return Connecting(os.fspath(path or os.environ.get("GPUD_SOCKET") or DEFAULT_SOCKET), client)

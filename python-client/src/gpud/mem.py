@@ -65,7 +65,18 @@ class Mem:
         return self._info
 
     async def write(self, data: Buffer, offset: int = 0) -> None:
-        """Writes all bytes of a buffer at `offset`; they are on the device when this returns."""
+        """Writes all bytes of a buffer at `offset`; they are on the device when this returns.
+
+        Args:
+            data: any C-contiguous buffer of any shape and element type: bytes, memoryview, numpy array. Its
+                memory is read until this returns, raises or is cancelled, and not after
+            offset: first byte of the allocation to write
+
+        Raises:
+            OutOfRangeError: it does not fit; nothing is written
+            InvalidArgumentError: the buffer is not contiguous
+            SealedError, PermissionDeniedError: the allocation may not be written
+        """
         view = memory.view_of(data)
         self._check_range(offset, view.nbytes)
         if view.nbytes <= self._client.limits.inline_max:
@@ -75,7 +86,12 @@ class Mem:
             await self._client.arena.write(self.handle, offset, source)
 
     async def read(self, size: int | None = None, offset: int = 0) -> bytes:
-        """Reads `size` bytes at `offset`; without a size, all that follow."""
+        """Reads `size` bytes at `offset`; without a size, all that follow.
+
+        Raises OutOfRangeError if the allocation has no such bytes, MemoryError if there is no room for them
+        here. numpy.frombuffer() makes an array of the bytes without a copy; read_into() fills one that is
+        there, and is faster, since it needs no fresh memory.
+        """
         size = self._rest(offset) if size is None else size
         self._check_range(offset, size)
         if size <= self._client.limits.inline_max:
@@ -88,6 +104,14 @@ class Mem:
 
     async def read_into(self, buffer: Buffer, offset: int = 0) -> None:
         """Fills a writable buffer with the bytes at `offset`.
+
+        Args:
+            buffer: any C-contiguous writable buffer of any shape and element type; all its bytes are filled
+            offset: first byte of the allocation to read
+
+        Raises:
+            OutOfRangeError: the buffer is larger than what follows; it is as it was
+            InvalidArgumentError: the buffer is not contiguous or read-only
 
         When it has ended, cancelled or not, nobody writes to the buffer any more.
         """
@@ -188,7 +212,11 @@ class Mem:
     async def copy_to(
         self, dst: Mem, size: int | None = None, *, offset: int = 0, dst_offset: int = 0
     ) -> None:
-        """Copies on the device, or to another; without a size, all that follows. Overlap is like memmove."""
+        """Copies `size` bytes at `offset` to `dst_offset` of `dst`, on the device or to another.
+
+        Without a size, all that follows, which must fit: OutOfRangeError. `dst` may be this allocation, and
+        overlap is like memmove.
+        """
         await self._client.mem_copy(
             src=self.handle,
             dst=dst.handle,
@@ -198,7 +226,10 @@ class Mem:
         )
 
     async def fill(self, pattern: Buffer = b"\0", *, offset: int = 0, size: int | None = None) -> None:
-        """Repeats a pattern of 1, 2, 4, 8 or 16 bytes from `offset` on; without a size, to the end."""
+        """Repeats a pattern of 1, 2, 4, 8 or 16 bytes from `offset` on, for `size` bytes or to the end.
+
+        The pattern starts at `offset`, and its last repetition may be cut. OutOfRangeError beyond the end.
+        """
         await self._client.mem_fill(mem=self.handle, offset=offset, size=size, pattern=pattern)
 
     async def meta(self, meta: Buffer | None = None) -> bytes:
@@ -226,7 +257,10 @@ class Mem:
         self._info = await self._client.mem_seal(mem=self.handle)
 
     async def free(self) -> None:
-        """Drops this session's reference and, where the caller is its owner, the persistent one."""
+        """Drops this session's reference and, where the caller is its owner, the persistent one.
+
+        Copies in flight end first. With the last reference the bytes are gone: NotFoundError from then on.
+        """
         await self._client.mem_free(mem=self.handle)
         self._is_freed = True
 
