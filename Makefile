@@ -58,6 +58,7 @@ DAEMON_SRCS := \
 	daemon/gpu/hazard.c \
 	daemon/gpu/info.c \
 	daemon/gpu/instance.c \
+	daemon/gpu/line.c \
 	daemon/gpu/memory.c \
 	daemon/gpu/op.c \
 	daemon/gpu/pool.c \
@@ -65,6 +66,7 @@ DAEMON_SRCS := \
 	daemon/gpu/record.c \
 	daemon/gpu/region.c \
 	daemon/gpu/ring.c \
+	daemon/gpu/schedule.c \
 	daemon/gpu/shader.c \
 	daemon/gpu/tlsf.c \
 	daemon/gpu/transfer.c \

@@ -34,7 +34,8 @@ struct GpuDevice {
         uint32_t memory_types; /* bits: those of the heap, device-local */
         uint64_t segment_max;
         uint64_t block_size;
-        uint64_t chunk_local;
+        uint64_t chunk_bus;   /* bytes of a bulk op at a time: over the bus, */
+        uint64_t chunk_local; /* and inside the device */
         uint64_t import_alignment;
         PFN_vkGetMemoryHostPointerPropertiesEXT get_host_pointer_properties;
 
@@ -54,6 +55,7 @@ struct GpuDevice {
         uint64_t staged_max; /* longest chunk that is staged */
         GpuSegment scratch;  /* for overlapping copies, GPU_CHUNK long, used on `compute` only */
 
+        uint64_t epoch;      /* counts what has ended: what comes later may use the same bytes */
         List accesses;       /* GpuAccess.device_link: everything in flight, in order of arrival */
         uint64_t n_memories; /* of clients, the dying ones included */
         GpuPools pools;
@@ -106,15 +108,6 @@ void device_set_lost(GpuDevice *device);
 uint32_t device_get_memory_types(const GpuDevice *device, uint32_t types, VkMemoryPropertyFlags properties);
 
 int device_new_timeline(const GpuDevice *device, VkSemaphore *ret_semaphore);
-
-/* Cuts ops, records what waits, submits. */
-void device_flush(GpuDevice *device);
-
-/* Completes what has ended, then flushes. */
-void device_poll(GpuDevice *device);
-
-/* Something is in flight. */
-bool device_is_busy(const GpuDevice *device);
 
 /* Makes room between devices; -ENOMEM. */
 int instance_open_bounce(GpuInstance *instance);

@@ -1,5 +1,5 @@
 /*
- * One device: what it is made of, what is polled and submitted in a loop turn. Loop thread.
+ * One device: what it is made of. Loop thread.
  */
 
 #include "daemon/gpu/device.h"
@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 #include "daemon/gpu/device-internal.h"
-#include "daemon/gpu/transfer.h"
+#include "daemon/gpu/schedule.h"
 #include "daemon/util/error.h"
 #include "daemon/util/log.h"
 
@@ -190,6 +190,7 @@ static void device_choose_sizes(GpuDevice *device) {
                 device->segment_max = MIN(device->segment_max, maintenance.maxMemoryAllocationSize);
         device->segment_max = MAX(device->segment_max & ~(BLOCK_MIN - 1), BLOCK_MIN);
         device->block_size = MAX(block & ~(BLOCK_MIN - 1), BLOCK_MIN);
+        device->chunk_bus = GPU_CHUNK;
         device->chunk_local = device->is_cpu ? GPU_CHUNK : GPU_CHUNK_LOCAL;
 }
 
@@ -251,6 +252,7 @@ static int device_init(GpuDevice *device) {
         r = device_init_queues(device, choices);
         if (r)
                 return r;
+        schedule_init(device);
         r = device_init_staging(device);
         if (r)
                 return r;
@@ -304,6 +306,7 @@ GpuDevice *device_free(GpuDevice *device) {
                 segment_deinit(&device->staging, device);
         }
         ring_deinit(&device->ring);
+        schedule_deinit(device);
         for (uint32_t i = 0; i < GPU_N_QUEUES_MAX; ++i)
                 queue_deinit(&device->queues[i]);
         vkDestroyDevice(device->vk, NULL);
@@ -316,91 +319,6 @@ void device_set_lost(GpuDevice *device) {
                 return;
         log_error("%s (%s) is lost, with all that is on it", device->info.id, device->info.name);
         device->is_lost = true;
-}
-
-/* A loop turn. */
-
-/* Ops in line take turns, a chunk each. Returns whether there were any. */
-static bool issue_from(GpuQueue *queue, List *line, uint32_t n_max) {
-        bool is_any = false;
-        List *link;
-
-        while (queue->n_bulk < n_max && (link = list_pop(line))) {
-                GpuOp *op = container_of(link, GpuOp, link);
-
-                is_any = true;
-                transfer_issue(op);
-                if (!op->r && op->issued < op->size && op->free_chunks && list_is_empty(&op->link))
-                        list_link(line, &op->link);
-        }
-        return is_any;
-}
-
-static void queue_record(GpuQueue *queue) {
-        List *link;
-
-        while ((link = list_first(&queue->works)) && queue_open(queue)) {
-                GpuWork *work = container_of(link, GpuWork, link);
-
-                list_unlink(link);
-                work->record(work);
-                list_link(&queue->open->works, link);
-        }
-}
-
-/* What waits for commands will not get them. */
-static void queue_drop_works(GpuQueue *queue) {
-        List *link;
-
-        while ((link = list_pop(&queue->works))) {
-                GpuWork *work = container_of(link, GpuWork, link);
-
-                work->complete(work);
-        }
-}
-
-/* Returns whether anything was done; what was recorded may have let other ops begin. */
-static bool device_step(GpuDevice *device) {
-        bool is_any = false;
-
-        for (uint32_t i = 0; i < device->n_queues; ++i) {
-                GpuQueue *queue = &device->queues[i];
-
-                is_any |= issue_from(queue, &queue->small, UINT32_MAX);
-                is_any |= issue_from(queue, &queue->bulk, GPU_QUEUE_BULK_MAX);
-        }
-        for (uint32_t i = 0; i < device->n_queues; ++i) {
-                if (device->is_lost)
-                        queue_drop_works(&device->queues[i]);
-                else if (!device->gate.is_closed)
-                        queue_record(&device->queues[i]);
-        }
-        return is_any;
-}
-
-void device_flush(GpuDevice *device) {
-        ring_wake(&device->ring);
-        pools_scrub(&device->pools, device->compute);
-        while (device_step(device))
-                ;
-        for (uint32_t i = 0; i < device->n_queues && !device->gate.is_closed; ++i)
-                queue_submit(&device->queues[i]);
-}
-
-void device_poll(GpuDevice *device) {
-        if (atomic_load(&device->waiter.is_lost))
-                device_set_lost(device);
-        for (uint32_t i = 0; i < device->n_queues; ++i)
-                queue_poll(&device->queues[i]);
-        device_flush(device);
-}
-
-bool device_is_busy(const GpuDevice *device) {
-        for (uint32_t i = 0; i < device->n_queues; ++i) {
-                if (!list_is_empty(&device->queues[i].in_flight))
-                        return true;
-        }
-        return false;
 }
 
 const GpuDeviceInfo *gpu_device_get_info(const GpuDevice *device) {

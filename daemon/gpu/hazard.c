@@ -49,9 +49,8 @@ void hazard_order(GpuAccess *access) {
                         continue;
                 if (earlier->queue != queue)
                         queue_wait(queue, earlier->queue, earlier->value);
-                else if (earlier->value == queue_get_open_value(queue))
-                        is_barrier_due =
-                                true; /* an earlier batch is covered by the barrier this one began with */
+                else if (!queue->open->is_after_all || earlier->value == queue_get_open_value(queue))
+                        is_barrier_due = true;
         }
         if (is_barrier_due)
                 queue_barrier(queue);
@@ -97,6 +96,7 @@ void hazard_unlink(GpuAccess *access) {
                 return;
         list_unlink(&access->memory_link);
         list_unlink(&access->device_link);
+        ++memory->device->epoch;
         complete_syncs(memory->device);
         access->memory = NULL;
         if (memory->is_dying && !memory->is_pending && list_is_empty(&memory->accesses))

@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 
 #include "daemon/gpu/device-internal.h"
+#include "daemon/gpu/schedule.h"
 #include "daemon/gpu/transfer.h"
 #include "daemon/util/error.h"
 #include "daemon/util/log.h"
@@ -337,21 +338,21 @@ static bool instance_is_busy(const GpuInstance *instance) {
         bool is_busy = has_callbacks(instance);
 
         for (size_t i = 0; i < instance->n_devices; ++i)
-                is_busy = is_busy || device_is_busy(instance->devices[i]);
+                is_busy = is_busy || schedule_is_busy(instance->devices[i]);
         return is_busy;
 }
 
 bool gpu_instance_poll(GpuInstance *instance) {
         ring_wake(&instance->bounce.ring);
         for (size_t i = 0; i < instance->n_devices; ++i)
-                device_poll(instance->devices[i]);
+                schedule_poll(instance->devices[i]);
         run_callbacks(instance);
         return instance_is_busy(instance);
 }
 
 void gpu_instance_arm(GpuInstance *instance) {
         for (size_t i = 0; i < instance->n_devices; ++i) {
-                if (device_is_busy(instance->devices[i]))
+                if (schedule_is_busy(instance->devices[i]))
                         waiter_arm(&instance->devices[i]->waiter);
         }
         if (has_callbacks(instance))
@@ -360,7 +361,7 @@ void gpu_instance_arm(GpuInstance *instance) {
 
 bool gpu_instance_flush(GpuInstance *instance) {
         for (size_t i = 0; i < instance->n_devices; ++i) {
-                device_flush(instance->devices[i]);
+                schedule_flush(instance->devices[i]);
                 gate_flush(instance->devices[i]);
         }
         return instance_is_busy(instance);

@@ -34,6 +34,7 @@ struct GpuWork {
         List link; /* GpuBatch.works, or GpuQueue.works while it waits to be recorded */
         void (*record)(GpuWork *work);
         void (*complete)(GpuWork *work);
+        uint64_t size; /* in bytes; above GPU_SMALL_MAX it gets a batch of its own */
 };
 
 /* One op's use of a range of one memory. */
@@ -76,7 +77,7 @@ struct GpuOp {
         uint32_t n_blockers;   /* earlier conflicting accesses that are not recorded yet */
         uint32_t n_unrecorded; /* chunks that have not yet come to their last recording */
         unsigned char pattern[GPU_OP_PATTERN_MAX];
-        List link; /* GpuQueue.small or .bulk, or GpuInstance.completed */
+        List link; /* GpuFlow.ops, or GpuInstance.completed */
         GpuAccess src;
         GpuAccess dst;
         GpuRegion *region; /* NULL: `host` is inline data */

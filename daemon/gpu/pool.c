@@ -274,9 +274,22 @@ static void scrub_complete(GpuWork *work) {
         GpuScrub *scrub = container_of(work, GpuScrub, work);
         List *link;
 
-        while ((link = list_pop(&scrub->memories)))
+        while ((link = list_pop(&scrub->memories))) {
+                ++memory_of(link)->device->epoch;
                 range_free(memory_of(link));
+        }
         scrub->is_busy = false;
+}
+
+/* Takes as many as go well in one batch. */
+static void scrub_take(GpuScrub *scrub, List *dirty, uint64_t size_max) {
+        scrub->work.size = 0;
+        for (size_t n = 0; n < GPU_SCRUB_MAX && scrub->work.size < size_max && !list_is_empty(dirty); ++n) {
+                List *link = list_pop(dirty);
+
+                scrub->work.size += memory_of(link)->size;
+                list_link(&scrub->memories, link);
+        }
 }
 
 void pools_scrub(GpuPools *pools, GpuQueue *queue) {
@@ -288,8 +301,7 @@ void pools_scrub(GpuPools *pools, GpuQueue *queue) {
                 scrub->is_busy = true;
                 scrub->work.record = scrub_record;
                 scrub->work.complete = scrub_complete;
-                for (size_t n = 0; n < GPU_SCRUB_MAX && !list_is_empty(&pools->dirty); ++n)
-                        list_link(&scrub->memories, list_pop(&pools->dirty));
+                scrub_take(scrub, &pools->dirty, queue->device->chunk_local);
                 list_link(&queue->works, &scrub->work.link);
         }
 }

@@ -32,8 +32,6 @@ int queue_init(GpuQueue *queue, GpuDevice *device, uint32_t index, uint32_t fami
         list_init(&queue->idle);
         list_init(&queue->in_flight);
         list_init(&queue->works);
-        list_init(&queue->small);
-        list_init(&queue->bulk);
         vkGetDeviceQueue(device->vk, family, index_in_family, &queue->queue);
 
         r = device_new_timeline(device, &queue->timeline);
@@ -74,34 +72,41 @@ void queue_deinit(GpuQueue *queue) {
         *queue = (GpuQueue){};
 }
 
-bool queue_open(GpuQueue *queue) {
-        List *link;
+static bool queue_open_batch(GpuQueue *queue) {
+        List *link = list_first(&queue->idle);
         GpuBatch *batch;
-        int r;
 
-        if (queue->open)
-                return true;
-        link = list_first(&queue->idle);
         if (!link || queue->device->is_lost)
                 return false;
         batch = container_of(link, GpuBatch, link);
-        r = GPU_TRY(vkBeginCommandBuffer(batch->commands,
+        if (GPU_TRY(vkBeginCommandBuffer(batch->commands,
                                          &(VkCommandBufferBeginInfo){
                                                  .sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO,
                                                  .flags = VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT,
-                                         }));
-        if (r) {
+                                         }))) {
                 device_set_lost(queue->device);
                 return false;
         }
         list_unlink(&batch->link);
         batch->value = queue->submitted + 1;
         batch->is_host_read = false;
+        batch->is_after_all = queue->epoch != queue->device->epoch;
         for (size_t i = 0; i < GPU_N_QUEUES_MAX; ++i)
                 batch->waits[i] = 0;
         queue->open = batch;
-        /* Makes visible whatever earlier batches wrote, of this queue and of those that it waited for. */
-        queue_barrier(queue);
+        return true;
+}
+
+bool queue_open(GpuQueue *queue) {
+        if (!queue->open && !queue_open_batch(queue))
+                return false;
+        /*
+         * Makes visible what ops wrote that have ended; those that have not, hazard_order() knows of. So chunks of one
+         * bulk op do not wait for one another.
+         */
+        if (queue->epoch != queue->device->epoch)
+                queue_barrier(queue);
+        queue->epoch = queue->device->epoch;
         return true;
 }
 

@@ -8,13 +8,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "daemon/gpu/line.h"
 #include "daemon/gpu/op.h"
 #include "daemon/gpu/vk.h"
 #include "daemon/util/list.h"
 
-#define GPU_N_QUEUES_MAX   3  /* bulk transfer, small transfer, compute */
-#define GPU_QUEUE_BATCHES  32 /* in flight at most; more work waits on the host */
-#define GPU_QUEUE_BULK_MAX 8  /* chunks of bulk ops in flight: what a new op may have to wait for */
+#define GPU_N_QUEUES_MAX  3  /* bulk transfer, small transfer, compute */
+#define GPU_QUEUE_BATCHES 32 /* in flight at most; more work waits on the host */
 
 typedef struct GpuBatch GpuBatch;
 
@@ -24,6 +24,7 @@ struct GpuBatch {
         VkCommandBuffer commands;
         uint64_t value;
         uint64_t waits[GPU_N_QUEUES_MAX]; /* values of the device's other queues; 0: none */
+        bool is_after_all;                /* begins with a barrier */
         bool is_host_read;                /* writes bytes that the host will read */
 };
 
@@ -39,10 +40,10 @@ struct GpuQueue {
         GpuBatch *open;
         List idle;
         List in_flight;
-        List works;      /* GpuWork.link: to be recorded, in this order */
-        List small;      /* GpuOp.link: to be cut in chunks */
-        List bulk;       /* GpuOp.link: likewise */
-        uint32_t n_bulk; /* chunks of bulk ops under way */
+        List works;     /* GpuWork.link: to be recorded, in this order */
+        GpuLine small;  /* ops to be cut in chunks: these first, */
+        GpuLine bulk;   /* then these */
+        uint64_t epoch; /* of the device, at the last barrier for what has ended */
         GpuBatch batches[GPU_QUEUE_BATCHES];
 };
 
@@ -50,7 +51,10 @@ struct GpuQueue {
 int queue_init(GpuQueue *queue, GpuDevice *device, uint32_t index, uint32_t family, uint32_t index_in_family);
 void queue_deinit(GpuQueue *queue);
 
-/* Opens a batch unless one is open. False: all batches are in flight, or the device is lost. */
+/*
+ * Opens a batch unless one is open; what is recorded next comes after all ops that have ended. False: all batches are in
+ * flight, or the device is lost.
+ */
 bool queue_open(GpuQueue *queue);
 
 /* With a batch open: everything recorded from now on comes after everything before, on this queue. */

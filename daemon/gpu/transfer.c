@@ -42,10 +42,14 @@ bool transfer_is_bulk(const GpuOp *op) {
         return op->size > GPU_SMALL_MAX;
 }
 
-void transfer_start(GpuOp *op) {
+static GpuLine *op_get_line(const GpuOp *op) {
         GpuQueue *queue = op_get_queue(op);
 
-        list_link(transfer_is_bulk(op) ? &queue->bulk : &queue->small, &op->link);
+        return transfer_is_bulk(op) ? &queue->bulk : &queue->small;
+}
+
+void transfer_start(GpuOp *op) {
+        line_push(op_get_line(op), op);
 }
 
 void transfer_finish(GpuOp *op) {
@@ -113,19 +117,19 @@ static void op_settle(GpuOp *op) {
 }
 
 static void chunk_put_slot(GpuChunk *chunk, GpuDevice *device) {
-        if (chunk->slot)
-                ring_put(&device->ring, chunk->slot);
+        if (!chunk->slot)
+                return;
+        ring_put(&device->ring, chunk->slot);
         chunk->slot = 0;
+        ++device->epoch; /* the next one's bytes come after these */
 }
 
 static void chunk_finish(GpuChunk *chunk) {
         GpuOp *op = chunk->op;
-        GpuQueue *queue = op_get_queue(op);
 
         if (chunk->bounce)
-                ring_put(&queue->device->instance->bounce.ring, chunk->bounce);
-        if (transfer_is_bulk(op))
-                --queue->n_bulk;
+                ring_put(&op_get_queue(op)->device->instance->bounce.ring, chunk->bounce);
+        line_end(op_get_line(op), chunk->size);
         chunk->state = CHUNK_FREE;
         op->free_chunks |= (uint8_t)(1u << (chunk - op->chunks));
         op_settle(op);
@@ -283,6 +287,7 @@ static void chunk_command(GpuChunk *chunk, ChunkState state) {
         chunk->state = state;
         chunk->work.record = chunk_record;
         chunk->work.complete = chunk_complete;
+        chunk->work.size = chunk->size;
         list_link(&chunk_get_queue(chunk)->works, &chunk->work.link);
 }
 
@@ -398,6 +403,7 @@ static uint64_t op_get_chunk_max(const GpuOp *op) {
         }
         if (op->kind == GPU_OP_COPY || op->kind == GPU_OP_FILL)
                 return dst->chunk_local;
+        max = MIN(src ? src->chunk_bus : max, dst ? dst->chunk_bus : max);
         if (op->kind == GPU_OP_RELAY)
                 region = &src->instance->bounce.region;
         if (src && (!region || !region_is_imported(region, src)))
@@ -407,10 +413,14 @@ static uint64_t op_get_chunk_max(const GpuOp *op) {
         return max;
 }
 
+uint64_t transfer_get_next_size(const GpuOp *op) {
+        return MIN(op_get_chunk_max(op), op->size - op->issued);
+}
+
 static GpuChunk *op_make_chunk(GpuOp *op) {
         uint32_t index = (uint32_t)__builtin_ctz(op->free_chunks);
         GpuChunk *chunk = &op->chunks[index];
-        uint64_t size = MIN(op_get_chunk_max(op), op->size - op->issued);
+        uint64_t size = transfer_get_next_size(op);
         /* What moves up is moved from its end, so that nothing is overwritten before it was read. */
         bool is_backward = op->kind == GPU_OP_MOVE && op->dst.begin > op->src.begin;
 
@@ -424,8 +434,7 @@ static GpuChunk *op_make_chunk(GpuOp *op) {
         op->issued += size;
         op->free_chunks &= (uint8_t) ~(1u << index);
         ++op->n_unrecorded;
-        if (transfer_is_bulk(op))
-                ++op_get_queue(op)->n_bulk;
+        line_begin(op_get_line(op), size);
         return chunk;
 }
 
@@ -433,15 +442,9 @@ static bool access_is_lost(const GpuAccess *access) {
         return access->queue && access->queue->device->is_lost;
 }
 
-void transfer_issue(GpuOp *op) {
-        GpuChunk *chunk;
+static void op_go(GpuOp *op) {
+        GpuChunk *chunk = op_make_chunk(op);
 
-        if (access_is_lost(&op->src) || access_is_lost(&op->dst)) {
-                op->r = GPU_E_LOST;
-                op_settle(op);
-                return;
-        }
-        chunk = op_make_chunk(op);
         switch ((GpuOpKind)op->kind) {
         case GPU_OP_WRITE:
                 chunk_go_in(chunk);
@@ -460,4 +463,16 @@ void transfer_issue(GpuOp *op) {
         case GPU_OP_SYNC:
                 assert(false);
         }
+}
+
+void transfer_issue(GpuOp *op) {
+        if (access_is_lost(&op->src) || access_is_lost(&op->dst))
+                op->r = GPU_E_LOST;
+        if (op->r) {
+                op_settle(op);
+                return;
+        }
+        op_go(op);
+        if (!op->r && op->issued < op->size && op->free_chunks && list_is_empty(&op->link))
+                transfer_start(op);
 }

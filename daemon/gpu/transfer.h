@@ -19,8 +19,14 @@ typedef enum GpuOpKind {
 /* No earlier op is in the way any more: puts it in line on its queue. */
 void transfer_start(GpuOp *op);
 
-/* Makes the next chunk and sends it on its way. Something is left to make and a chunk is free. */
+/*
+ * Makes the next chunk and sends it on its way; what is left to make then is in line again if a chunk is free. The op is
+ * on no list, something is left to make and a chunk is free.
+ */
 void transfer_issue(GpuOp *op);
+
+/* Bytes of the next chunk. */
+uint64_t transfer_get_next_size(const GpuOp *op);
 
 /* Zeroes driver memory that nobody has yet, padding included. */
 void op_zero(GpuOp *op, GpuMemory *memory, uint64_t size);

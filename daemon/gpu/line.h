@@ -1,0 +1,59 @@
+#pragma once
+
+/*
+ * Ops in line on a queue, taken by deficit round robin over their flows: so many bytes of each flow in turn, however
+ * many ops it has in line. A queue has one line for bulk and one for small ops. Embedded in GpuQueue.
+ *
+ * Only so much is under way at a time that the queue always has work: what is in line can still be overtaken.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/gpu/op.h"
+#include "daemon/util/list.h"
+
+#define GPU_LINE_BUCKETS 64
+
+typedef struct GpuFlow GpuFlow;
+typedef struct GpuLine GpuLine;
+
+struct GpuFlow {
+        List hash; /* GpuLine.buckets */
+        List link; /* GpuLine.turns or .idle */
+        List ops;  /* GpuOp.link */
+        uint64_t id;
+        uint64_t credit; /* bytes that it may yet issue in this turn */
+        uint64_t round;  /* of its next turn, or of its last one when idle */
+        bool is_idle;
+};
+
+struct GpuLine {
+        List buckets[GPU_LINE_BUCKETS];
+        List turns;     /* GpuFlow.link, in the order of their turns: of one round, then of the next */
+        List idle;      /* GpuFlow.link, that idle longest first */
+        GpuFlow common; /* of those for whom the host has no memory */
+        uint64_t quantum;
+        uint64_t round;
+        uint64_t bytes_max; /* under way; the last chunk may go beyond */
+        uint64_t bytes;
+        uint32_t chunks_max;
+        uint32_t n_chunks;
+        uint32_t n_idle;
+};
+
+/* `quantum`: bytes of a turn, at least the longest chunk. At most `bytes_max` and `chunks_max` are under way. */
+void line_init(GpuLine *line, uint64_t quantum, uint64_t bytes_max, uint32_t chunks_max);
+
+/* Works on a zeroed structure. No ops are in line. */
+void line_deinit(GpuLine *line);
+
+/* Puts the op, which is on no list, in line: behind those of its flow, or before them if it has begun. */
+void line_push(GpuLine *line, GpuOp *op);
+
+/* Takes out the op whose next chunk is due. NULL: none, or enough is under way. */
+GpuOp *line_find_next(GpuLine *line);
+
+/* A chunk is under way; it has ended. */
+void line_begin(GpuLine *line, uint64_t size);
+void line_end(GpuLine *line, uint64_t size);

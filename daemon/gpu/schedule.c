@@ -1,0 +1,119 @@
+/*
+ * A loop turn of one device; loop thread.
+ *
+ * Each bulk chunk is a batch of its own, so that the next chunk can be chosen as soon as one has ended, and so that
+ * small ops in the same queue end with their batch and not with a bulk chunk.
+ */
+
+#include "daemon/gpu/schedule.h"
+
+#include "daemon/gpu/device-internal.h"
+#include "daemon/gpu/transfer.h"
+
+#define BULK_CHUNKS_GPU 4 /* under way on a queue: the loop may sleep through one or two of them, */
+#define BULK_CHUNKS_CPU 2 /* but on a CPU they take milliseconds */
+#define SMALL_BYTES_MAX (UINT64_C(8) << 20) /* of small ops, likewise */
+
+void schedule_init(GpuDevice *device) {
+        uint64_t n_bulk = device->is_cpu ? BULK_CHUNKS_CPU : BULK_CHUNKS_GPU;
+
+        for (uint32_t i = 0; i < device->n_queues; ++i) {
+                GpuQueue *queue = &device->queues[i];
+                uint64_t quantum = queue == device->compute ? device->chunk_local : device->chunk_bus;
+
+                /* Staged chunks are shorter and their way is longer: two ops may be on it with all their chunks. */
+                line_init(&queue->bulk, quantum, n_bulk * quantum, 2 * GPU_OP_CHUNKS);
+                line_init(&queue->small, GPU_SMALL_MAX, SMALL_BYTES_MAX, UINT32_MAX);
+        }
+}
+
+void schedule_deinit(GpuDevice *device) {
+        for (uint32_t i = 0; i < device->n_queues; ++i) {
+                line_deinit(&device->queues[i].bulk);
+                line_deinit(&device->queues[i].small);
+        }
+}
+
+/* Returns whether there was anything to issue. */
+static bool issue_from(GpuLine *line) {
+        bool is_any = false;
+        GpuOp *op;
+
+        while ((op = line_find_next(line))) {
+                is_any = true;
+                transfer_issue(op);
+        }
+        return is_any;
+}
+
+static void queue_record(GpuQueue *queue) {
+        List *link;
+
+        while ((link = list_first(&queue->works))) {
+                GpuWork *work = container_of(link, GpuWork, link);
+                bool is_bulk = work->size > GPU_SMALL_MAX;
+
+                if (is_bulk)
+                        queue_submit(queue);
+                if (!queue_open(queue))
+                        return;
+                list_unlink(link);
+                work->record(work);
+                list_link(&queue->open->works, link);
+                if (is_bulk)
+                        queue_submit(queue);
+        }
+}
+
+/* What waits for commands will not get them. */
+static void queue_drop_works(GpuQueue *queue) {
+        List *link;
+
+        while ((link = list_pop(&queue->works))) {
+                GpuWork *work = container_of(link, GpuWork, link);
+
+                work->complete(work);
+        }
+}
+
+/* Returns whether anything was done; what was recorded may have let other ops begin. */
+static bool schedule_step(GpuDevice *device) {
+        bool is_any = false;
+
+        for (uint32_t i = 0; i < device->n_queues; ++i) {
+                is_any |= issue_from(&device->queues[i].small);
+                is_any |= issue_from(&device->queues[i].bulk);
+        }
+        for (uint32_t i = 0; i < device->n_queues; ++i) {
+                if (device->is_lost)
+                        queue_drop_works(&device->queues[i]);
+                else if (!device->gate.is_closed)
+                        queue_record(&device->queues[i]);
+        }
+        return is_any;
+}
+
+void schedule_flush(GpuDevice *device) {
+        ring_wake(&device->ring);
+        pools_scrub(&device->pools, device->compute);
+        while (schedule_step(device))
+                ;
+        for (uint32_t i = 0; i < device->n_queues && !device->gate.is_closed; ++i)
+                queue_submit(&device->queues[i]);
+}
+
+void schedule_poll(GpuDevice *device) {
+        if (atomic_load(&device->waiter.is_lost))
+                device_set_lost(device);
+        for (uint32_t i = 0; i < device->n_queues; ++i)
+                queue_poll(&device->queues[i]);
+        schedule_flush(device);
+}
+
+bool schedule_is_busy(const GpuDevice *device) {
+        for (uint32_t i = 0; i < device->n_queues; ++i) {
+                if (!list_is_empty(&device->queues[i].in_flight))
+                        return true;
+        }
+        return false;
+}

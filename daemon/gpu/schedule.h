@@ -1,0 +1,23 @@
+#pragma once
+
+/*
+ * What a device does next: which op's next chunk, what is recorded in which batch, when it is submitted. State lies in
+ * the device's queues.
+ */
+
+#include <stdbool.h>
+
+typedef struct GpuDevice GpuDevice;
+
+/* The queues are there and have their roles. */
+void schedule_init(GpuDevice *device);
+void schedule_deinit(GpuDevice *device);
+
+/* Cuts ops, records what waits, submits. */
+void schedule_flush(GpuDevice *device);
+
+/* Completes what has ended, then flushes. */
+void schedule_poll(GpuDevice *device);
+
+/* Something is in flight. */
+bool schedule_is_busy(const GpuDevice *device);
