@@ -145,6 +145,7 @@ DUMP_SRCS := \
 # Unit tests with check, one program per source. Those of the client side link libgpud's and gpuctl's objects,
 # the others gpud's.
 DAEMON_TESTS := \
+	tests/unit/gpu/test-copy.c \
 	tests/unit/gpu/test-gpu.c \
 	tests/unit/gpu/test-order.c \
 	tests/unit/gpu/test-tlsf.c \
@@ -163,6 +164,10 @@ CLIENT_TESTS := \
 	tests/unit/client/test-error.c \
 	tests/unit/client/test-gpuctl.c \
 	tests/unit/client/test-layout.c
+
+# Programs for measuring by hand, linked as the daemon's tests are.
+DAEMON_TOOLS := \
+	tests/unit/gpu/speed.c
 
 # What several unit tests share.
 TEST_SUPPORT_SRCS := \
@@ -194,7 +199,7 @@ FUZZERS := \
 # ---- files that are planned but not there yet are left out -------------------------------------------------
 planned = $(foreach v,$(1),$(eval $(v) := $$(wildcard $$($(v)))))
 $(call planned,PROTO_SRCS DAEMON_SRCS DAEMON_MAIN SHADERS CLIENT_SRCS GPUCTL_SRCS GPUCTL_MAIN DUMP_SRCS \
-	DAEMON_TESTS CLIENT_TESTS TEST_SUPPORT_SRCS SANITIZE_SRCS STORIES FUZZERS BENCHES)
+	DAEMON_TESTS DAEMON_TOOLS CLIENT_TESTS TEST_SUPPORT_SRCS SANITIZE_SRCS STORIES FUZZERS BENCHES)
 
 # ---- flags ------------------------------------------------------------------------------------------------
 
@@ -273,7 +278,7 @@ PROGRAMS := $(if $(DAEMON_MAIN),$(OUT)/gpud) $(if $(CLIENT_SRCS),$(OUT)/libgpud.
 	$(if $(GPUCTL_MAIN),$(OUT)/gpuctl)
 
 ALL_SRCS := $(PROTO_SRCS) $(DAEMON_SRCS) $(DAEMON_MAIN) $(CLIENT_SRCS) $(GPUCTL_SRCS) $(GPUCTL_MAIN) $(DUMP_SRCS) \
-	$(DAEMON_TESTS) $(CLIENT_TESTS) $(TEST_SUPPORT_SRCS) $(TEST_FAKE_SRCS) $(SANITIZE_SRCS) $(STORIES) $(FUZZERS) $(BENCHES)
+	$(DAEMON_TESTS) $(DAEMON_TOOLS) $(CLIENT_TESTS) $(TEST_SUPPORT_SRCS) $(TEST_FAKE_SRCS) $(SANITIZE_SRCS) $(STORIES) $(FUZZERS) $(BENCHES)
 
 ifeq ($(V),1)
 say = @:
@@ -351,7 +356,7 @@ build/$(MODE)/gpud-objects.a: $(DAEMON_OBJS) $(PROTO_OBJS) $(call objs,$(TEST_SU
 build/$(MODE)/client-objects.a: $(CLIENT_OBJS) $(GPUCTL_OBJS) $(PROTO_OBJS)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
-$(patsubst %.c,$(OUT)/%,$(DAEMON_TESTS)): $(OUT)/%: $(OBJ)/%.o $(SANITIZE_OBJS) build/$(MODE)/gpud-objects.a
+$(patsubst %.c,$(OUT)/%,$(DAEMON_TESTS) $(DAEMON_TOOLS)): $(OUT)/%: $(OBJ)/%.o $(SANITIZE_OBJS) build/$(MODE)/gpud-objects.a
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_MODE) -pie -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDFLAGS_ALL) $(LIBS_CHECK) \
@@ -405,7 +410,7 @@ $(BENCH_BINS): $(OUT)/%: $(OBJ)/%.o $(call objs,$(BENCH_SUPPORT_SRCS))
 	$(Q)$(CC) $(CFLAGS_MODE) -pie -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDFLAGS_ALL) $(call pkg_libs,libuv) \
 		$(LIBS_PROTO)
 
-bench-build: all $(BENCH_BINS)
+bench-build: all $(BENCH_BINS) $(patsubst %.c,$(OUT)/%,$(DAEMON_TOOLS))
 
 bench: ## measure gpud beside what it competes with; BENCH holds options for tests/bench/bench.py
 	$(Q)tests/deps.sh bench

@@ -79,16 +79,18 @@ static int compare(GpuDevice *device, bool *ret_is_shader) {
 int shader_choose(GpuDevice *device) {
         GpuCopy copy = device->instance->options.copy;
         bool is_shader = copy == GPU_COPY_SHADER;
-        int r;
+        int r = 0;
 
-        if (!device->has_addresses) {
-                if (is_shader)
-                        log_warning("%s has no buffer addresses: it copies by command", device->info.id);
+        if (device->has_addresses)
+                r = shader_init(&device->shader, device);
+        if (r == GPU_E_LOST)
+                return r;
+        if (!device->has_addresses || r) {
+                if (is_shader || r)
+                        log_warning("%s does not run our shaders: it copies by command", device->info.id);
+                device->has_addresses = false;
                 return 0;
         }
-        r = shader_init(&device->shader, device);
-        if (r)
-                return error_trace(r);
         if (copy == GPU_COPY_AUTO) {
                 r = compare(device, &is_shader);
                 if (r)
