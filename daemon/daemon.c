@@ -34,6 +34,9 @@
 /* A software device needs the very core that would spin. */
 #define SPIN_CPU_NS (10 * UINT64_C(1000))
 
+/* How long clients get at the end to take the replies they asked for. */
+#define DRAIN_NS (5 * NS_PER_S)
+
 #define MS_PER_S  1000
 #define NS_PER_MS UINT64_C(1000000)
 
@@ -52,7 +55,7 @@ struct Daemon {
         uv_async_t wake;  /* from waiter threads */
         uv_check_t check; /* ends each turn */
         uv_idle_t spin;   /* active: the loop does not sleep */
-        uv_timer_t lease; /* the next lease ends */
+        uv_timer_t timer; /* the next lease ends, or the time for draining is over */
         uv_signal_t signals[2];
         Executor executor;
         GpuHost host;
@@ -60,6 +63,7 @@ struct Daemon {
         Registry registry;
         Pipeline pipeline;
         Net net;
+        uint64_t drain_until_ns;
         uint64_t spin_ns;
         uint64_t spin_until_ns;
         uint64_t n_requests; /* answered when the spinning began */
@@ -112,7 +116,7 @@ static void daemon_schedule_spin(Daemon *daemon, bool is_busy) {
         gpu_instance_arm(daemon->gpu);
 }
 
-static void daemon_on_lease(uv_timer_t *handle);
+static void daemon_on_timer(uv_timer_t *handle);
 
 static void daemon_schedule_lease(Daemon *daemon) {
         uint64_t now_ns = clock_get_realtime_ns();
@@ -121,21 +125,22 @@ static void daemon_schedule_lease(Daemon *daemon) {
 
         /* The clock that leases run by may be set: look again at least once a second. */
         if (next_ns)
-                uv_timer_start(&daemon->lease, daemon_on_lease, MIN(wait_ms, (uint64_t)MS_PER_S), 0);
+                uv_timer_start(&daemon->timer, daemon_on_timer, MIN(wait_ms, (uint64_t)MS_PER_S), 0);
 }
 
 static void daemon_close(Daemon *daemon) {
         uv_close((uv_handle_t *)&daemon->wake, NULL);
         uv_close((uv_handle_t *)&daemon->check, NULL);
         uv_close((uv_handle_t *)&daemon->spin, NULL);
-        uv_close((uv_handle_t *)&daemon->lease, NULL);
+        uv_close((uv_handle_t *)&daemon->timer, NULL);
         for (size_t i = 0; i < N_ELEMENTS(daemon->signals); i++)
                 uv_close((uv_handle_t *)&daemon->signals[i], NULL);
 }
 
 /* Goes on to the next state when the present one has nothing left to do. */
 static void daemon_advance(Daemon *daemon) {
-        if (daemon->state == DAEMON_DRAINING && net_is_drained(&daemon->net)) {
+        if (daemon->state == DAEMON_DRAINING &&
+            (net_is_drained(&daemon->net) || clock_get_monotonic_ns() >= daemon->drain_until_ns)) {
                 net_close(&daemon->net);
                 daemon->state = DAEMON_REAPING;
         }
@@ -158,7 +163,7 @@ static void daemon_turn(Daemon *daemon) {
         gpu_instance_poll(daemon->gpu);
         if (daemon->state <= DAEMON_DRAINING)
                 net_flush(&daemon->net);
-        if (daemon->state == DAEMON_RUNNING && !uv_is_active((uv_handle_t *)&daemon->lease))
+        if (daemon->state == DAEMON_RUNNING && !uv_is_active((uv_handle_t *)&daemon->timer))
                 daemon_schedule_lease(daemon);
         has_more = daemon->state <= DAEMON_DRAINING && registry_reap(&daemon->registry);
         daemon_advance(daemon);
@@ -171,8 +176,8 @@ static void daemon_turn(Daemon *daemon) {
 }
 
 /* A timer runs before the loop waits, so what it sets off must not wait for the check. */
-static void daemon_on_lease(uv_timer_t *handle) {
-        daemon_turn(container_of(handle, Daemon, lease));
+static void daemon_on_timer(uv_timer_t *handle) {
+        daemon_turn(container_of(handle, Daemon, timer));
 }
 
 /* Counts how long this turn kept the loop from waiting. */
@@ -202,6 +207,8 @@ static void daemon_on_signal(uv_signal_t *handle, int number) {
         log_info("%s: finishing %zu requests, then exiting", strsignal(number), daemon->pipeline.n_inflight);
         sd_notify(0, "STOPPING=1");
         daemon->state = DAEMON_DRAINING;
+        daemon->drain_until_ns = clock_get_monotonic_ns() + DRAIN_NS;
+        uv_timer_start(&daemon->timer, daemon_on_timer, DRAIN_NS / NS_PER_MS + 1, 0);
         net_stop(&daemon->net);
 }
 
@@ -250,7 +257,7 @@ static int daemon_init_loop(Daemon *daemon) {
         uv_check_init(&daemon->loop, &daemon->check);
         uv_check_start(&daemon->check, daemon_on_check);
         uv_idle_init(&daemon->loop, &daemon->spin);
-        uv_timer_init(&daemon->loop, &daemon->lease);
+        uv_timer_init(&daemon->loop, &daemon->timer);
         for (size_t i = 0; i < N_ELEMENTS(numbers); i++) {
                 uv_signal_init(&daemon->loop, &daemon->signals[i]);
                 daemon->signals[i].data = daemon;

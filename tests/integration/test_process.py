@@ -1,5 +1,6 @@
 """gpud as a process: how it starts, what it says when it cannot, and how it ends."""
 
+import contextlib
 import os
 import pathlib
 import signal
@@ -59,6 +60,18 @@ def test_what_was_asked_before_the_signal_is_answered(spawn: Spawn) -> None:
         for copy in copies:
             assert client.wait(copy) == {}
         assert daemon.process.wait(60) == 0
+
+
+def test_a_client_that_does_not_read_holds_nothing_up(spawn: Spawn) -> None:
+    """Replies that nobody takes get a few seconds at the end, not for ever."""
+    daemon = spawn()
+    with daemon.connect() as lazy:
+        mem = lazy.alloc(65536)
+        lazy.socket.settimeout(1)
+        with contextlib.suppress(TimeoutError):
+            for _ in range(200):
+                lazy.submit("mem.read", {"mem": mem, "size": 65536})
+        daemon.stop()
 
 
 def test_new_connections_are_refused_while_it_drains(spawn: Spawn) -> None:
