@@ -158,6 +158,7 @@ static void starved_retry(GpuDevice *device) {
         while ((link = list_pop(&device->starved))) {
                 GpuBacking *backing = container_of(link, GpuBacking, link);
 
+                backing->r = 0;
                 gate_submit(device, &backing->call, allocate_run, allocate_done);
         }
 }
@@ -197,6 +198,7 @@ static void backing_fail(GpuBacking *backing, int r) {
 static void zero_complete(GpuOp *op, int r) {
         GpuBacking *backing = container_of(op, GpuBacking, zero);
 
+        backing->is_zeroing = false;
         if (r || backing->memory->is_dying)
                 backing_fail(backing, r);
         else
@@ -209,6 +211,7 @@ static void backing_zero(GpuBacking *backing) {
 
         if (backing->n_segments == 1)
                 backing->segment_size = last->size;
+        backing->is_zeroing = true;
         backing->zero.complete = zero_complete;
         op_zero(&backing->zero, backing->memory, size);
 }
@@ -264,9 +267,12 @@ int backing_new(GpuMemory *memory, bool exportable) {
 
 void backing_release(GpuBacking *backing) {
         bool is_starved = !list_is_empty(&backing->link);
+        bool is_waiting = backing->call.is_waiting && !backing->r && gate_cancel(&backing->call);
 
+        if (backing->is_zeroing)
+                op_stop(&backing->zero);
         /* What is on its way to the memory sees, when it gets there, that it is dying. */
-        if (backing->memory->is_pending && !is_starved)
+        if (backing->memory->is_pending && !is_starved && !is_waiting)
                 return;
         list_unlink(&backing->link);
         release_next(backing);

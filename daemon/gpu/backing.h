@@ -36,6 +36,7 @@ struct GpuBacking {
         uint32_t n_segments;
         uint32_t n_there; /* segments that are taken from the driver */
         int r;            /* why it failed */
+        bool is_zeroing;
         GpuSegment segments[];
 };
 

@@ -37,6 +37,7 @@ struct GpuDevice {
         uint64_t chunk_bus;   /* bytes of a bulk op at a time: over the bus, */
         uint64_t chunk_local; /* and inside the device */
         uint64_t import_alignment;
+        uint64_t pieces_max; /* that one region is imported in */
         PFN_vkGetMemoryHostPointerPropertiesEXT get_host_pointer_properties;
 
         GpuQueue queues[GPU_N_QUEUES_MAX];

@@ -21,6 +21,7 @@
 #define BLOCK_HEAP_SHARE 64
 #define STAGING_MIN      (UINT64_C(1) << 20)
 #define STAGING_SHARE    8
+#define PIECES_SHARE     16 /* of the allocations that the driver allows, for one region */
 
 /* Queues. */
 
@@ -190,6 +191,7 @@ static void device_choose_sizes(GpuDevice *device) {
                 device->segment_max = MIN(device->segment_max, maintenance.maxMemoryAllocationSize);
         device->segment_max = MAX(device->segment_max & ~(BLOCK_MIN - 1), BLOCK_MIN);
         device->block_size = MAX(block & ~(BLOCK_MIN - 1), BLOCK_MIN);
+        device->pieces_max = properties.properties.limits.maxMemoryAllocationCount / PIECES_SHARE;
         device->chunk_bus = GPU_CHUNK;
         device->chunk_local = device->is_cpu ? GPU_CHUNK : GPU_CHUNK_LOCAL;
 }

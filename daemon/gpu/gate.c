@@ -28,11 +28,21 @@ void gate_submit(GpuDevice *device, GpuCall *call, void (*run)(GpuCall *call), v
         call->device = device;
         call->run = run;
         call->done = done;
+        call->is_waiting = true;
         list_link(&device->gate.waiting, &call->task.link);
+}
+
+bool gate_cancel(GpuCall *call) {
+        if (!call->is_waiting)
+                return false;
+        call->is_waiting = false;
+        list_unlink(&call->task.link);
+        return true;
 }
 
 void gate_flush(GpuDevice *device) {
         GpuHost *host = &device->instance->host;
+        GpuCall *call;
         List *link;
 
         if (device->gate.is_closed)
@@ -40,6 +50,8 @@ void gate_flush(GpuDevice *device) {
         link = list_pop(&device->gate.waiting);
         if (!link)
                 return;
+        call = container_of(link, GpuCall, task.link);
+        call->is_waiting = false;
         device->gate.is_closed = true;
-        host->execute(host->userdata, container_of(link, GpuTask, link));
+        host->execute(host->userdata, &call->task);
 }

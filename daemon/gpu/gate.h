@@ -21,6 +21,7 @@ struct GpuCall {
         GpuDevice *device;
         void (*run)(GpuCall *call);  /* on a worker; may use what the caller leaves alone until done() */
         void (*done)(GpuCall *call); /* on the loop thread, the gate open again; may free the call */
+        bool is_waiting;
 };
 
 struct GpuGate {
@@ -31,6 +32,9 @@ struct GpuGate {
 void gate_init(GpuGate *gate);
 
 void gate_submit(GpuDevice *device, GpuCall *call, void (*run)(GpuCall *call), void (*done)(GpuCall *call));
+
+/* Takes back a call that has not begun; false: it is not waiting. */
+bool gate_cancel(GpuCall *call);
 
 /* Lets the next call begin if none runs. */
 void gate_flush(GpuDevice *device);

@@ -1,8 +1,9 @@
 /*
  * Order between ops on the same bytes; loop thread.
  *
- * Each memory has few accesses in flight, so the list is simply walked. An access counts the earlier conflicting ones
- * that are not recorded, and each of those, once recorded, counts it down: no op is looked at twice in vain.
+ * An access counts the earlier conflicting ones that are not recorded, and each of those, once recorded, counts it down:
+ * no op is looked at twice in vain. The list is simply walked; for a memory that everybody works on it would grow too
+ * long for that, so all but the first ACTIVE_MAX wait in it, not looked at, until others have ended.
  */
 
 #include "daemon/gpu/hazard.h"
@@ -10,6 +11,9 @@
 #include "daemon/gpu/device-internal.h"
 #include "daemon/gpu/memory-internal.h"
 #include "daemon/gpu/transfer.h"
+
+#define ACTIVE_MAX 256
+#define ACTIVE_LOW 128
 
 static GpuAccess *access_of(List *memory_link) {
         return container_of(memory_link, GpuAccess, memory_link);
@@ -24,15 +28,45 @@ void hazard_link_device(GpuAccess *access, GpuDevice *device) {
         list_link(&device->accesses, &access->device_link);
 }
 
-void hazard_link(GpuAccess *access) {
+/* Counts what it must wait for. All before it are active. */
+static void access_activate(GpuAccess *access) {
         GpuMemory *memory = access->memory;
 
-        list_for_each (it, &memory->accesses) {
+        for (List *it = memory->accesses.next; it != &access->memory_link; it = it->next) {
                 if (conflicts(access_of(it), access) && !access_of(it)->op->is_recorded)
                         ++access->op->n_blockers;
         }
+        access->is_active = true;
+        ++memory->n_active;
+}
+
+void hazard_link(GpuAccess *access) {
+        GpuMemory *memory = access->memory;
+
         hazard_link_device(access, memory->device);
         list_link(&memory->accesses, &access->memory_link);
+        if (!memory->is_crowded && memory->n_active < ACTIVE_MAX) {
+                access_activate(access);
+                return;
+        }
+        memory->is_crowded = true;
+        ++access->op->n_blockers;
+}
+
+/* Many have ended: as many may come. */
+static void memory_admit(GpuMemory *memory) {
+        List *it = memory->accesses.next;
+
+        while (it != &memory->accesses && access_of(it)->is_active)
+                it = it->next;
+        for (; it != &memory->accesses && memory->n_active < ACTIVE_MAX; it = it->next) {
+                GpuAccess *access = access_of(it);
+
+                access_activate(access);
+                if (--access->op->n_blockers == 0)
+                        transfer_start(access->op);
+        }
+        memory->is_crowded = it != &memory->accesses;
 }
 
 void hazard_order(GpuAccess *access) {
@@ -60,6 +94,8 @@ static void unblock_later(GpuAccess *access) {
         for (List *it = access->memory_link.next; it != &access->memory->accesses; it = it->next) {
                 GpuAccess *later = access_of(it);
 
+                if (!later->is_active)
+                        return;
                 if (conflicts(access, later) && --later->op->n_blockers == 0)
                         transfer_start(later->op);
         }
@@ -96,6 +132,9 @@ void hazard_unlink(GpuAccess *access) {
                 return;
         list_unlink(&access->memory_link);
         list_unlink(&access->device_link);
+        --memory->n_active;
+        if (memory->is_crowded && memory->n_active <= ACTIVE_LOW)
+                memory_admit(memory);
         ++memory->device->epoch;
         complete_syncs(memory->device);
         access->memory = NULL;

@@ -34,8 +34,10 @@ struct GpuMemory {
         bool is_small;
         bool is_pending;
         bool is_dying;
-        bool is_internal; /* a block, not a client's: not in the ledger's `used` */
-        bool is_dirty;    /* something but zeros may be in it */
+        bool is_internal;  /* a block, not a client's: not in the ledger's `used` */
+        bool is_dirty;     /* something but zeros may be in it */
+        bool is_crowded;   /* accesses wait for others to end: see hazard.c */
+        uint16_t n_active; /* accesses that do not */
 };
 
 /*

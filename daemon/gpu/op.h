@@ -48,6 +48,7 @@ struct GpuAccess {
         uint64_t end;
         uint64_t value; /* of `queue`, at which all that was recorded so far is done */
         bool is_write;
+        bool is_active;  /* has been compared with earlier ones */
         bool is_ordered; /* the waits for earlier accesses are recorded */
 };
 

@@ -141,6 +141,8 @@ static void pool_serve_waiting(GpuPool *pool, int r) {
                         serve_alone(memory);
         }
         pool->is_serving = false;
+        if (pool->is_trimmed)
+                pool_release_empty(pool, 0);
         pool_free_if_unused(pool);
 }
 
@@ -215,6 +217,7 @@ int pool_alloc(GpuMemory *memory) {
                 pool = pools_add(pools, memory->device, memory->owner);
         if (!pool)
                 return GPU_E_NO_MEMORY;
+        pool->is_trimmed = false;
         if (list_is_empty(&pool->waiting) && pool_serve(pool, memory))
                 return 0;
         if (!pool->is_growing && pool_grow(pool)) {
@@ -240,7 +243,7 @@ static void range_free(GpuMemory *memory) {
         tlsf_free(&pool->tlsf, memory->node);
         if (--block->n_live == 0) {
                 ++pool->n_empty;
-                pool_release_empty(pool, 1);
+                pool_release_empty(pool, pool->is_trimmed ? 0 : 1);
         }
         memory_gone(memory);
 }
@@ -348,6 +351,7 @@ void pools_trim(GpuPools *pools, uint32_t owner) {
 
         if (!pool)
                 return;
+        pool->is_trimmed = true;
         pool_release_empty(pool, 0);
         pool_free_if_unused(pool);
 }

@@ -42,7 +42,8 @@ struct GpuPool {
         uint32_t n_empty;
         bool is_growing;
         bool is_serving;
-        List waiting; /* GpuMemory.accesses: for the block being made */
+        bool is_trimmed; /* no block is kept, until the owner allocates again */
+        List waiting;    /* GpuMemory.accesses: for the block being made */
 };
 
 /* Ranges being zeroed by one batch. */
@@ -66,7 +67,7 @@ void pools_deinit(GpuPools *pools);
 /* Queues the zeroing of ranges that were freed dirty. */
 void pools_scrub(GpuPools *pools, GpuQueue *queue);
 
-/* Gives back empty blocks, of everybody or of one owner. */
+/* Gives back empty blocks: of everybody, or of one owner who has gone, then also those that will be empty later. */
 void pools_reclaim(GpuPools *pools);
 void pools_trim(GpuPools *pools, uint32_t owner);
 

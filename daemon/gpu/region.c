@@ -14,8 +14,6 @@
 #include "daemon/util/error.h"
 #include "daemon/util/log.h"
 
-#define PIECES_MAX 256 /* per device: drivers count allocations, some up to 4096 */
-
 static GpuImport *import_of(GpuCall *call) {
         return container_of(call, GpuImport, call);
 }
@@ -145,18 +143,21 @@ void region_settle(GpuRegion *region) {
         region->ready(region, is_imported);
 }
 
-/* A device is done with importing, or with giving back. */
-static void import_end(GpuImport *import) {
-        GpuRegion *region = import->region;
-
+/* One of those at work on it is done. */
+static void region_put(GpuRegion *region) {
         if (--region->n_busy > 0)
                 return;
         if (!region->is_dying)
                 region_settle(region);
         else if (region->is_releasing)
                 region_gone(region);
-        else
+        else if (region->n_ops == 0)
                 region_release(region);
+}
+
+/* A device is done with importing, or with giving back. */
+static void import_end(GpuImport *import) {
+        region_put(import->region);
 }
 
 /* Lays out the pieces of one device. */
@@ -190,8 +191,10 @@ int gpu_region_init(GpuRegion *region, GpuInstance *instance, void *map, uint64_
                 .ready = ready,
         };
         list_init(&region->link);
-        while (region->piece * PIECES_MAX < size)
-                region->piece *= 2;
+        for (size_t i = 0; i < instance->n_devices; ++i) {
+                while (region->piece * instance->devices[i]->pieces_max < size)
+                        region->piece *= 2;
+        }
         region->imports = calloc(instance->n_devices, sizeof(*region->imports));
         if (!region->imports)
                 return error_origin(-ENOMEM);
@@ -221,8 +224,12 @@ void gpu_region_deinit(GpuRegion *region, void (*gone)(GpuRegion *region)) {
         region->is_dying = true;
         region->gone = gone;
         list_unlink(&region->link);
-        if (region->n_busy == 0 && region->n_ops == 0)
-                region_release(region);
+        ++region->n_busy; /* by this loop: it may go when that is over */
+        for (size_t i = 0; i < region->instance->n_devices; ++i) {
+                if (gate_cancel(&region->imports[i].call))
+                        import_release(&region->imports[i], region->instance->devices[i]);
+        }
+        region_put(region);
 }
 
 void region_ref(GpuRegion *region) {

@@ -116,6 +116,11 @@ static void op_settle(GpuOp *op) {
         }
 }
 
+void op_stop(GpuOp *op) {
+        op->r = GPU_E_NO_MEMORY;
+        op_settle(op);
+}
+
 static void chunk_put_slot(GpuChunk *chunk, GpuDevice *device) {
         if (!chunk->slot)
                 return;

@@ -31,6 +31,9 @@ uint64_t transfer_get_next_size(const GpuOp *op);
 /* Zeroes driver memory that nobody has yet, padding included. */
 void op_zero(GpuOp *op, GpuMemory *memory, uint64_t size);
 
+/* Ends an op that has begun sooner than otherwise, undone as far as it is; complete() is called all the same. */
+void op_stop(GpuOp *op);
+
 /* Ends an op that transfer_finish() has put in line: the last that is done with it. */
 void op_complete(GpuOp *op);
 
