@@ -146,7 +146,9 @@ DUMP_SRCS := \
 # the others gpud's.
 DAEMON_TESTS := \
 	tests/unit/gpu/test-copy.c \
+	tests/unit/gpu/test-device.c \
 	tests/unit/gpu/test-gpu.c \
+	tests/unit/gpu/test-memory.c \
 	tests/unit/gpu/test-order.c \
 	tests/unit/gpu/test-tlsf.c \
 	tests/unit/proto/test-codec.c \
@@ -199,7 +201,7 @@ FUZZERS := \
 # ---- files that are planned but not there yet are left out -------------------------------------------------
 planned = $(foreach v,$(1),$(eval $(v) := $$(wildcard $$($(v)))))
 $(call planned,PROTO_SRCS DAEMON_SRCS DAEMON_MAIN SHADERS CLIENT_SRCS GPUCTL_SRCS GPUCTL_MAIN DUMP_SRCS \
-	DAEMON_TESTS DAEMON_TOOLS CLIENT_TESTS TEST_SUPPORT_SRCS SANITIZE_SRCS STORIES FUZZERS BENCHES)
+	DAEMON_TESTS DAEMON_TOOLS CLIENT_TESTS TEST_SUPPORT_SRCS SANITIZE_SRCS STORIES FUZZERS BENCHES BENCH_SUPPORT_SRCS)
 
 # ---- flags ------------------------------------------------------------------------------------------------
 
@@ -278,7 +280,8 @@ PROGRAMS := $(if $(DAEMON_MAIN),$(OUT)/gpud) $(if $(CLIENT_SRCS),$(OUT)/libgpud.
 	$(if $(GPUCTL_MAIN),$(OUT)/gpuctl)
 
 ALL_SRCS := $(PROTO_SRCS) $(DAEMON_SRCS) $(DAEMON_MAIN) $(CLIENT_SRCS) $(GPUCTL_SRCS) $(GPUCTL_MAIN) $(DUMP_SRCS) \
-	$(DAEMON_TESTS) $(DAEMON_TOOLS) $(CLIENT_TESTS) $(TEST_SUPPORT_SRCS) $(TEST_FAKE_SRCS) $(SANITIZE_SRCS) $(STORIES) $(FUZZERS) $(BENCHES)
+	$(DAEMON_TESTS) $(DAEMON_TOOLS) $(CLIENT_TESTS) $(TEST_SUPPORT_SRCS) $(TEST_FAKE_SRCS) $(SANITIZE_SRCS) $(STORIES) $(FUZZERS) $(BENCHES) \
+	$(BENCH_SUPPORT_SRCS)
 
 ifeq ($(V),1)
 say = @:

@@ -342,8 +342,7 @@ START_TEST(descriptors_do_not_leak) {
         ck_assert_int_eq(sendmsg(peer.fd, &message, 0), 5);
         ck_assert_int_eq(gpud_dispatch(peer.client), 0);
         /* ... a wrong one ... */
-        ck_assert_int_eq(gpud_shm_register_submit(peer.client, &args, 9999, NULL, NULL),
-                         -GPUD_E_SYSTEM_CALL);
+        ck_assert_int_eq(gpud_shm_register_submit(peer.client, &args, 9999, NULL, NULL), -GPUD_E_SYSTEM_CALL);
         /* ... and ones that never left. */
         ck_assert_int_eq(gpud_shm_register_submit(peer.client, &args, memfd, NULL, NULL), 0);
         close(memfd);
