@@ -438,7 +438,7 @@ check: deps ## set up, then every test: lint, unit, integration, sanitizers, fuz
 
 demo: ## set up, then put a file into GPU memory and read it back
 	$(Q)tests/deps.sh demo
-	$(Q)$(MAKE) --no-print-directory -j2 all
+	$(Q)$(MAKE) --no-print-directory -s -j2 all
 	$(Q)tests/demo.sh
 
 asan: ## build with AddressSanitizer and UndefinedBehaviorSanitizer, into build/asan
