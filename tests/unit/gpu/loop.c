@@ -89,6 +89,7 @@ static int pin(struct dl_phdr_info *info, size_t size, void *userdata) {
 
 void loop_init(Loop *loop, const GpuOptions *options) {
         GpuHost host = {.execute = on_execute, .notify = on_notify, .userdata = loop};
+        const char *copy = getenv("GPU_TEST_COPY");
         GpuOptions validated = *options;
 
         *loop = (Loop){.event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
@@ -100,6 +101,8 @@ void loop_init(Loop *loop, const GpuOptions *options) {
         if (!getenv("VK_DRIVER_FILES"))
                 setenv("VK_DRIVER_FILES", ICD_PATH, 1);
         validated.validation = !getenv("GPU_TEST_NO_VALIDATION");
+        if (copy && validated.copy == GPU_COPY_AUTO)
+                validated.copy = strcmp(copy, "shader") == 0 ? GPU_COPY_SHADER : GPU_COPY_COMMAND;
         ck_assert_int_eq(gpu_instance_new(&loop->instance, &validated, &host), 0);
         loop->device = gpu_instance_get_device(loop->instance, 0);
         /* Drivers stay loaded, so that the leak checker can tell whose leaks are theirs. */

@@ -51,7 +51,10 @@ struct TestRegion {
         bool is_gone;
 };
 
-/* Fails the test where it cannot. Validation is always on. */
+/*
+ * Fails the test where it cannot. Validation is on unless GPU_TEST_NO_VALIDATION is set; GPU_TEST_COPY, `shader` or
+ * `command`, is what the tests take that leave the choice to the layer.
+ */
 void loop_init(Loop *loop, const GpuOptions *options);
 
 /* Everything is given back; waits until the instance is idle, checks the ledgers and that validation was silent. */
