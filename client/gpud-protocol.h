@@ -393,8 +393,8 @@ struct gpud_shm_ref {
 
 /* Loop turns that were busy for at most so long, and longer than the bucket before says. */
 struct gpud_stall_bucket {
-        uint64_t limit_ns; /* optional: longest of them in nanoseconds; nil: no limit */
-        bool has_limit_ns;
+        uint64_t limit_us; /* optional: longest of them in microseconds; nil: no limit */
+        bool has_limit_us;
         uint64_t count;    /* how many turns */
 };
 
@@ -414,7 +414,8 @@ struct gpud_daemon_status_result {
         uint64_t requests;                      /* requests answered since the start */
         uint64_t errors;                        /* of these, with an error */
         uint64_t fds;                           /* open file descriptors of the daemon */
-        uint64_t stall_max_ns;                  /* longest time that a loop turn kept all clients waiting */
+        uint64_t stall_max_us;                  /* longest time in microseconds that a loop turn kept all
+                                                   clients waiting */
         const struct gpud_stall_bucket *stalls; /* histogram of these times since the start */
         size_t n_stalls;
 };

@@ -12,6 +12,7 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "daemon/util/clock.h"
 #include "daemon/util/error.h"
 #include "daemon/util/log.h"
 #include "daemon/util/macros.h"
@@ -19,7 +20,6 @@
 #define SOCKET_DEFAULT          "/run/gpud/gpud.sock"
 #define SOCKET_MODE_DEFAULT     0660
 #define CONNECTIONS_MAX_DEFAULT 4096
-#define NS_PER_US               1000
 
 /* A parser puts `value` where the row says. Returns NULL, or what the value should have been. */
 typedef const char *(*ParseFn)(Config *config, void *place, const char *value);

@@ -37,8 +37,7 @@
 /* How long clients get at the end to take the replies they asked for. */
 #define DRAIN_NS (5 * NS_PER_S)
 
-#define MS_PER_S  1000
-#define NS_PER_MS UINT64_C(1000000)
+#define MS_PER_S 1000
 
 typedef enum DaemonState {
         DAEMON_RUNNING,

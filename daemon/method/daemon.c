@@ -43,8 +43,8 @@ int method_daemon_status(Request *request, const struct none *args, struct gpud_
                 return error_origin(-ENOMEM);
         for (size_t i = 0; i < STATS_N_STALLS; i++)
                 stalls[i] = (struct gpud_stall_bucket){
-                        .limit_ns = stats_stall_limits_ns[i],
-                        .has_limit_ns = stats_stall_limits_ns[i] != UINT64_MAX,
+                        .limit_us = stats_stall_limits_ns[i] / NS_PER_US,
+                        .has_limit_us = stats_stall_limits_ns[i] != UINT64_MAX,
                         .count = pipeline->stats.stalls[i],
                 };
         *ret = (struct gpud_daemon_status_result){
@@ -62,7 +62,7 @@ int method_daemon_status(Request *request, const struct none *args, struct gpud_
                 .requests = pipeline->stats.n_requests,
                 .errors = pipeline->stats.n_errors,
                 .fds = count_fds(),
-                .stall_max_ns = pipeline->stats.stall_max_ns,
+                .stall_max_us = pipeline->stats.stall_max_ns / NS_PER_US,
                 .stalls = stalls,
                 .n_stalls = STATS_N_STALLS,
         };

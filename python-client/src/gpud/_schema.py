@@ -677,8 +677,8 @@ class ShmRegisterResult:
 class StallBucket:
     """Loop turns that were busy for at most so long, and longer than the bucket before says."""
 
-    limit_ns: int | None
-    """longest of them in nanoseconds; nil: no limit"""
+    limit_us: int | None
+    """longest of them in microseconds; nil: no limit"""
     count: int
     """how many turns"""
 
@@ -686,7 +686,7 @@ class StallBucket:
     def from_wire(cls, wire: Mapping[str, Any]) -> Self:
         """Reads a reply; keys of a newer protocol are ignored."""
         return cls(
-            limit_ns=wire.get("limit_ns"),
+            limit_us=wire.get("limit_us"),
             count=wire["count"],
         )
 
@@ -723,8 +723,8 @@ class DaemonStatusResult:
     """of these, with an error"""
     fds: int
     """open file descriptors of the daemon"""
-    stall_max_ns: int
-    """longest time that a loop turn kept all clients waiting"""
+    stall_max_us: int
+    """longest time in microseconds that a loop turn kept all clients waiting"""
     stalls: tuple[StallBucket, ...]
     """histogram of these times since the start"""
 
@@ -746,7 +746,7 @@ class DaemonStatusResult:
             requests=wire["requests"],
             errors=wire["errors"],
             fds=wire["fds"],
-            stall_max_ns=wire["stall_max_ns"],
+            stall_max_us=wire["stall_max_us"],
             stalls=tuple(StallBucket.from_wire(item) for item in wire["stalls"]),
         )
 
