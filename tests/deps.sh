@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs what building gpud (`deps.sh demo`) and testing it (`deps.sh all`) lack on Debian 12 or Ubuntu
+# Installs what building gpud (`deps.sh demo`), testing it (`deps.sh all`) and also measuring it beside its peers
+# (`deps.sh bench`) lack on Debian 12 or Ubuntu
 # 24.04, with sudo where the caller is not root. What is there already is left alone: when nothing lacks, this
 # runs no package manager and needs no network. Each probe asks for the thing itself and not for the package,
 # so what came from elsewhere counts too.
@@ -50,6 +51,10 @@ has_libfuzzer() {
                 clang -fsanitize=fuzzer,address -x c - -o /dev/null
 }
 
+has_redis() {
+        command -v redis-benchmark && { command -v redis-server || command -v redis-check-rdb; }
+}
+
 # demo.sh takes the first of these that has it.
 has_msgpack() {
         for python in "$top/build/venv/bin/python" python3 /usr/bin/python3; do
@@ -89,6 +94,9 @@ else
         need neovim command -v nvim
         need python3-venv python3 -c 'import ensurepip, venv'
 fi
+
+# Not redis-server: that package starts a service, and redis-tools has the same program by another name.
+[ "$scope" != bench ] || need redis-tools has_redis
 
 if [ -n "$lacking" ]; then
         echo "deps: installing$lacking"
