@@ -119,6 +119,7 @@ CLIENT_SRCS := \
 	client/file.c \
 	client/fork.c \
 	client/region.c \
+	client/stream.c \
 	client/uuid.c
 
 # gpuctl but for main().
@@ -163,6 +164,7 @@ CLIENT_TESTS := \
 	tests/unit/client/test-async.c \
 	tests/unit/client/test-bulk.c \
 	tests/unit/client/test-conn.c \
+	tests/unit/client/test-copier.c \
 	tests/unit/client/test-error.c \
 	tests/unit/client/test-gpuctl.c \
 	tests/unit/client/test-layout.c

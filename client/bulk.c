@@ -1,6 +1,8 @@
 /*
- * Slots take turns: slot k is used for the pieces k, k + n, k + 2n ... so pieces are moved here in order,
- * whatever order gpud ends them in.
+ * Each piece goes through two stages: a write is copied into the arena and then moved by gpud, a read the other
+ * way round. Pieces enter a stage in order and leave it in order; piece k has the slot k % n_slots. Three
+ * counters say how far each stage is, and the client's thread advances them, copies in between, and sleeps only
+ * when there is nothing to copy.
  */
 
 #include "client/bulk.h"
@@ -8,27 +10,82 @@
 #include <string.h>
 
 #include "client/client.h"
+#include "client/copier.h"
 #include "client/region.h"
 
+#define SLOTS_MAX 16
+
+/* What one thread copies at a stretch, and the smallest piece; pieces are whole multiples. */
+#define GRAIN     (512 * 1024)
+#define PIECE_MAX (4 * 1024 * 1024)
+
+/* Less than this is over before other threads have woken. */
+#define SHARED_MIN (4 * 1024 * 1024)
+
 typedef struct Slot {
-        bool is_busy; /* gpud moves it */
-        int r;        /* of the last move */
-        size_t size;  /* bytes of the piece */
+        bool is_busy;     /* gpud moves it */
+        int r;            /* of the last move */
+        ProtoFault fault; /* where it failed */
 } Slot;
 
 typedef struct Pipeline {
-        Bulk *bulk;
+        const Bulk *bulk;
         struct gpud_region *region;
+        Copier *copier;
         size_t piece_size;
-        Slot slots[ARENA_SLOTS];
+        size_t n_slots;
+        uint64_t n_pieces;
+        Slot slots[SLOTS_MAX];
 } Pipeline;
+
+/* `check` says 1 when the stage is over for a piece, 0 when it is not, or what went wrong. */
+typedef struct Stage {
+        int (*start)(Pipeline *pipeline, uint64_t piece);
+        int (*check)(Pipeline *pipeline, uint64_t piece);
+} Stage;
+
+static uint64_t piece_start(const Pipeline *pipeline, uint64_t piece) {
+        return piece * pipeline->piece_size;
+}
+
+static uint64_t piece_end(const Pipeline *pipeline, uint64_t piece) {
+        return piece + 1 == pipeline->n_pieces ? pipeline->bulk->size : (piece + 1) * pipeline->piece_size;
+}
+
+/* ---- copied here ---- */
+
+static size_t arena_offset(const Pipeline *pipeline, uint64_t position) {
+        return (size_t)(position % (pipeline->n_slots * pipeline->piece_size));
+}
+
+static int copy_grain(void *userdata, uint64_t position, size_t size, ProtoFault *fault) {
+        const Pipeline *pipeline = userdata;
+        char *data = gpud_region_data(pipeline->region);
+
+        return pipeline->bulk->copy(pipeline->bulk, data + arena_offset(pipeline, position), position, size,
+                                    fault);
+}
+
+static int start_copy(Pipeline *pipeline, uint64_t piece) {
+        copier_open(pipeline->copier, piece_end(pipeline, piece));
+        return 0;
+}
+
+static int check_copy(Pipeline *pipeline, uint64_t piece) {
+        int r = copier_check(pipeline->copier, piece_end(pipeline, piece));
+
+        return r < 0 ? copier_end(pipeline->copier, &pipeline->bulk->client->fault) : r;
+}
+
+/* ---- moved by gpud ---- */
 
 static void complete_write(struct gpud_client *client, int r, void *userdata) {
         Slot *slot = userdata;
 
-        (void)client;
         slot->is_busy = false;
         slot->r = r;
+        if (r < 0)
+                slot->fault = client->fault;
 }
 
 static void complete_read(struct gpud_client *client, int r, const struct gpud_mem_read_result *result,
@@ -37,205 +94,208 @@ static void complete_read(struct gpud_client *client, int r, const struct gpud_m
         complete_write(client, r, userdata);
 }
 
-static char *slot_data(const Pipeline *pipeline, size_t index) {
-        return (char *)gpud_region_data(pipeline->region) + index * ARENA_SLOT_SIZE;
-}
-
-static int submit_write(Pipeline *pipeline, size_t index, uint64_t position) {
+static int submit_write(Pipeline *pipeline, uint64_t piece) {
         const Bulk *bulk = pipeline->bulk;
-        Slot *slot = &pipeline->slots[index];
+        uint64_t start = piece_start(pipeline, piece);
         const struct gpud_mem_write_args args = {
                 .mem = bulk->mem,
-                .offset = bulk->offset + position,
+                .offset = bulk->offset + start,
                 .has_offset = true,
                 .shm = gpud_region_id(pipeline->region),
                 .has_shm = true,
-                .shm_offset = index * ARENA_SLOT_SIZE,
+                .shm_offset = arena_offset(pipeline, start),
                 .has_shm_offset = true,
-                .size = slot->size,
+                .size = piece_end(pipeline, piece) - start,
                 .has_size = true,
         };
 
-        return gpud_mem_write_submit(bulk->client, &args, complete_write, slot);
+        return gpud_mem_write_submit(bulk->client, &args, complete_write,
+                                     &pipeline->slots[piece % pipeline->n_slots]);
 }
 
-static int submit_read(Pipeline *pipeline, size_t index, uint64_t position) {
+static int submit_read(Pipeline *pipeline, uint64_t piece) {
         const Bulk *bulk = pipeline->bulk;
-        Slot *slot = &pipeline->slots[index];
+        uint64_t start = piece_start(pipeline, piece);
         const struct gpud_mem_read_args args = {
                 .mem = bulk->mem,
-                .offset = bulk->offset + position,
+                .offset = bulk->offset + start,
                 .has_offset = true,
-                .size = slot->size,
+                .size = piece_end(pipeline, piece) - start,
                 .shm = gpud_region_id(pipeline->region),
                 .has_shm = true,
-                .shm_offset = index * ARENA_SLOT_SIZE,
+                .shm_offset = arena_offset(pipeline, start),
                 .has_shm_offset = true,
         };
 
-        return gpud_mem_read_submit(bulk->client, &args, complete_read, slot);
+        return gpud_mem_read_submit(bulk->client, &args, complete_read,
+                                    &pipeline->slots[piece % pipeline->n_slots]);
 }
 
-/* Puts the slot to work on the piece at `position`. */
-static int start_slot(Pipeline *pipeline, size_t index, uint64_t position,
-                      int (*submit)(Pipeline *, size_t, uint64_t)) {
-        Slot *slot = &pipeline->slots[index];
+static int start_move(Pipeline *pipeline, uint64_t piece, int (*submit)(Pipeline *, uint64_t)) {
+        Slot *slot = &pipeline->slots[piece % pipeline->n_slots];
         int r;
 
-        r = submit(pipeline, index, position);
-        if (r < 0)
-                return r;
         slot->is_busy = true;
-        /* The GPU is to start now, not when this thread next waits. */
-        client_flush(pipeline->bulk->client);
-        return 0;
-}
-
-static int wait_slot(Pipeline *pipeline, size_t index) {
-        Slot *slot = &pipeline->slots[index];
-        int r = slot->r;
-
-        while (slot->is_busy)
-                gpud_wait(pipeline->bulk->client, -1);
-        r = slot->r;
         slot->r = 0;
-        return r;
-}
-
-/* Waits for whatever is in flight; the first failure decides, with its message. */
-static int drain(Pipeline *pipeline, int r) {
-        ProtoFault fault = pipeline->bulk->client->fault;
-        int other;
-
-        for (size_t i = 0; i < ARENA_SLOTS; i++) {
-                other = wait_slot(pipeline, i);
-                if (r == 0 && other < 0) {
-                        r = other;
-                        fault = pipeline->bulk->client->fault;
-                }
-        }
+        r = submit(pipeline, piece);
         if (r < 0)
-                pipeline->bulk->client->fault = fault;
+                slot->is_busy = false;
         return r;
 }
 
-static int init_pipeline(Pipeline *pipeline, Bulk *bulk) {
+static int start_write(Pipeline *pipeline, uint64_t piece) {
+        return start_move(pipeline, piece, submit_write);
+}
+
+static int start_read(Pipeline *pipeline, uint64_t piece) {
+        return start_move(pipeline, piece, submit_read);
+}
+
+static int check_move(Pipeline *pipeline, uint64_t piece) {
+        const Slot *slot = &pipeline->slots[piece % pipeline->n_slots];
+
+        if (slot->r < 0)
+                pipeline->bulk->client->fault = slot->fault;
+        return slot->is_busy ? 0 : slot->r < 0 ? slot->r : 1;
+}
+
+static bool is_moving(const Pipeline *pipeline) {
+        for (size_t i = 0; i < pipeline->n_slots; i++)
+                if (pipeline->slots[i].is_busy)
+                        return true;
+        return false;
+}
+
+/* ---- the whole ---- */
+
+/* A piece is one request. Small ones get bytes to the GPU sooner, large ones cost less; a copy has some eight. */
+static size_t choose_piece_size(const Bulk *bulk) {
+        uint64_t size = (bulk->size / 8 + GRAIN) / GRAIN * GRAIN;
+
+        return size < PIECE_MAX ? (size_t)size : PIECE_MAX;
+}
+
+static int init_pipeline(Pipeline *pipeline, const Bulk *bulk) {
+        struct gpud_client *client = bulk->client;
         int r;
 
         *pipeline = (Pipeline){.bulk = bulk};
-        r = client_check_blocking(bulk->client);
+        r = client_check_blocking(client);
         if (r < 0)
                 return r;
         if (bulk->offset + bulk->size < bulk->offset)
-                return client_fail(bulk->client, GPUD_E_OUT_OF_RANGE,
-                                   "offset %ju + size %ju exceeds 2^64 - 1", (uintmax_t)bulk->offset,
-                                   (uintmax_t)bulk->size);
-        return region_arena_get(bulk->client, &pipeline->region);
-}
-
-static size_t piece_at(const Bulk *bulk, uint64_t position) {
-        return bulk->size - position < ARENA_SLOT_SIZE ? (size_t)(bulk->size - position) : ARENA_SLOT_SIZE;
-}
-
-int bulk_write(Bulk *bulk) {
-        Pipeline pipeline;
-        size_t index = 0;
-        int r;
-
-        r = init_pipeline(&pipeline, bulk);
-        for (uint64_t position = 0; r == 0 && position < bulk->size; position += pipeline.slots[index].size) {
-                index = (size_t)(position / ARENA_SLOT_SIZE) % ARENA_SLOTS;
-                r = wait_slot(&pipeline, index);
-                if (r < 0)
-                        break;
-                pipeline.slots[index].size = piece_at(bulk, position);
-                r = bulk->move(bulk, slot_data(&pipeline, index), position, pipeline.slots[index].size);
-                if (r == 0)
-                        r = start_slot(&pipeline, index, position, submit_write);
-        }
-        return drain(&pipeline, r);
-}
-
-int bulk_read(Bulk *bulk) {
-        uint64_t asked = 0, position = 0;
-        Pipeline pipeline;
-        size_t index;
-        int r;
-
-        r = init_pipeline(&pipeline, bulk);
-        while (r == 0 && position < bulk->size) {
-                /* Slots run ahead of the piece that is due, all of them. */
-                while (r == 0 && asked < bulk->size &&
-                       asked - position < (uint64_t)ARENA_SLOTS * ARENA_SLOT_SIZE) {
-                        index = (size_t)(asked / ARENA_SLOT_SIZE) % ARENA_SLOTS;
-                        pipeline.slots[index].size = piece_at(bulk, asked);
-                        r = start_slot(&pipeline, index, asked, submit_read);
-                        asked += pipeline.slots[index].size;
-                }
-                index = (size_t)(position / ARENA_SLOT_SIZE) % ARENA_SLOTS;
-                if (r == 0)
-                        r = wait_slot(&pipeline, index);
-                if (r == 0)
-                        r = bulk->move(bulk, slot_data(&pipeline, index), position,
-                                       pipeline.slots[index].size);
-                position += pipeline.slots[index].size;
-        }
-        return drain(&pipeline, r);
-}
-
-/* ---- bytes in memory ---- */
-
-typedef struct Memory {
-        Bulk bulk;
-        const char *source;
-        char *target;
-} Memory;
-
-static int move_from_memory(Bulk *bulk, void *data, uint64_t position, size_t size) {
-        const Memory *memory = (const Memory *)(const void *)bulk;
-
-        memcpy(data, memory->source + position, size);
-        return 0;
-}
-
-static int move_to_memory(Bulk *bulk, void *data, uint64_t position, size_t size) {
-        const Memory *memory = (const Memory *)(const void *)bulk;
-
-        memcpy(memory->target + position, data, size);
-        return 0;
-}
-
-int gpud_write(struct gpud_client *client, struct gpud_uuid mem, uint64_t offset, const void *data,
-               size_t size) {
-        Memory memory = {.bulk = {client, mem, offset, size, move_from_memory}, .source = data};
-        const struct gpud_mem_write_args args = {
-                .mem = mem,
-                .offset = offset,
-                .has_offset = true,
-                .data = {data ? data : "", size},
-        };
-
-        if (size <= GPUD_INLINE_MAX)
-                return gpud_mem_write(client, &args);
-        return bulk_write(&memory.bulk);
-}
-
-int gpud_read(struct gpud_client *client, struct gpud_uuid mem, uint64_t offset, void *data, size_t size) {
-        Memory memory = {.bulk = {client, mem, offset, size, move_to_memory}, .target = data};
-        const struct gpud_mem_read_args args = {
-                .mem = mem, .offset = offset, .has_offset = true, .size = size};
-        struct gpud_mem_read_result result;
-        int r;
-
-        if (size > GPUD_INLINE_MAX)
-                return bulk_read(&memory.bulk);
-        r = gpud_mem_read(client, &args, &result);
+                return client_fail(client, GPUD_E_OUT_OF_RANGE, "offset %ju + size %ju exceeds 2^64 - 1",
+                                   (uintmax_t)bulk->offset, (uintmax_t)bulk->size);
+        if (!client->copier)
+                client->copier = copier_new(copier_count_threads());
+        if (!client->copier)
+                return client_fail(client, GPUD_E_SYSTEM_CALL, "out of memory in this process");
+        r = region_arena_get(client, bulk->size, &pipeline->region);
         if (r < 0)
                 return r;
-        if (!result.data.data || result.data.size != size)
-                return client_fail(client, GPUD_E_INTERNAL, "gpud sent %zu bytes where %zu were asked for",
-                                   result.data.size, size);
-        if (size > 0)
-                memcpy(data, result.data.data, size);
+        pipeline->copier = client->copier;
+        pipeline->piece_size = choose_piece_size(bulk);
+        pipeline->n_pieces = bulk->size / pipeline->piece_size + (bulk->size % pipeline->piece_size ? 1 : 0);
+        pipeline->n_slots = gpud_region_size(pipeline->region) / pipeline->piece_size;
+        if (pipeline->n_slots > SLOTS_MAX)
+                pipeline->n_slots = SLOTS_MAX;
         return 0;
+}
+
+/* How far each stage is: pieces that have begun the first, have ended it, and have ended the second. */
+typedef struct Marks {
+        uint64_t begun;
+        uint64_t half;
+        uint64_t done;
+} Marks;
+
+/* Takes the replies that are there and advances every piece that can: 1 if one could, 0, or a failure. */
+static int advance(Pipeline *pipeline, const Stage stages[2], Marks *marks) {
+        const Marks before = *marks;
+        int r;
+
+        if (is_moving(pipeline))
+                gpud_dispatch(pipeline->bulk->client);
+        while ((r = marks->half < marks->begun ? stages[0].check(pipeline, marks->half) : 0) > 0) {
+                r = stages[1].start(pipeline, marks->half++);
+                if (r < 0)
+                        return r;
+        }
+        if (r < 0)
+                return r;
+        while ((r = marks->done < marks->half ? stages[1].check(pipeline, marks->done) : 0) > 0)
+                marks->done++;
+        while (r == 0 && marks->begun < pipeline->n_pieces && marks->begun - marks->done < pipeline->n_slots)
+                r = stages[0].start(pipeline, marks->begun++);
+        /* The GPU is to start now, not when this thread next waits. */
+        client_flush(pipeline->bulk->client);
+        return r < 0 ? r : memcmp(marks, &before, sizeof(before)) != 0;
+}
+
+/* Copies what may be copied, or waits for a helper's copy, or for gpud. */
+static void make_progress(Pipeline *pipeline) {
+        if (!copier_step(pipeline->copier) && !copier_wait(pipeline->copier))
+                gpud_wait(pipeline->bulk->client, -1);
+}
+
+/* `stages` are the two in their order. */
+static int run_stages(Pipeline *pipeline, const Stage stages[2]) {
+        const Bulk *bulk = pipeline->bulk;
+        Marks marks = {0};
+        uint64_t reported = 0;
+        int r;
+
+        while (marks.done < pipeline->n_pieces) {
+                r = advance(pipeline, stages, &marks);
+                if (r < 0)
+                        return r;
+                if (bulk->progress && marks.done > reported)
+                        bulk->progress(piece_end(pipeline, marks.done - 1), bulk->progress_data);
+                reported = marks.done;
+                if (r == 0)
+                        make_progress(pipeline);
+        }
+        return 0;
+}
+
+/* Waits for whatever is in flight. The failure that ended it all keeps its message. */
+static void drain(Pipeline *pipeline) {
+        struct gpud_client *client = pipeline->bulk->client;
+        ProtoFault fault = client->fault, unused;
+
+        copier_end(pipeline->copier, &unused);
+        while (is_moving(pipeline))
+                gpud_wait(client, -1);
+        client->fault = fault;
+}
+
+static int run(const Bulk *bulk, const Stage stages[2]) {
+        Pipeline pipeline;
+        const CopyJob job = {
+                .copy = copy_grain,
+                .userdata = &pipeline,
+                .grain = GRAIN,
+                .is_serial = bulk->is_serial || bulk->size < SHARED_MIN,
+        };
+        int r;
+
+        r = init_pipeline(&pipeline, bulk);
+        if (r < 0)
+                return r;
+        copier_begin(pipeline.copier, &job);
+        r = run_stages(&pipeline, stages);
+        drain(&pipeline);
+        return r;
+}
+
+int bulk_write(const Bulk *bulk) {
+        static const Stage stages[] = {{start_copy, check_copy}, {start_write, check_move}};
+
+        return run(bulk, stages);
+}
+
+int bulk_read(const Bulk *bulk) {
+        static const Stage stages[] = {{start_read, check_move}, {start_copy, check_copy}};
+
+        return run(bulk, stages);
 }

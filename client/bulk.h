@@ -1,28 +1,32 @@
 #pragma once
 
 /*
- * The pipeline of bulk copies: a range of an allocation is cut into slots of the arena, and while gpud moves
- * one slot the next is filled or emptied here. Source and sink are the caller's.
+ * The pipeline of bulk copies: a range of an allocation is cut into pieces, each of which passes through a slot
+ * of the arena. While gpud moves some, the copier fills or empties others. Source and sink are the caller's.
  */
 
 #include "client/gpud.h"
+#include "proto/fault.h"
 
 typedef struct Bulk Bulk;
 
 /*
- * Fills (or empties) `data` with the `size` bytes at `position` of the range; positions come in order. Returns
- * 0 or a negated error, after which the transfer ends.
+ * Fills (or empties) `data` with the `size` bytes at `position` of the range. Called as CopyFn is, by several
+ * threads unless `is_serial`.
  */
-typedef int BulkMove(Bulk *bulk, void *data, uint64_t position, size_t size);
+typedef int BulkCopy(const Bulk *bulk, void *data, uint64_t position, size_t size, ProtoFault *fault);
 
 struct Bulk {
         struct gpud_client *client;
         struct gpud_uuid mem;
         uint64_t offset; /* of the range in the allocation */
         uint64_t size;
-        BulkMove *move;
+        BulkCopy *copy;
+        bool is_serial;
+        gpud_progress_fn *progress; /* called on the client's thread; may be NULL */
+        void *progress_data;
 };
 
 /* Each blocks until nothing of the transfer is in flight any more. */
-int bulk_write(Bulk *bulk);
-int bulk_read(Bulk *bulk);
+int bulk_write(const Bulk *bulk);
+int bulk_read(const Bulk *bulk);

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "client/fork.h"
 #include "client/region.h"
 #include "proto/codec.h"
 
@@ -95,7 +96,7 @@ static int client_lose(struct gpud_client *client, const char *why) {
         if (!client->lost[0]) {
                 snprintf(client->lost, sizeof(client->lost), "%s", why);
                 /* Not in a fork: the parent goes on with this socket. */
-                if (client->pid == getpid())
+                if (client->fork_depth == fork_get_depth())
                         shutdown(client->conn.fd, SHUT_RDWR);
                 for (uint32_t i = 0; i < client->n_calls; i++)
                         if (client->calls[i].method) {
@@ -108,7 +109,7 @@ static int client_lose(struct gpud_client *client, const char *why) {
 
 /* Whether the connection can be used at all, here and now. */
 static int client_check(struct gpud_client *client) {
-        if (client->lost[0] || client->pid != getpid())
+        if (client->lost[0] || client->fork_depth != fork_get_depth())
                 return client_lose(client, "the connection belongs to the process before the fork");
         return 0;
 }
@@ -153,7 +154,7 @@ int client_new(struct gpud_client **ret_client, int fd) {
                 close(fd);
                 return -GPUD_E_SYSTEM_CALL;
         }
-        client->pid = getpid();
+        client->fork_depth = fork_get_depth();
         client->first_free = CALL_NONE;
         if (conn_init(&client->conn, fd) || !(client->zone = msgpack_zone_new(ZONE_SIZE)) ||
             !(client->kept_zone = msgpack_zone_new(ZONE_SIZE))) {
@@ -181,6 +182,10 @@ void gpud_close(struct gpud_client *client) {
         if (!client)
                 return;
         client_lose(client, "the connection was closed by this process");
+        if (client->fork_depth == fork_get_depth())
+                copier_free(client->copier);
+        else
+                copier_abandon(client->copier);
         region_arena_free(client);
         region_orphan_all(client);
         if (client->zone)
@@ -259,8 +264,7 @@ static int queue_request(struct gpud_client *client, uint32_t msgid, const Proto
         copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
         if (copy < 0) {
                 output->size = before;
-                return client_fail(client, GPUD_E_SYSTEM_CALL, "file descriptor %d: %s", fd,
-                                   strerror(errno));
+                return client_fail(client, GPUD_E_SYSTEM_CALL, "file descriptor %d: %s", fd, strerror(errno));
         }
         if (conn_queue_fd(&client->conn, before, copy)) {
                 close(copy);

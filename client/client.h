@@ -9,9 +9,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/types.h>
 
 #include "client/conn.h"
+#include "client/copier.h"
 #include "client/gpud.h"
 #include "proto/message.h"
 #include "proto/table.h"
@@ -51,7 +51,7 @@ typedef union AnyStruct {
 
 struct gpud_client {
         Conn conn;
-        pid_t pid;               /* of the process that connected; a fork must not speak */
+        unsigned fork_depth;     /* of the process that connected; a fork must not speak */
         Call *calls;             /* slots; a msgid is an index of one */
         size_t n_calls;          /* slots there are */
         size_t n_pending;        /* slots in use */
@@ -64,6 +64,7 @@ struct gpud_client {
         bool is_in_callback;
         struct gpud_region *regions; /* every region made with this client */
         struct gpud_region *arena;   /* of these, the one bytes are copied through; NULL until first used */
+        Copier *copier;              /* NULL until first used */
 };
 
 /* A client on a connected socket, which it takes over, also when it fails. */

@@ -35,8 +35,11 @@
  * call on that client, or gpud_close(). Those handed to a callback end with the callback. An enumeration may
  * hold a value that is none of its constants when gpud is newer than this library.
  *
- * Threads and processes. A client is used by one thread at a time; different clients are independent. After
- * fork() the child may only gpud_close() it: everything else returns -GPUD_E_CONNECTION_LOST there.
+ * Threads and processes. A client, its regions too, is used by one thread at a time; different clients are
+ * independent, and what takes no client (gpud_strerror() and its like, the handles as text) may be called from
+ * anywhere. The first copy of more than 4 MiB starts up to seven threads that copy along, fewer on a small
+ * machine; they sleep between copies, block every signal, and end with gpud_close(). After fork() the child
+ * may only gpud_close() it: everything else returns -GPUD_E_CONNECTION_LOST there.
  *
  * Sessions. A connection is a session. Allocations with the lifetime `session` (the default) are freed when
  * every session that holds them is gone, so they go with gpud_close(), and with the process, however it ends.
@@ -156,19 +159,23 @@ bool gpud_region_imported(const struct gpud_region *region);
 /*
  * Copy between this process's memory and an allocation, and return when the copy is done. Up to
  * GPUD_INLINE_MAX bytes travel in the message; more are pipelined through a region that the client keeps for
- * it. After a failure any part of the range may have been copied.
+ * it, by several threads. After a failure any part of the range may have been copied.
  */
 int gpud_write(struct gpud_client *client, struct gpud_uuid mem, uint64_t offset, const void *data,
                size_t size);
 int gpud_read(struct gpud_client *client, struct gpud_uuid mem, uint64_t offset, void *data, size_t size);
 
-/* Told how many bytes are done, after each piece. Called from within the call below; must not use the client. */
+/*
+ * Told how many bytes are done, after each piece. Called from within the call below, on its thread; must not
+ * use the client.
+ */
 typedef void gpud_progress_fn(uint64_t n_done, void *userdata);
 
 /*
- * The same between a file and an allocation: `size` bytes, from or to `fd` at `file_offset`. A pipe or socket
- * will do, it is read or written in order and `file_offset` must be 0. A file that ends too early is
- * -GPUD_E_OUT_OF_RANGE, one that cannot be read or written -GPUD_E_SYSTEM_CALL. `progress` may be NULL.
+ * The same between a file and an allocation: `size` bytes, from or to `fd` at `file_offset`. A file is read or
+ * written in any order by several threads, and its own position stays; a pipe or socket will do too, in order,
+ * and `file_offset` must be 0. A file that ends too early is -GPUD_E_OUT_OF_RANGE, one that cannot be read or
+ * written -GPUD_E_SYSTEM_CALL. `progress` may be NULL.
  */
 int gpud_put_file(struct gpud_client *client, struct gpud_uuid mem, uint64_t offset, int fd,
                   uint64_t file_offset, uint64_t size, gpud_progress_fn *progress, void *userdata);

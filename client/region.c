@@ -117,11 +117,21 @@ bool gpud_region_imported(const struct gpud_region *region) {
         return region->is_imported;
 }
 
-int region_arena_get(struct gpud_client *client, struct gpud_region **ret_region) {
+static size_t arena_size_for(uint64_t size) {
+        size_t large = copier_count_threads() * ARENA_SIZE_THREAD;
+
+        if (size <= ARENA_SIZE_SMALL)
+                return ARENA_SIZE_SMALL;
+        return large > ARENA_SIZE_MIN ? large : ARENA_SIZE_MIN;
+}
+
+int region_arena_get(struct gpud_client *client, uint64_t size, struct gpud_region **ret_region) {
         int r = 0;
 
+        if (client->arena && client->arena->size == ARENA_SIZE_SMALL && size > ARENA_SIZE_SMALL)
+                region_arena_free(client);
         if (!client->arena)
-                r = gpud_region_new(client, (size_t)ARENA_SLOTS * ARENA_SLOT_SIZE, &client->arena);
+                r = gpud_region_new(client, arena_size_for(size), &client->arena);
         *ret_region = client->arena;
         return r;
 }

@@ -4,8 +4,13 @@
 
 #include "client/gpud.h"
 
-#define ARENA_SLOTS     4
-#define ARENA_SLOT_SIZE (4 * 1024 * 1024)
+/*
+ * Bytes of the arena. Large enough to keep every copying thread and gpud at work, small enough to stay in the
+ * caches in between; and a program that never copies much is not to hold much.
+ */
+#define ARENA_SIZE_SMALL  (4 * 1024 * 1024)
+#define ARENA_SIZE_MIN    (16 * 1024 * 1024)
+#define ARENA_SIZE_THREAD (4 * 1024 * 1024) /* for each thread that copies */
 
 struct gpud_region {
         struct gpud_client *client; /* NULL once the client is closed */
@@ -16,8 +21,11 @@ struct gpud_region {
         bool is_imported;
 };
 
-/* The client's arena, made when first wanted. It stays the client's. */
-int region_arena_get(struct gpud_client *client, struct gpud_region **ret_region);
+/*
+ * The client's arena, made when first wanted, and anew when `size` bytes want the large one. It stays the
+ * client's.
+ */
+int region_arena_get(struct gpud_client *client, uint64_t size, struct gpud_region **ret_region);
 void region_arena_free(struct gpud_client *client);
 
 /* Leaves the regions without their client, which goes away. */

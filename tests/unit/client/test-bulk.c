@@ -12,7 +12,8 @@
 #include "proto/codec.h"
 #include "proto/scan.h"
 
-#define SLOT ((size_t)ARENA_SLOT_SIZE)
+/* The largest piece of a copy. */
+#define SLOT ((size_t)4 << 20)
 
 /* One allocation of one size, regions, and orders to fail. */
 typedef struct Daemon {
@@ -168,6 +169,8 @@ static Daemon *daemon_new(size_t size) {
 
 static void daemon_start(Daemon *daemon) {
         daemon->peer = peer_new();
+        /* With helpers on any machine. */
+        daemon->peer.client->copier = copier_new(4);
         ck_assert_int_eq(pthread_create(&daemon->thread, NULL, daemon_run, daemon), 0);
 }
 
