@@ -118,10 +118,15 @@ static void daemon_schedule_spin(Daemon *daemon, bool is_busy) {
 static void daemon_on_timer(uv_timer_t *handle);
 
 static void daemon_schedule_lease(Daemon *daemon) {
-        uint64_t now_ns = clock_get_realtime_ns();
-        uint64_t next_ns = registry_expire(&daemon->registry, now_ns);
-        uint64_t wait_ms = next_ns > now_ns ? (next_ns - now_ns) / NS_PER_MS + 1 : 0;
+        uint64_t now_ns;
+        uint64_t next_ns;
+        uint64_t wait_ms;
 
+        if (!registry_has_leases(&daemon->registry))
+                return;
+        now_ns = clock_get_realtime_ns();
+        next_ns = registry_expire(&daemon->registry, now_ns);
+        wait_ms = next_ns > now_ns ? (next_ns - now_ns) / NS_PER_MS + 1 : 0;
         /* The clock that leases run by may be set: look again at least once a second. */
         if (next_ns)
                 uv_timer_start(&daemon->timer, daemon_on_timer, MIN(wait_ms, (uint64_t)MS_PER_S), 0);

@@ -12,6 +12,9 @@
 #include "proto/text.h"
 #include "proto/types.h"
 
+/* A reply of mem.alloc, and most others, goes out in one piece. */
+#define BATCH_SIZE 1024
+
 typedef struct Decoder {
         CodecRole role;
         msgpack_zone *zone;
@@ -174,7 +177,7 @@ static const ProtoField *find_field(const ProtoStruct *type, const msgpack_objec
         if (key->type != MSGPACK_OBJECT_STR)
                 return NULL;
         for (size_t i = 0; i < type->n_fields; i++)
-                if (strlen(type->fields[i].name) == key->via.str.size &&
+                if (type->fields[i].n_name == key->via.str.size &&
                     memcmp(type->fields[i].name, key->via.str.ptr, key->via.str.size) == 0)
                         return &type->fields[i];
         return NULL;
@@ -252,9 +255,38 @@ static bool field_is_absent(const ProtoField *field, const void *base) {
         return field->kind == PROTO_BIN && !((const struct gpud_bin *)value)->data;
 }
 
-static int encode_text(msgpack_packer *packer, const char *text) {
-        size_t n = strlen(text);
+/* Gathers the many small pieces of a map, and hands them on by the kilobyte. */
+typedef struct Batch {
+        msgpack_packer packer;
+        const msgpack_packer *out;
+        size_t n;
+        char bytes[BATCH_SIZE];
+} Batch;
 
+static int batch_flush(Batch *batch) {
+        size_t n = batch->n;
+
+        batch->n = 0;
+        return n > 0 ? batch->out->callback(batch->out->data, batch->bytes, n) : 0;
+}
+
+static int batch_write(void *data, const char *bytes, size_t n) {
+        Batch *batch = data;
+
+        if (n > sizeof(batch->bytes) - batch->n) {
+                if (batch_flush(batch))
+                        return -1;
+                if (n > sizeof(batch->bytes))
+                        return batch->out->callback(batch->out->data, bytes, n);
+        }
+        memcpy(batch->bytes + batch->n, bytes, n);
+        batch->n += n;
+        return 0;
+}
+
+static int encode_struct(msgpack_packer *packer, const ProtoStruct *type, CodecRole role, const void *value);
+
+static int encode_text(msgpack_packer *packer, const char *text, size_t n) {
         return msgpack_pack_str(packer, n) || msgpack_pack_str_body(packer, text, n);
 }
 
@@ -265,7 +297,7 @@ static int encode_list(msgpack_packer *packer, const ProtoField *field, CodecRol
         if (msgpack_pack_array(packer, n_items))
                 return -ENOMEM;
         for (size_t i = 0; i < n_items; i++)
-                if (codec_encode(packer, field->sub, role, items + i * field->sub->size))
+                if (encode_struct(packer, field->sub, role, items + i * field->sub->size))
                         return -ENOMEM;
         return 0;
 }
@@ -273,6 +305,7 @@ static int encode_list(msgpack_packer *packer, const ProtoField *field, CodecRol
 static int encode_field(msgpack_packer *packer, const ProtoField *field, CodecRole role, const void *base) {
         const void *value = (const char *)base + field->offset;
         const struct gpud_bin *bin = value;
+        const char *text = "";
         char uuid[GPUD_UUID_TEXT + 1];
 
         switch (field->kind) {
@@ -283,24 +316,27 @@ static int encode_field(msgpack_packer *packer, const ProtoField *field, CodecRo
         case PROTO_F64:
                 return msgpack_pack_double(packer, *(const double *)value);
         case PROTO_STR:
-                return encode_text(packer, *(const char *const *)value ? *(const char *const *)value : "");
+                if (*(const char *const *)value)
+                        text = *(const char *const *)value;
+                return encode_text(packer, text, strlen(text));
         case PROTO_BIN:
                 return msgpack_pack_bin(packer, bin->size) ||
                        msgpack_pack_bin_body(packer, bin->data, bin->size);
         case PROTO_UUID:
                 uuid_to_string(value, uuid);
-                return encode_text(packer, uuid);
+                return encode_text(packer, uuid, GPUD_UUID_TEXT);
         case PROTO_ENUM:
-                return encode_text(packer, field->choices->values[*(const int *)value].text);
+                text = field->choices->values[*(const int *)value].text;
+                return encode_text(packer, text, strlen(text));
         case PROTO_STRUCT:
-                return codec_encode(packer, field->sub, role, value);
+                return encode_struct(packer, field->sub, role, value);
         case PROTO_LIST:
                 return encode_list(packer, field, role, base);
         }
         return 0;
 }
 
-int codec_encode(msgpack_packer *packer, const ProtoStruct *type, CodecRole role, const void *value) {
+static int encode_struct(msgpack_packer *packer, const ProtoStruct *type, CodecRole role, const void *value) {
         uint32_t n_fields = 0;
         bool is_absent;
 
@@ -313,10 +349,19 @@ int codec_encode(msgpack_packer *packer, const ProtoStruct *type, CodecRole role
                 is_absent = field_is_absent(&type->fields[i], value);
                 if (is_absent && role == CODEC_ARGUMENTS)
                         continue;
-                if (encode_text(packer, type->fields[i].name) ||
+                if (encode_text(packer, type->fields[i].name, type->fields[i].n_name) ||
                     (is_absent ? msgpack_pack_nil(packer)
                                : encode_field(packer, &type->fields[i], role, value)))
                         return -ENOMEM;
         }
         return 0;
+}
+
+int codec_encode(msgpack_packer *packer, const ProtoStruct *type, CodecRole role, const void *value) {
+        Batch batch;
+
+        batch.out = packer;
+        batch.n = 0;
+        msgpack_packer_init(&batch.packer, &batch, batch_write);
+        return encode_struct(&batch.packer, type, role, value) || batch_flush(&batch) ? -ENOMEM : 0;
 }

@@ -34,7 +34,9 @@
 #define NEED_REQUIRED                       true
 #define NEED_OPTIONAL                       false
 
-#define ROW(s_, name_, doc_) .name = #name_, .doc = doc_, .offset = offsetof(struct STRUCT_NAME(s_), name_)
+#define ROW(s_, name_, doc_)                                                                                 \
+        .name = #name_, .n_name = sizeof(#name_) - 1, .doc = doc_,                                           \
+        .offset = offsetof(struct STRUCT_NAME(s_), name_)
 
 /* The sentinel lets a structure have no field; it is not counted. */
 #define STRUCT(name_, doc_) static const ProtoField TABLE_NAME(fields_##name_)[] = {

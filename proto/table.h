@@ -55,6 +55,7 @@ typedef struct ProtoEnum {
 
 typedef struct ProtoField {
         const char *name;
+        size_t n_name;
         const char *doc;
         ProtoKind kind;
         ProtoObject object;
@@ -77,6 +78,7 @@ struct ProtoStruct {
 
 typedef struct ProtoMethod {
         const char *name; /* noun.verb */
+        size_t n_name;
         const char *noun;
         const char *verb;
         const char *doc;

@@ -61,16 +61,12 @@ void uuid_to_string(const struct gpud_uuid *uuid, char ret_text[GPUD_UUID_TEXT +
         *place = '\0';
 }
 
-/* The value of a hexadecimal digit of either case, or above 15. */
-static unsigned digit_value(char digit) {
-        if (digit >= '0' && digit <= '9')
-                return (unsigned)(digit - '0');
-        if (digit >= 'a' && digit <= 'f')
-                return (unsigned)(digit - 'a') + 10;
-        if (digit >= 'A' && digit <= 'F')
-                return (unsigned)(digit - 'A') + 10;
-        return 16;
-}
+/* One more than the value of a hexadecimal digit of either case; 0: it is none. */
+static const uint8_t digit_values[256] = {
+        ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
+        ['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+        ['A'] = 11, ['B'] = 12, ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16,
+};
 
 bool uuid_from_string(const char *text, size_t n_text, struct gpud_uuid *ret_uuid) {
         unsigned high;
@@ -81,11 +77,11 @@ bool uuid_from_string(const char *text, size_t n_text, struct gpud_uuid *ret_uui
         for (size_t i = 0; i < sizeof(ret_uuid->bytes); i++) {
                 if (has_dash(i) && *text++ != '-')
                         return false;
-                high = digit_value(*text++);
-                low = digit_value(*text++);
-                if (high > 15 || low > 15)
+                high = digit_values[(uint8_t)*text++];
+                low = digit_values[(uint8_t)*text++];
+                if (high == 0 || low == 0)
                         return false;
-                ret_uuid->bytes[i] = (uint8_t)(high << 4 | low);
+                ret_uuid->bytes[i] = (uint8_t)((high - 1) << 4 | (low - 1));
         }
         return true;
 }

@@ -34,16 +34,15 @@ static int check_name(Request *request, const char *name) {
 
 static int check_alloc(Request *request, const struct mem_alloc_args *args) {
         bool is_persistent = args->has_lifetime && args->lifetime == GPUD_LIFETIME_PERSISTENT;
-        GpuLedger ledger;
+        uint64_t total = gpu_device_get_info(args->device.device)->memory_total;
         int r;
 
-        gpu_device_get_ledger(args->device.device, &ledger);
         if (args->size == 0)
                 return request_refuse(request, GPUD_E_INVALID_ARGUMENT, "`size` is 0, at least 1");
-        if (args->size > ledger.total)
+        if (args->size > total)
                 return request_refuse(request, GPUD_E_OUT_OF_MEMORY,
                                       "size %" PRIu64 " exceeds the device's %" PRIu64 " bytes", args->size,
-                                      ledger.total);
+                                      total);
         if (args->has_ttl_s && !is_persistent)
                 return request_refuse(request, GPUD_E_INVALID_ARGUMENT,
                                       "`ttl_s` is given, but only a persistent allocation has a lease");

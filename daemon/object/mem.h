@@ -33,11 +33,12 @@ struct Mem {
         Registry *registry;
         uint64_t size;
         uint64_t created_ns;
-        uint64_t expires_ns;                            /* 0: no lease */
-        MemName *name;                                  /* NULL: none */
-        struct gpud_bin meta;                           /* owned */
-        List holds;                                     /* Hold.mem_link */
-        List lease_link;                                /* Registry.leases */
+        uint64_t expires_ns;  /* 0: no lease */
+        MemName *name;        /* NULL: none */
+        struct gpud_bin meta; /* owned */
+        Hold first_hold; /* of the session that allocated; spares nearly every mem a second block of memory */
+        List holds;      /* Hold.mem_link */
+        List lease_link; /* Registry.leases */
         void (*ready)(Mem *mem, int r, void *userdata); /* pending allocation: whom to tell */
         void *userdata;
         uint32_t slot; /* in Registry.slots */

@@ -138,6 +138,10 @@ void registry_trim(Registry *registry, uid_t uid) {
         gpu_instance_trim(registry->gpu, uid);
 }
 
+bool registry_has_leases(const Registry *registry) {
+        return !list_is_empty(&registry->leases);
+}
+
 uint64_t registry_expire(Registry *registry, uint64_t now_ns) {
         while (!list_is_empty(&registry->leases)) {
                 Mem *mem = container_of(list_first(&registry->leases), Mem, lease_link);

@@ -62,5 +62,7 @@ bool registry_reap(Registry *registry);
 /* Gives memory kept for `uid` back to the devices if none of its sessions is left to use it. */
 void registry_trim(Registry *registry, uid_t uid);
 
+bool registry_has_leases(const Registry *registry);
+
 /* Ends the leases that have run out at `now_ns`. Returns when the next one does, 0: none. */
 uint64_t registry_expire(Registry *registry, uint64_t now_ns);

@@ -93,7 +93,7 @@ int session_hold(Session *session, Mem *mem) {
 
         if (hold)
                 return 0;
-        hold = calloc(1, sizeof(*hold));
+        hold = mem->first_hold.mem ? calloc(1, sizeof(*hold)) : &mem->first_hold;
         if (!hold)
                 return error_origin(-ENOMEM);
         hold->session = session;
@@ -112,7 +112,10 @@ void session_drop(Hold *hold) {
 
         list_unlink(&hold->session_link);
         list_unlink(&hold->mem_link);
-        free(hold);
+        if (hold == &mem->first_hold)
+                hold->mem = NULL;
+        else
+                free(hold);
         session->n_holds--;
         session->bytes -= mem->size;
         mem->n_holds--;

@@ -41,14 +41,14 @@ int request_new(Request **ret_request, Pipeline *pipeline, Client *client) {
         request->pipeline = pipeline;
         request->client = client;
         request->n_arena = 0;
-        request->message = (Message){0};
         request->method = NULL;
         request->row = NULL;
         request->args = NULL;
         request->result = NULL;
         request->scratch = NULL;
         request->fd = -1;
-        request->fault = (ProtoFault){0};
+        request->fault.code = 0;
+        request->fault.text[0] = '\0';
         list_link(&client->requests, &request->link);
         client->session->n_inflight++;
         pipeline->n_inflight++;

@@ -279,7 +279,7 @@ START_TEST(any_allocation_may_fail) {
         run(0, &n_ok);
         while (CAN_FAIL && run(n, &n_ok))
                 n++;
-        ck_assert(!CAN_FAIL || n > 30);
+        ck_assert(!CAN_FAIL || n > 20);
 }
 END_TEST
 
