@@ -14,8 +14,10 @@
 
 #define TOTAL (UINT64_C(1) << 30)
 
-static GpuDeviceInfo info = {
-        .id = "vulkan:0", .uuid = "00000000-0000-0000-0000-000000000000", .name = "fake"};
+static GpuDeviceInfo info = {.id = "vulkan:0",
+                             .uuid = "00000000-0000-0000-0000-000000000000",
+                             .name = "fake",
+                             .memory_total = TOTAL};
 static List ops = {&ops, &ops};
 static List regions = {&regions, &regions};
 static List tasks = {&tasks, &tasks};
