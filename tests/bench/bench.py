@@ -16,11 +16,12 @@ replies, by one and the same C client (raw.c) to gpud and to Redis; redis-benchm
 and stands in the notes, as does libgpud with its callbacks. A pair of alloc and free is two requests, against
 one SET of redis-benchmark's (its key, 3 bytes). At 1,000,000 live allocations those freed are random ones.
 
-    make bench                              all that this machine can run: about 4 minutes
+    make bench                              all that this machine can run: a minute or two
     make bench BENCH=--quick                the same with less of everything: for a first look
     make bench BENCH="--cpu --no-sweeps"    only the table of any machine
-    python3 tests/bench/bench.py --gpu --build build --helpers build/tests/bench
-                                            on a machine with a GPU and no compiler
+    python3 tests/bench/bench.py --gpu --build build --helpers build/tests/bench --json FILE
+                                            only the table of a GPU; wants no compiler, and of Python packages
+                                            msgpack and PyTorch
     make bench-plots                        build/bench-*.png of the sweeps in build/bench.json
 
 Profiles. `make bench-build && python3 tests/bench/bench.py --profile pipe` keeps gpud at one thing for some

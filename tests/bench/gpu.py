@@ -3,10 +3,12 @@ others feel while one allocates or moves much."""
 
 import array
 import pathlib
+import statistics
 from dataclasses import dataclass
 from typing import Any
 
 from compare import Measure, Row, absolute, row_of, skipped, take_turns
+from cpu import put
 from sides import Cores, Server, Side, Stage
 
 MIB = 1 << 20
@@ -50,10 +52,7 @@ class Gpu:
         self.lib = stage.lib(gpud)
         self.watcher = stage.lib(gpud)
         self.raw_echo = stage.raw(self.echo)
-        for server in (gpud, self.echo):
-            server.place(cores.server)
-        for side in (self.lib, self.raw_echo):
-            side.place(cores.client)
+        self.cores = cores
         self.devices: list[dict[str, Any]] = self.lib.ask("devices")["devices"]
 
     def rows(self) -> list[Row]:
@@ -63,6 +62,8 @@ class Gpu:
         self.lib.ask("verify")
         self.watcher.ask("region", MIB)
         self.watcher.ask("mem", 0, 0, MIB)
+        # Not before gpud has its worker threads: they would inherit the loop's core.
+        put(self.cores, [self.gpud, self.echo], [self.lib, self.raw_echo])
         rows = self.link_rows() + self.small_rows() + self.move_rows()
         self.lib.ask("drop")
         rows += self.python_rows()
@@ -244,4 +245,5 @@ class Gpu:
         self.lib.ask("drop")
         row = absolute(name, goal, "GB/s", rounds["ours"])
         row.rounds = rounds
+        row.notes = {peer: statistics.median(rounds[peer]) for peer in peer}
         return [row]

@@ -259,7 +259,7 @@ static void copy_read(Lib *lib, size_t size) {
 static const struct {
         const char *name;
         void (*copy)(Lib *lib, size_t size);
-        bool wants_second;
+        bool is_on_device;
 } copies[] = {
         {"put", put, false},          {"get", copy_get, false},
         {"move", copy_move, true},    {"memcpy", copy_memcpy, false},
@@ -276,9 +276,9 @@ static void do_copy(void *side, char **args) {
                 kind++;
         if (kind == sizeof(copies) / sizeof(copies[0]))
                 die("no copy is called \"%s\"", args[0]);
-        if (!lib->region || size > gpud_region_size(lib->region))
+        if (!copies[kind].is_on_device && (!lib->region || size > gpud_region_size(lib->region)))
                 die("the region is smaller than %zu bytes", size);
-        if (!lib->has_slot[0] || (copies[kind].wants_second && !lib->has_slot[1]))
+        if (!lib->has_slot[0] || (copies[kind].is_on_device && !lib->has_slot[1]))
                 die("%s wants an allocation", args[0]);
         /* One more, for pages and pools that come into being. */
         for (size_t i = 0; i < n + 1; i++) {

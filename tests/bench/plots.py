@@ -78,9 +78,12 @@ def copies(points: list[dict[str, Any]]) -> list[tuple[str, str, Series]]:
     ]
 
 
-def main(path: pathlib.Path) -> None:
+def main(path: pathlib.Path) -> int:
     report = json.loads(path.read_text())
-    found = report["sweeps"]
+    sweeps = report["sweeps"]
+    if not sweeps:
+        print(f"{path} has no sweeps", file=sys.stderr)
+        return 1
     machine = report["environment"]
     where = f"{machine['gpud']}, {machine['cores']} x {machine['processor']}"
     device = machine.get("devices", [{"name": ""}])[0]["name"]
@@ -90,8 +93,10 @@ def main(path: pathlib.Path) -> None:
         ("copies", copies, "bytes", f"Copies on the software device: {where}"),
         ("copies_gpu", copies, "bytes", f"Copies: {device}"),
     ):
-        if found.get(name):
-            draw(path.with_name(f"bench-{name.replace('_', '-')}.png"), what, panels(found[name]), x_label)
+        if name in sweeps:
+            draw(path.with_name(f"bench-{name.replace('_', '-')}.png"), what, panels(sweeps[name]), x_label)
+    return 0
 
 
-main(pathlib.Path(sys.argv[1]))
+if __name__ == "__main__":
+    sys.exit(main(pathlib.Path(sys.argv[1])))
