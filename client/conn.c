@@ -84,33 +84,36 @@ static void compact_output(Conn *conn) {
         }
 }
 
-/* One sendmsg: up to the next message with a descriptor, or exactly that message with it. */
-static ssize_t send_some(Conn *conn, bool *ret_has_fd) {
+/* Sends bytes up to `end` together with the first descriptor. */
+static ssize_t send_with_fd(const Conn *conn, size_t end) {
         union {
                 struct cmsghdr header;
                 char space[CMSG_SPACE(sizeof(int))];
         } control = {0};
-        struct iovec iov = {.iov_base = conn->output.data + conn->n_sent};
-        struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
-        size_t end = conn->output.size;
-        struct cmsghdr *header;
+        struct iovec iov = {.iov_base = conn->output.data + conn->n_sent, .iov_len = end - conn->n_sent};
+        const struct msghdr message = {
+                .msg_iov = &iov,
+                .msg_iovlen = 1,
+                .msg_control = &control,
+                .msg_controllen = sizeof(control.space),
+        };
 
-        *ret_has_fd = false;
-        if (conn->n_fds > 0 && conn->fds[0].start > conn->n_sent) {
-                end = conn->fds[0].start;
-        } else if (conn->n_fds > 0) {
-                end = conn->fds[0].end;
-                message.msg_control = &control;
-                message.msg_controllen = sizeof(control.space);
-                header = CMSG_FIRSTHDR(&message);
-                header->cmsg_level = SOL_SOCKET;
-                header->cmsg_type = SCM_RIGHTS;
-                header->cmsg_len = CMSG_LEN(sizeof(int));
-                memcpy(CMSG_DATA(header), &conn->fds[0].fd, sizeof(int));
-                *ret_has_fd = true;
-        }
-        iov.iov_len = end - conn->n_sent;
+        control.header.cmsg_level = SOL_SOCKET;
+        control.header.cmsg_type = SCM_RIGHTS;
+        control.header.cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(&control.header), &conn->fds[0].fd, sizeof(int));
         return sendmsg(conn->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* One call: up to the next message with a descriptor, or exactly that message with it. */
+static ssize_t send_some(Conn *conn, bool *ret_has_fd) {
+        size_t end = conn->n_fds > 0 ? conn->fds[0].start : conn->output.size;
+
+        *ret_has_fd = conn->n_fds > 0 && end <= conn->n_sent;
+        if (*ret_has_fd)
+                return send_with_fd(conn, conn->fds[0].end);
+        return send(conn->fd, conn->output.data + conn->n_sent, end - conn->n_sent,
+                    MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 int conn_flush(Conn *conn) {

@@ -1,6 +1,7 @@
 /* Files to and from allocations: read and written straight in the arena, so that no other copy is made. */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
 #include <unistd.h>
@@ -9,7 +10,7 @@
 #include "client/client.h"
 
 typedef struct File {
-        Bulk bulk; /* serial: a pipe or socket, which has no offsets */
+        Bulk bulk; /* serial: what has no offsets */
         int fd;
         uint64_t offset;
 } File;
@@ -60,10 +61,17 @@ static int copy_to_file(const Bulk *bulk, void *data, uint64_t position, size_t 
         return 0;
 }
 
+/* A pipe or socket has none, and a file opened to append takes bytes in the order they come. */
+static bool has_offsets(const File *file) {
+        if (lseek(file->fd, 0, SEEK_CUR) < 0 && errno == ESPIPE)
+                return false;
+        return file->bulk.copy != copy_to_file || !(fcntl(file->fd, F_GETFL) & O_APPEND);
+}
+
 static int init_file(File *file) {
         Bulk *bulk = &file->bulk;
 
-        bulk->is_serial = lseek(file->fd, 0, SEEK_CUR) < 0 && errno == ESPIPE;
+        bulk->is_serial = !has_offsets(file);
         if (bulk->is_serial && file->offset != 0)
                 return client_fail(bulk->client, GPUD_E_INVALID_ARGUMENT,
                                    "file_offset is %" PRIu64 " in a file without offsets", file->offset);

@@ -78,22 +78,23 @@ static bool parse_hex(const char *text, unsigned char *ret_bytes, size_t n_bytes
 }
 
 /* Whole contents of a small file, at most `limit` bytes. The caller frees it. */
-static int read_small_file(const char *path, size_t limit, void **ret_data, size_t *ret_size) {
+static int read_small_file(const char *name, const char *path, size_t limit, void **ret_data,
+                           size_t *ret_size) {
         FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "rbe");
         char *data;
         size_t n;
 
         if (!file)
-                return complain(EXIT_FAILED, "%s: %s", path, strerror(errno));
+                return complain(EXIT_FAILED, "%s: %s: %s", name, path, strerror(errno));
         data = malloc(limit + 1);
         if (!data)
                 abort();
         n = fread(data, 1, limit + 1, file);
         if (ferror(file)) {
-                complain(EXIT_FAILED, "%s: %s", path, strerror(errno));
+                complain(EXIT_FAILED, "%s: %s: %s", name, path, strerror(errno));
                 n = SIZE_MAX;
         } else if (n > limit) {
-                complain(EXIT_USAGE, "%s has more than %zu bytes", path, limit);
+                complain(EXIT_USAGE, "%s: %s has more than %zu bytes", name, path, limit);
         }
         if (file != stdin)
                 fclose(file);
@@ -114,7 +115,7 @@ static int parse_bin(Arguments *arguments, const ProtoField *field, const char *
         int r;
 
         if (text[0] == '@') {
-                r = read_small_file(text + 1, limit, &bytes, &n);
+                r = read_small_file(field->name, text + 1, limit, &bytes, &n);
                 if (r)
                         return r;
         } else if (strncmp(text, "0x", 2) == 0) {
@@ -242,6 +243,8 @@ static int complain_option(const char *what, const ProtoStruct *type, const char
         for (size_t i = 0; i < type->n_fields && n < 64; i++)
                 candidates[n++] = type->fields[i].name;
         found = guess(name, candidates, n);
+        if (found && strcmp(found, name) == 0)
+                return complain(EXIT_USAGE, "%s: --%s takes no value", what, name);
         if (found)
                 return complain(EXIT_USAGE, "%s has no option --%s; did you mean --%s?", what, name, found);
         return complain(EXIT_USAGE, "%s has no option --%s; see `gpuctl help %s`", what, name, what);

@@ -1,5 +1,7 @@
 /* The commands with a shape of their own. */
 
+#include <string.h>
+
 #include "client/gpuctl/complain.h"
 #include "client/gpuctl/gpuctl.h"
 
@@ -19,4 +21,47 @@ const Command *command_find(const char *name) {
                 if (name_is(name, gpuctl_commands[i].name))
                         return &gpuctl_commands[i];
         return NULL;
+}
+
+static int complain_word(const char *word) {
+        const char *candidates[PROTO_N_METHODS + 16] = {"help"};
+        const char *found;
+        size_t n = 1;
+
+        for (size_t i = 0; i < gpuctl_n_commands; i++)
+                candidates[n++] = gpuctl_commands[i].name;
+        for (size_t i = 0; i < PROTO_N_METHODS; i++)
+                candidates[n++] = proto_methods[i].noun;
+        found = guess(word, candidates, n);
+        if (found)
+                return complain(EXIT_USAGE, "there is no command \"%s\"; did you mean \"%s\"?", word, found);
+        return complain(EXIT_USAGE, "there is no command \"%s\"; `gpuctl help` lists them", word);
+}
+
+/* The noun is right, the verb is missing or wrong. */
+static int complain_verb(const char *noun, const char *verb) {
+        const char *candidates[PROTO_N_METHODS];
+        const char *found = NULL;
+        char verbs[512] = "";
+        size_t n = 0;
+
+        for (size_t i = 0; i < PROTO_N_METHODS; i++)
+                if (name_is(noun, proto_methods[i].noun)) {
+                        strncat(verbs, n ? ", " : "", sizeof(verbs) - strlen(verbs) - 1);
+                        strncat(verbs, proto_methods[i].verb, sizeof(verbs) - strlen(verbs) - 1);
+                        candidates[n++] = proto_methods[i].verb;
+                }
+        if (!verb)
+                return complain(EXIT_USAGE, "%s needs a verb: %s", noun, verbs);
+        found = guess(verb, candidates, n);
+        if (found)
+                return complain(EXIT_USAGE, "%s has no verb \"%s\"; did you mean \"%s\"?", noun, verb, found);
+        return complain(EXIT_USAGE, "%s has no verb \"%s\"; it has %s", noun, verb, verbs);
+}
+
+int command_complain(const char *word, const char *verb) {
+        for (size_t i = 0; i < PROTO_N_METHODS; i++)
+                if (name_is(word, proto_methods[i].noun))
+                        return complain_verb(word, verb);
+        return complain_word(word);
 }

@@ -2,7 +2,7 @@
 
 #include "client/gpuctl/complain.h"
 
-#include <errno.h>
+#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -30,6 +30,12 @@ int complain_call(const Gpuctl *ctl, const char *what, int r) {
 
         if (!error)
                 return complain(EXIT_FAILED, "%s: unknown error %d: %s", what, -r, message);
+        /* What the system said needs no other word. */
+        if (r == -GPUD_E_SYSTEM_CALL)
+                return complain(error->exit_code, "%s: %s", what, message);
+        if (r == -GPUD_E_INVALID_ARGUMENT)
+                return complain(error->exit_code, "%s: %s: %s; see `gpuctl help %s`", what, error->text,
+                                message, what);
         return complain(error->exit_code, "%s: %s%s%s; %s", what, error->text, message[0] ? ": " : "",
                         message, error->hint);
 }
@@ -58,7 +64,7 @@ static size_t distance(const char *a, size_t n_a, const char *b, size_t n_b) {
         for (size_t i = 1; i <= n_a; i++) {
                 row[0] = i;
                 for (size_t j = 1; j <= n_b; j++) {
-                        best = above[j - 1] + (fold(a[i - 1]) != fold(b[j - 1]));
+                        best = above[j - 1] + (tolower(fold(a[i - 1])) != fold(b[j - 1]));
                         if (above[j] + 1 < best)
                                 best = above[j] + 1;
                         if (row[j - 1] + 1 < best)

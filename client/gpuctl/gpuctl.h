@@ -38,6 +38,9 @@ extern const size_t gpuctl_n_commands;
 
 const Command *command_find(const char *name);
 
+/* There is no command of this word, or if it is a noun, of this verb (NULL: none was given). */
+int command_complain(const char *word, const char *verb);
+
 int command_status(Gpuctl *ctl, const void *args);
 int command_ls(Gpuctl *ctl, const void *args);
 int command_put(Gpuctl *ctl, const void *args);

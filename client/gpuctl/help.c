@@ -131,7 +131,7 @@ static void print_noun(const char *noun) {
         for (size_t i = 0; i < PROTO_N_METHODS; i++)
                 if (strcmp(proto_methods[i].noun, noun) == 0) {
                         snprintf(name, sizeof(name), "%s %s", noun, proto_methods[i].verb);
-                        printf("  %-18s %s\n", name, proto_methods[i].doc);
+                        printf("  %-19s %s\n", name, proto_methods[i].doc);
                 }
 }
 
@@ -142,8 +142,8 @@ static void print_all(void) {
              "\n"
              "Looks into gpud, the process that owns this node's GPU memory, and works with it.\n");
         for (size_t i = 0; i < gpuctl_n_commands; i++)
-                printf("  %-18s %s\n", gpuctl_commands[i].name, gpuctl_commands[i].doc);
-        puts("  help [NOUN [VERB]] Explain a command.");
+                printf("  %-19s %s\n", gpuctl_commands[i].name, gpuctl_commands[i].doc);
+        printf("  %-19s %s\n", "help [NOUN [VERB]]", "Explain a command.");
         for (size_t i = 0; i < PROTO_N_METHODS; i++) {
                 if (strcmp(noun, proto_methods[i].noun) == 0)
                         continue;
@@ -153,7 +153,7 @@ static void print_all(void) {
         }
         printf("\nThe socket is --socket, else GPUD_SOCKET, else %s. --json prints every result as JSON.\n"
                "Exits 0, or 1 failed, 2 usage, 3 refused, 4 no gpud.\n",
-               gpud_socket_path(NULL));
+               gpud_socket_path(""));
 }
 
 int help_print(const char *const *words, size_t n_words) {
@@ -178,6 +178,5 @@ int help_print(const char *const *words, size_t n_words) {
                 print_noun(words[0]);
                 return EXIT_SUCCESS;
         }
-        return complain(EXIT_USAGE, "there is no command \"%s%s%s\"; `gpuctl help` lists them", words[0],
-                        n_words > 1 ? " " : "", n_words > 1 ? words[1] : "");
+        return command_complain(words[0], n_words > 1 ? words[1] : NULL);
 }

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "client/gpuctl/argument.h"
@@ -25,45 +26,12 @@ int gpuctl_connect(Gpuctl *ctl) {
                 return EXIT_SUCCESS;
         error = proto_error_find(-r);
         if (r == -GPUD_E_PERMISSION_DENIED)
-                return complain(error->exit_code, "%s: %s: %s; you must be in the group that owns the socket",
-                                error->text, path, strerror(errno));
+                return complain(error->exit_code, "%s: %s; you must be in the group that owns the socket",
+                                path, strerror(errno));
+        if (errno == ENAMETOOLONG)
+                return complain(error->exit_code, "%s: %s: a socket's path has at most %zu bytes",
+                                error->text, path, sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1);
         return complain(error->exit_code, "%s: %s: %s; %s", error->text, path, strerror(errno), error->hint);
-}
-
-static int complain_word(const char *word) {
-        const char *candidates[PROTO_N_METHODS + 16] = {"help"};
-        const char *found;
-        size_t n = 1;
-
-        for (size_t i = 0; i < gpuctl_n_commands; i++)
-                candidates[n++] = gpuctl_commands[i].name;
-        for (size_t i = 0; i < PROTO_N_METHODS; i++)
-                candidates[n++] = proto_methods[i].noun;
-        found = guess(word, candidates, n);
-        if (found)
-                return complain(EXIT_USAGE, "there is no command \"%s\"; did you mean \"%s\"?", word, found);
-        return complain(EXIT_USAGE, "there is no command \"%s\"; `gpuctl help` lists them", word);
-}
-
-/* The noun is right, the verb is missing or wrong. */
-static int complain_verb(const char *noun, const char *verb) {
-        const char *candidates[PROTO_N_METHODS];
-        const char *found = NULL;
-        char verbs[512] = "";
-        size_t n = 0;
-
-        for (size_t i = 0; i < PROTO_N_METHODS; i++)
-                if (name_is(noun, proto_methods[i].noun)) {
-                        strncat(verbs, n ? ", " : "", sizeof(verbs) - strlen(verbs) - 1);
-                        strncat(verbs, proto_methods[i].verb, sizeof(verbs) - strlen(verbs) - 1);
-                        candidates[n++] = proto_methods[i].verb;
-                }
-        if (!verb)
-                return complain(EXIT_USAGE, "%s needs a verb: %s", noun, verbs);
-        found = guess(verb, candidates, n);
-        if (found)
-                return complain(EXIT_USAGE, "%s has no verb \"%s\"; did you mean \"%s\"?", noun, verb, found);
-        return complain(EXIT_USAGE, "%s has no verb \"%s\"; it has %s", noun, verb, verbs);
 }
 
 static int run_command(Gpuctl *ctl, const Command *command, const char *const *words, size_t n_words) {
@@ -110,7 +78,7 @@ static int run(Gpuctl *ctl, const char *const *words, size_t n_words) {
         }
         if (is_noun && !verb && n_words > 1 && strcmp(words[1], "--help") == 0)
                 return help_print(words, 1);
-        return is_noun ? complain_verb(words[0], verb) : complain_word(words[0]);
+        return command_complain(words[0], verb);
 }
 
 /* Options before the command, then the command. */

@@ -46,6 +46,20 @@ const char *output_duration(uint64_t seconds, char ret_text[OUTPUT_TEXT_MAX]) {
         return ret_text;
 }
 
+const char *output_microseconds(uint64_t microseconds, char ret_text[OUTPUT_TEXT_MAX]) {
+        static const char *const units[] = {"us", "ms", "s"};
+        double value = (double)microseconds;
+        size_t unit = 0;
+
+        while (value >= 999.5 && unit < 2) {
+                value /= 1000;
+                unit++;
+        }
+        snprintf(ret_text, OUTPUT_TEXT_MAX, unit > 0 && value < 9.95 ? "%.1f %s" : "%.0f %s", value,
+                 units[unit]);
+        return ret_text;
+}
+
 static bool ends_with(const char *text, const char *end) {
         size_t n_text = strlen(text), n_end = strlen(end);
 
@@ -83,6 +97,8 @@ static void format_number(const Gpuctl *ctl, const ProtoStruct *type, const Prot
                 snprintf(ret_text, OUTPUT_TEXT_MAX, "%04" PRIo64, value);
         else if (ctl->is_terminal && ends_with(field->name, "_ns"))
                 format_time(value, ret_text);
+        else if (ctl->is_terminal && ends_with(field->name, "_us"))
+                output_microseconds(value, ret_text);
         else if (ctl->is_terminal && is_size(type, field))
                 output_size(value, ret_text);
         else if (ctl->is_terminal && strcmp(field->name, "uptime_s") == 0)
@@ -91,10 +107,12 @@ static void format_number(const Gpuctl *ctl, const ProtoStruct *type, const Prot
                 snprintf(ret_text, OUTPUT_TEXT_MAX, "%" PRIu64, value);
 }
 
-static const char *enum_text(const ProtoField *field, const void *value) {
-        unsigned index = *(const unsigned *)value;
+const char *output_choice(const ProtoEnum *type, unsigned value) {
+        return value < type->n_values ? type->values[value].text : "?";
+}
 
-        return index < field->choices->n_values ? field->choices->values[index].text : "?";
+static const char *enum_text(const ProtoField *field, const void *value) {
+        return output_choice(field->choices, *(const unsigned *)value);
 }
 
 /* 0x and the digits; the caller frees it. */
@@ -107,6 +125,16 @@ static char *hex_text(const struct gpud_bin *bytes) {
         for (size_t i = 0; i < bytes->size; i++)
                 sprintf(text + 2 + 2 * i, "%02x", ((const unsigned char *)bytes->data)[i]);
         return text;
+}
+
+void output_add_size(const Gpuctl *ctl, Table *table, uint64_t size) {
+        char text[OUTPUT_TEXT_MAX];
+
+        if (ctl->is_terminal)
+                output_size(size, text);
+        else
+                snprintf(text, sizeof(text), "%" PRIu64, size);
+        table_add_cell(table, text);
 }
 
 void output_add_cell(const Gpuctl *ctl, Table *table, const ProtoStruct *type, const ProtoField *field,
@@ -171,6 +199,13 @@ static size_t screen_width(void) {
         return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
 }
 
+void output_columns(const Gpuctl *ctl, const Table *table) {
+        if (ctl->is_terminal)
+                table_print_aligned(table, stdout, ctl->is_colour);
+        else
+                table_print_tabs(table, stdout);
+}
+
 void output_table(const Gpuctl *ctl, const Table *table) {
         if (!ctl->is_terminal)
                 table_print_tabs(table, stdout);
@@ -211,14 +246,23 @@ static void print_values(const Gpuctl *ctl, const ProtoStruct *type, const void 
         table_free(names);
 }
 
-static void print_list(const Gpuctl *ctl, const ProtoField *field, const void *base) {
+/* `name` NULL: the list stands alone. */
+static void print_list(const Gpuctl *ctl, const ProtoField *field, const void *base, const char *name) {
         const char *items = *(const char *const *)(const void *)((const char *)base + field->offset);
         size_t n_items = *(const size_t *)(const void *)((const char *)base + field->count_offset);
+        bool is_prefixed = name && !ctl->is_terminal;
         Table *table = table_new();
 
+        if (is_prefixed)
+                table_add_column(table, "", false);
         output_add_columns(table, field->sub);
-        for (size_t i = 0; i < n_items; i++)
+        for (size_t i = 0; i < n_items; i++) {
+                if (is_prefixed)
+                        table_add_cell(table, name);
                 output_add_row(ctl, table, field->sub, items + i * field->sub->size);
+        }
+        if (name && ctl->is_terminal)
+                printf("\n%s:\n", name);
         output_table(ctl, table);
         table_free(table);
 }
@@ -233,13 +277,9 @@ void output_struct(const Gpuctl *ctl, const ProtoStruct *type, const void *base)
         is_list = n_lists == 1 && type->fields[0].kind == PROTO_LIST;
         if (!is_list)
                 print_values(ctl, type, base);
-        for (size_t i = 0; i < type->n_fields; i++) {
-                if (type->fields[i].kind != PROTO_LIST)
-                        continue;
-                if (!is_list && ctl->is_terminal)
-                        printf("\n%s:\n", type->fields[i].name);
-                print_list(ctl, &type->fields[i], base);
-        }
+        for (size_t i = 0; i < type->n_fields; i++)
+                if (type->fields[i].kind == PROTO_LIST)
+                        print_list(ctl, &type->fields[i], base, is_list ? NULL : type->fields[i].name);
 }
 
 static void print_dump(const struct gpud_bin *bytes) {

@@ -3,14 +3,28 @@
 #include "client/gpuctl/progress.h"
 
 #include <stdio.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "client/gpuctl/output.h"
 
-#define WIDTH       40
+#define WIDTH       40 /* of the bar */
+#define WIDTH_TEXT  40 /* of what stands around it, at most */
 #define INTERVAL_MS 100
 
+/* A line that wraps could not be drawn over. */
+static int bar_width(void) {
+        struct winsize size;
+
+        if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_col == 0 ||
+            size.ws_col >= WIDTH + WIDTH_TEXT)
+                return WIDTH;
+        return size.ws_col > WIDTH_TEXT ? size.ws_col - WIDTH_TEXT : 0;
+}
+
 void progress_init(Progress *progress, const Gpuctl *ctl, const char *what, uint64_t size) {
-        *progress = (Progress){.what = what, .size = size, .is_shown = ctl->is_error_terminal};
+        *progress = (Progress){
+                .what = what, .size = size, .is_shown = ctl->is_error_terminal, .width = bar_width()};
         clock_gettime(CLOCK_MONOTONIC, &progress->start);
 }
 
@@ -36,13 +50,13 @@ void progress_update(uint64_t n_done, void *userdata) {
                 return;
         progress->shown_ms = now_ms;
         share = progress->size ? (double)n_done / (double)progress->size : 1;
-        fprintf(stderr, "\r%s [%-*.*s] %3d%%  %s  %s/s\033[K", progress->what, WIDTH, (int)(share * WIDTH),
-                full, (int)(share * 100), output_size(n_done, done),
+        fprintf(stderr, "\r%s [%-*.*s] %3d%%  %s  %s/s\033[K", progress->what, progress->width,
+                (int)(share * progress->width), full, (int)(share * 100), output_size(n_done, done),
                 output_size((uint64_t)((double)n_done * 1000 / (double)(now_ms ? now_ms : 1)), rate));
 }
 
-void progress_deinit(Progress *progress) {
+void progress_deinit(Progress *progress, bool is_done) {
         if (progress->is_shown)
-                fputs("\r\033[K", stderr);
+                fputs(is_done ? "\n" : "\r\033[K", stderr);
         progress->is_shown = false;
 }

@@ -9,6 +9,7 @@
 typedef struct Progress {
         const char *what;
         uint64_t size;
+        int width;         /* of the bar */
         uint64_t shown_ms; /* when it was last drawn, since the start */
         struct timespec start;
         bool is_shown;
@@ -17,5 +18,5 @@ typedef struct Progress {
 void progress_init(Progress *progress, const Gpuctl *ctl, const char *what, uint64_t size);
 /* A gpud_progress_fn; `userdata` is the Progress. */
 void progress_update(uint64_t n_done, void *userdata);
-/* Takes the bar away. */
-void progress_deinit(Progress *progress);
+/* Leaves the bar as it is when all is done, else takes it away. */
+void progress_deinit(Progress *progress, bool is_done);

@@ -84,11 +84,26 @@ const ProtoStruct get_options = {"get", "Arguments of get.", sizeof(GetOptions),
 
 /* ---- put ---- */
 
+static int check_source(const PutOptions *options, const struct stat *status, uint64_t size) {
+        if (S_ISDIR(status->st_mode))
+                return complain(EXIT_USAGE, "put: %s is a directory", options->file);
+        if (!S_ISREG(status->st_mode) && !options->has_size)
+                return complain(EXIT_USAGE, "put: %s is no file whose size is known; give --size",
+                                options->file);
+        if (size == 0)
+                return complain(EXIT_USAGE, "put: %s is empty, and an allocation has at least 1 byte",
+                                options->has_size ? "--size=0" : options->file);
+        if (S_ISREG(status->st_mode) && size > (uint64_t)status->st_size)
+                return complain(EXIT_USAGE, "put: %s ends after %ju bytes, --size is %" PRIu64, options->file,
+                                (uintmax_t)status->st_size, size);
+        return EXIT_SUCCESS;
+}
+
 /* Opens what is to be read and says how long it is. */
 static int open_source(const PutOptions *options, int *ret_fd, uint64_t *ret_size) {
         bool is_stdin = strcmp(options->file, "-") == 0;
         struct stat status;
-        int fd;
+        int fd, r;
 
         fd = is_stdin ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0) : open(options->file, O_RDONLY | O_CLOEXEC);
         if (fd < 0 || fstat(fd, &status) < 0) {
@@ -97,17 +112,12 @@ static int open_source(const PutOptions *options, int *ret_fd, uint64_t *ret_siz
                         close(fd);
                 return EXIT_FAILED;
         }
-        if (!S_ISREG(status.st_mode) && !options->has_size) {
-                close(fd);
-                return complain(EXIT_USAGE, "put: %s is no file whose size is known; give --size",
-                                options->file);
-        }
         *ret_size = options->has_size ? options->size : (uint64_t)status.st_size;
         *ret_fd = fd;
-        if (*ret_size > 0)
-                return EXIT_SUCCESS;
-        close(fd);
-        return complain(EXIT_USAGE, "put: %s is empty, and an allocation has at least 1 byte", options->file);
+        r = check_source(options, &status, *ret_size);
+        if (r)
+                close(fd);
+        return r;
 }
 
 /* The one device, where there is one. */
@@ -158,7 +168,7 @@ static int put(Gpuctl *ctl, const PutOptions *options, const char *device, int f
         ref.mem = info.mem;
         progress_init(&progress, ctl, "put", size);
         r = gpud_put_file(ctl->client, info.mem, 0, fd, 0, size, progress_update, &progress);
-        progress_deinit(&progress);
+        progress_deinit(&progress, r == 0);
         if (r == 0)
                 r = gpud_mem_persist(ctl->client, &ref, &info);
         if (r < 0)
@@ -242,6 +252,10 @@ static int open_mem(Gpuctl *ctl, const GetOptions *options, struct gpud_mem_info
         if (options->offset > ret_info->size)
                 return complain(EXIT_USAGE, "get: offset %" PRIu64 " exceeds allocation size %" PRIu64,
                                 options->offset, ret_info->size);
+        if (options->has_size && options->size > ret_info->size - options->offset)
+                return complain(EXIT_USAGE,
+                                "get: offset %" PRIu64 " + size %" PRIu64 " exceeds allocation size %" PRIu64,
+                                options->offset, options->size, ret_info->size);
         *ret_size = options->has_size ? options->size : ret_info->size - options->offset;
         return EXIT_SUCCESS;
 }
@@ -255,26 +269,43 @@ static void close_target(const char *path, int fd, bool is_good) {
         close(fd);
 }
 
+/* The standard output may be a file that others write before and after this command: its position counts. */
+static int open_target(const GetOptions *options, int *ret_fd, uint64_t *ret_position) {
+        bool is_stdout = strcmp(options->file, "-") == 0;
+        off_t position;
+
+        *ret_position = 0;
+        *ret_fd = is_stdout ? fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0)
+                            : open(options->file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+        if (*ret_fd < 0)
+                return complain(EXIT_FAILED, "get: %s: %s", options->file, strerror(errno));
+        position = lseek(*ret_fd, 0, SEEK_CUR);
+        if (position > 0 && !(fcntl(*ret_fd, F_GETFL) & O_APPEND))
+                *ret_position = (uint64_t)position;
+        return EXIT_SUCCESS;
+}
+
 int command_get(Gpuctl *ctl, const void *args) {
         const GetOptions *options = args;
-        bool is_stdout = strcmp(options->file, "-") == 0;
+        uint64_t size = 0, position = 0;
         struct gpud_mem_info info;
         Progress progress;
-        uint64_t size = 0;
-        int fd, r;
+        int fd = -1, r;
 
         r = gpuctl_connect(ctl);
         if (r == EXIT_SUCCESS)
                 r = open_mem(ctl, options, &info, &size);
+        if (r == EXIT_SUCCESS)
+                r = open_target(options, &fd, &position);
         if (r)
                 return r;
-        fd = is_stdout ? fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0)
-                       : open(options->file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-        if (fd < 0)
-                return complain(EXIT_FAILED, "get: %s: %s", options->file, strerror(errno));
         progress_init(&progress, ctl, "get", size);
-        r = gpud_get_file(ctl->client, info.mem, options->offset, fd, 0, size, progress_update, &progress);
-        progress_deinit(&progress);
+        r = gpud_get_file(ctl->client, info.mem, options->offset, fd, position, size, progress_update,
+                          &progress);
+        progress_deinit(&progress, r == 0);
+        /* Where there is a position it did not move by itself. */
+        if (r == 0)
+                lseek(fd, (off_t)(position + size), SEEK_SET);
         close_target(options->file, fd, r == 0);
         return r < 0 ? complain_call(ctl, "get", r) : EXIT_SUCCESS;
 }

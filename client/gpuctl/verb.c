@@ -1,5 +1,6 @@
 /* Any method of the schema as a command. Only mem.alloc is known by name: a command line changes its default. */
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -102,6 +103,7 @@ static void keep_allocation(const ProtoMethod *method, void *args) {
 }
 
 int verb_run(Gpuctl *ctl, const ProtoMethod *method, void *args) {
+        char what[64];
         void *result;
         int r;
 
@@ -119,5 +121,6 @@ int verb_run(Gpuctl *ctl, const ProtoMethod *method, void *args) {
         keep_allocation(method, args);
         r = is_paged(method) ? run_paged(ctl, method, args, result) : run_once(ctl, method, args, result);
         free(result);
-        return r < 0 ? complain_call(ctl, method->name, r) : EXIT_SUCCESS;
+        snprintf(what, sizeof(what), "%s %s", method->noun, method->verb);
+        return r < 0 ? complain_call(ctl, what, r) : EXIT_SUCCESS;
 }

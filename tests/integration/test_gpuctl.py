@@ -96,6 +96,13 @@ def test_put_and_get(gpuctl: Gpuctl, some_file: pathlib.Path, tmp_path: pathlib.
         assert copy.read_bytes() == some_file.read_bytes()
     part = gpuctl.run("get", handle, "-", "--offset=1M", "--size", "100")[0]
     assert part == some_file.read_bytes()[1 << 20 :][:100]
+    with (tmp_path / "joined").open("wb") as joined:
+        for _ in range(2):
+            subprocess.run([GPUCTL, "get", handle, "-"], env=gpuctl.env, stdout=joined, check=True)
+    assert (tmp_path / "joined").read_bytes() == 2 * some_file.read_bytes()
+    with (tmp_path / "joined").open("ab") as joined:
+        subprocess.run([GPUCTL, "get", handle, "-"], env=gpuctl.env, stdout=joined, check=True)
+    assert (tmp_path / "joined").read_bytes() == 3 * some_file.read_bytes()
     gpuctl.run("mem", "free", handle)
     gpuctl.fails(1, "mem", "info", handle)
 
@@ -201,16 +208,25 @@ def test_status(gpuctl: Gpuctl, daemon: Daemon, client: Client) -> None:
     assert status["daemon"]["pid"] == daemon.pid and status["daemon"]["mems"] == 1
     assert status["devices"][0]["device"] == "vulkan:0"
     assert status["devices"][0]["memory"]["used"] >= 5 << 20
-    assert f"pid\t{daemon.pid}\n" in gpuctl.text("status")
+    assert status["daemon"]["stalls"][-1]["limit_us"] is None
+    for text in (gpuctl.text("status"), gpuctl.text("daemon", "status")):
+        # Every field, then the rows of the list under its name.
+        assert f"pid\t{daemon.pid}\n" in text and re.search(r"^stalls\t\d+\t\d+$", text, re.MULTILINE)
+    assert re.search(r"^devices\tvulkan:0\t", gpuctl.text("status"), re.MULTILINE)
+    shown = gpuctl.screen("daemon", "status", env={"NO_COLOR": "1"})
+    assert (
+        re.search(rf"^pid +{daemon.pid}\n", shown, re.MULTILINE) and "\nstalls:\nlimit_us  count\n" in shown
+    )
     screen = gpuctl.screen("status", columns=200)
-    assert f"pid {daemon.pid}" in screen and "allocations 1 " in screen and daemon.socket in screen
+    assert f"pid {daemon.pid}" in screen and "allocations 1," in screen and daemon.socket in screen
+    assert re.search(r"^worst stall \S+ (us|ms|s); ", screen, re.MULTILINE)
     assert re.search(r"DEVICE +NAME +TYPE +HEALTH", screen)
     client.free(mem)
 
 
 def test_progress_bar(gpuctl: Gpuctl, some_file: pathlib.Path) -> None:
     screen = gpuctl.screen("put", str(some_file))
-    assert re.search(r"\rput \[#{40}\] 100%  9.0 MiB  \S+ \S+/s\033\[K", screen)
+    assert re.search(r"\rput \[#{40}\] 100%  9.0 MiB  \S+ \S+/s\033\[K\n", screen)
     handle = UUID.search(screen)
     assert handle
     gpuctl.run("mem", "free", handle[0])
@@ -231,7 +247,12 @@ def test_progress_bar(gpuctl: Gpuctl, some_file: pathlib.Path) -> None:
         (["shm", "register", "4096"], "file descriptor"),
         (["--colour", "ls"], "gpuctl help"),
         (["ls", "words"], "too many"),
-        (["help", "me"], "gpuctl help"),
+        (["help", "me"], 'did you mean "mem"'),
+        (["help", "mem", "aloc"], 'did you mean "alloc"'),
+        (["STATUS"], 'did you mean "status"'),
+        (["ls", "--json=3"], "takes no value"),
+        (["mem", "fill", "00000000-0000-4000-8000-000000000000", "0xabc"], "hexadecimal"),
+        (["put", "/"], "is a directory"),
         # What the daemon finds wrong.
         (["mem", "alloc", "vulkan:0", "0"], "size"),
     ],
