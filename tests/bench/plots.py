@@ -56,7 +56,7 @@ def live(points: list[dict[str, Any]]) -> list[tuple[str, str, Series]]:
         point["resident_mib"] = point["resident_kib"] / 1024
     memory = {"resident_mib": "gpud"}
     return [
-        ("free and alloc, 64 in flight", "us a pair", series_of(points, "live", costs)),
+        ("free and alloc, 64 in flight, or all that live", "us a pair", series_of(points, "live", costs)),
         ("resident memory, the device's not counted", "MiB", series_of(points, "live", memory)),
     ]
 
