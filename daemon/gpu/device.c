@@ -192,7 +192,6 @@ static void device_choose_sizes(GpuDevice *device) {
         device->segment_max = MAX(device->segment_max & ~(BLOCK_MIN - 1), BLOCK_MIN);
         device->block_size = MAX(block & ~(BLOCK_MIN - 1), BLOCK_MIN);
         device->pieces_max = properties.properties.limits.maxMemoryAllocationCount / PIECES_SHARE;
-        device->chunk_bus = GPU_CHUNK;
         device->chunk_local = device->is_cpu ? GPU_CHUNK : GPU_CHUNK_LOCAL;
 }
 
@@ -219,6 +218,7 @@ static int device_init_staging(GpuDevice *device) {
         if (r)
                 return error_origin(r);
         device->staged_max = MIN(STAGED_MAX, size / STAGING_SHARE);
+        device->chunk_bus = device->imports ? GPU_CHUNK : device->staged_max;
         return segment_init(&device->scratch, device, GPU_CHUNK, &on_device);
 }
 
@@ -254,10 +254,10 @@ static int device_init(GpuDevice *device) {
         r = device_init_queues(device, choices);
         if (r)
                 return r;
-        schedule_init(device);
         r = device_init_staging(device);
         if (r)
                 return r;
+        schedule_init(device);
         r = shader_choose(device);
         if (r)
                 return r;
@@ -278,6 +278,7 @@ int device_new(GpuDevice **ret_device, GpuInstance *instance, uint32_t index, co
         device->has_budget = candidate->has_budget;
         device->has_addresses = candidate->has_addresses && instance->options.copy != GPU_COPY_COMMAND;
         device->import_alignment = candidate->import_alignment;
+        device->imports = candidate->info.host_import && !instance->options.force_staging;
         device->is_cpu = candidate->info.type == GPU_DEVICE_CPU;
         gate_init(&device->gate);
         pools_init(&device->pools);

@@ -1,8 +1,9 @@
 /*
  * Deficit round robin; loop thread.
  *
- * A flow that waits for what it has under way has nothing in line, and would lose by each such pause to flows that
- * never pause. So the turns it misses are made up for, up to CREDIT_MAX, if it is back before it is forgotten.
+ * A flow with few ops has often nothing in line, only because it waits for what it has under way, and would lose by each
+ * such pause to flows that never pause. So it keeps its place among the turns for a while, the others do not take
+ * more than their part of what may be under way, and it makes up for turns that it missed.
  */
 
 #include "daemon/gpu/line.h"
@@ -22,14 +23,21 @@ static void flow_init(GpuFlow *flow, uint64_t id, uint64_t round) {
         list_init(&flow->ops);
 }
 
-static void flow_free(GpuFlow *flow) {
+/* It is on no list of the line. What has a chunk under way goes when that ends. */
+static void flow_forget(GpuFlow *flow) {
+        if (flow->n_chunks > 0 || list_is_empty(&flow->hash))
+                return;
         list_unlink(&flow->hash);
-        list_unlink(&flow->link);
         free(flow);
 }
 
-void line_init(GpuLine *line, uint64_t quantum, uint64_t bytes_max, uint32_t chunks_max) {
-        *line = (GpuLine){.quantum = quantum, .bytes_max = bytes_max, .chunks_max = chunks_max};
+void line_init(GpuLine *line, uint64_t quantum, uint64_t bytes_max, uint32_t chunks_max, uint32_t patience) {
+        *line = (GpuLine){
+                .quantum = quantum,
+                .bytes_max = bytes_max,
+                .chunks_max = chunks_max,
+                .patience = patience,
+        };
         for (size_t i = 0; i < GPU_LINE_BUCKETS; ++i)
                 list_init(&line->buckets[i]);
         list_init(&line->turns);
@@ -41,8 +49,8 @@ void line_deinit(GpuLine *line) {
         for (size_t i = 0; line->quantum && i < GPU_LINE_BUCKETS; ++i) {
                 List *link;
 
-                while ((link = list_first(&line->buckets[i])))
-                        flow_free(container_of(link, GpuFlow, hash));
+                while ((link = list_pop(&line->buckets[i])))
+                        free(container_of(link, GpuFlow, hash));
         }
 }
 
@@ -70,76 +78,136 @@ static GpuFlow *line_get_flow(GpuLine *line, uint64_t id) {
         return flow;
 }
 
-/* The flow has something in line. */
-static void line_wake_flow(GpuLine *line, GpuFlow *flow) {
-        uint64_t missed = line->round - flow->round;
+static void line_set_empty(GpuLine *line, GpuFlow *flow, bool is_empty) {
+        line->n_empty += is_empty;
+        line->n_empty -= flow->is_empty;
+        flow->is_empty = is_empty;
+}
 
-        if (!flow->is_idle)
-                return;
-        flow->is_idle = false;
+static void line_join(GpuLine *line, GpuFlow *flow) {
         if (!list_is_empty(&flow->link))
                 --line->n_idle;
         list_unlink(&flow->link);
-        flow->credit =
-                MIN(flow->credit + MIN(missed, CREDIT_MAX) * line->quantum, CREDIT_MAX * line->quantum);
-        flow->round = list_is_empty(&line->turns) ? line->round : line->round + 1;
         list_link(&line->turns, &flow->link);
+        ++line->n_turns;
+        flow->round = line->round;
+        flow->is_idle = false;
 }
 
-/* Its turn has come, and it has nothing in line. */
 static void line_rest_flow(GpuLine *line, GpuFlow *flow) {
         flow->is_idle = true;
+        line_set_empty(line, flow, false);
         list_unlink(&flow->link);
+        --line->n_turns;
         if (flow == &line->common)
                 return;
         list_link(&line->idle, &flow->link);
         if (line->n_idle++ < IDLE_MAX)
                 return;
-        flow_free(container_of(list_first(&line->idle), GpuFlow, link));
+        flow = container_of(list_first(&line->idle), GpuFlow, link);
+        list_unlink(&flow->link);
         --line->n_idle;
+        flow_forget(flow);
 }
 
 void line_push(GpuLine *line, GpuOp *op) {
         GpuFlow *flow = line_get_flow(line, op->flow);
 
+        if (flow->is_idle)
+                line_join(line, flow);
+        line_set_empty(line, flow, false);
+        flow->n_missed = 0;
         list_link(op->issued > 0 ? flow->ops.next : &flow->ops, &op->link);
-        line_wake_flow(line, flow);
+}
+
+static bool line_is_full(const GpuLine *line) {
+        return line->bytes >= line->bytes_max || line->n_chunks >= line->chunks_max;
+}
+
+/* Part of what may be under way is kept for those that will be back. */
+static bool flow_is_full(const GpuFlow *flow, const GpuLine *line) {
+        return line->n_empty > 0 && (flow->bytes >= MAX(line->bytes_max / line->n_turns, line->quantum) ||
+                                     flow->n_chunks >= MAX(line->chunks_max / line->n_turns, 1u));
+}
+
+/* Its turn has come, and it has nothing in line. Returns whether that changed anything. */
+static bool line_miss_turn(GpuLine *line, GpuFlow *flow) {
+        bool is_missed = flow->round < line->round;
+
+        line_set_empty(line, flow, true);
+        if (is_missed) {
+                flow->credit =
+                        MAX(flow->credit, MIN(flow->credit + line->quantum, CREDIT_MAX * line->quantum));
+                ++flow->round;
+                ++flow->n_missed;
+        }
+        if (flow->n_missed < line->patience)
+                return is_missed;
+        line_rest_flow(line, flow);
+        return true;
+}
+
+/* The flow's next op, if it has the credit for it; or else it gets that, and it is the next flow's turn. */
+static GpuOp *line_take_turn(GpuLine *line, GpuFlow *flow) {
+        GpuOp *op = container_of(list_first(&flow->ops), GpuOp, link);
+        uint64_t size = transfer_get_next_size(op);
+
+        if (size > flow->credit) {
+                flow->credit += line->quantum;
+                ++flow->round;
+                line->round = MAX(line->round, flow->round);
+                return NULL;
+        }
+        flow->credit -= size;
+        list_unlink(&op->link);
+        line_set_empty(line, flow, list_is_empty(&flow->ops));
+        return op;
+}
+
+static void line_pass_turn(GpuLine *line, GpuFlow *flow) {
+        if (flow->is_idle)
+                return;
+        list_unlink(&flow->link);
+        list_link(&line->turns, &flow->link);
 }
 
 GpuOp *line_find_next(GpuLine *line) {
-        List *link;
+        uint32_t n_vain = 0;
 
-        while (line->bytes < line->bytes_max && line->n_chunks < line->chunks_max &&
-               (link = list_first(&line->turns))) {
-                GpuFlow *flow = container_of(link, GpuFlow, link);
-                List *first = list_first(&flow->ops);
-                uint64_t size;
+        while (!line_is_full(line) && n_vain < line->n_turns) {
+                GpuFlow *flow = container_of(list_first(&line->turns), GpuFlow, link);
 
-                line->round = flow->round;
-                if (!first) {
-                        line_rest_flow(line, flow);
-                        continue;
+                ++n_vain;
+                if (list_is_empty(&flow->ops)) {
+                        if (line_miss_turn(line, flow))
+                                n_vain = 0;
+                } else if (!flow_is_full(flow, line)) {
+                        GpuOp *op = line_take_turn(line, flow);
+
+                        if (op)
+                                return op;
+                        n_vain = 0;
                 }
-                size = transfer_get_next_size(container_of(first, GpuOp, link));
-                if (size <= flow->credit) {
-                        flow->credit -= size;
-                        list_unlink(first);
-                        return container_of(first, GpuOp, link);
-                }
-                flow->credit += line->quantum;
-                ++flow->round;
-                list_unlink(link);
-                list_link(&line->turns, link);
+                line_pass_turn(line, flow);
         }
         return NULL;
 }
 
-void line_begin(GpuLine *line, uint64_t size) {
+GpuFlow *line_begin(GpuLine *line, uint64_t id, uint64_t size) {
+        GpuFlow *flow = line_get_flow(line, id);
+
         line->bytes += size;
         ++line->n_chunks;
+        flow->bytes += size;
+        ++flow->n_chunks;
+        return flow;
 }
 
-void line_end(GpuLine *line, uint64_t size) {
+void line_end(GpuLine *line, GpuFlow *flow, uint64_t size) {
         line->bytes -= size;
         --line->n_chunks;
+        flow->bytes -= size;
+        --flow->n_chunks;
+        if (flow->is_idle && list_is_empty(&flow->link))
+                flow_forget(flow);
 }

@@ -19,31 +19,41 @@ typedef struct GpuFlow GpuFlow;
 typedef struct GpuLine GpuLine;
 
 struct GpuFlow {
-        List hash; /* GpuLine.buckets */
+        List hash; /* GpuLine.buckets; empty: the common one */
         List link; /* GpuLine.turns or .idle */
         List ops;  /* GpuOp.link */
         uint64_t id;
         uint64_t credit; /* bytes that it may yet issue in this turn */
-        uint64_t round;  /* of its next turn, or of its last one when idle */
-        bool is_idle;
+        uint64_t round;  /* of its last turn */
+        uint64_t bytes;  /* under way */
+        uint32_t n_chunks;
+        uint32_t n_missed; /* turns, one after the other */
+        bool is_empty;     /* counted in GpuLine.n_empty */
+        bool is_idle;      /* has no turns */
 };
 
 struct GpuLine {
         List buckets[GPU_LINE_BUCKETS];
-        List turns;     /* GpuFlow.link, in the order of their turns: of one round, then of the next */
+        List turns;     /* GpuFlow.link, in the order of their turns */
         List idle;      /* GpuFlow.link, that idle longest first */
         GpuFlow common; /* of those for whom the host has no memory */
         uint64_t quantum;
-        uint64_t round;
-        uint64_t bytes_max; /* under way; the last chunk may go beyond */
-        uint64_t bytes;
+        uint64_t bytes_max;
         uint32_t chunks_max;
+        uint32_t patience;
+        uint64_t round; /* the highest of any flow */
+        uint64_t bytes; /* under way */
         uint32_t n_chunks;
+        uint32_t n_turns;
+        uint32_t n_empty; /* of those that have turns: with nothing in line */
         uint32_t n_idle;
 };
 
-/* `quantum`: bytes of a turn, at least the longest chunk. At most `bytes_max` and `chunks_max` are under way. */
-void line_init(GpuLine *line, uint64_t quantum, uint64_t bytes_max, uint32_t chunks_max);
+/*
+ * `quantum`: bytes of a turn. At most `bytes_max` and `chunks_max` are under way, where the last chunk may go beyond. A
+ * flow with nothing in line keeps its place for `patience` turns of others.
+ */
+void line_init(GpuLine *line, uint64_t quantum, uint64_t bytes_max, uint32_t chunks_max, uint32_t patience);
 
 /* Works on a zeroed structure. No ops are in line. */
 void line_deinit(GpuLine *line);
@@ -54,6 +64,6 @@ void line_push(GpuLine *line, GpuOp *op);
 /* Takes out the op whose next chunk is due. NULL: none, or enough is under way. */
 GpuOp *line_find_next(GpuLine *line);
 
-/* A chunk is under way; it has ended. */
-void line_begin(GpuLine *line, uint64_t size);
-void line_end(GpuLine *line, uint64_t size);
+/* A chunk of that flow is under way; it has ended. */
+GpuFlow *line_begin(GpuLine *line, uint64_t id, uint64_t size);
+void line_end(GpuLine *line, GpuFlow *flow, uint64_t size);

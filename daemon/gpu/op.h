@@ -25,6 +25,7 @@
 
 typedef struct GpuAccess GpuAccess;
 typedef struct GpuChunk GpuChunk;
+typedef struct GpuFlow GpuFlow;
 typedef struct GpuOp GpuOp;
 typedef struct GpuQueue GpuQueue;
 typedef struct GpuWork GpuWork;
@@ -58,6 +59,7 @@ struct GpuChunk {
         GpuTask task; /* a large memcpy */
         List link;    /* GpuRing.waiting */
         GpuOp *op;
+        GpuFlow *flow;
         uint64_t position; /* from the beginning of the op */
         uint64_t size;
         uint32_t slot;   /* of the staging ring; 0: none */

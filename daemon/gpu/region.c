@@ -165,8 +165,7 @@ static int import_init(GpuImport *import, GpuRegion *region, const GpuDevice *de
         uint64_t n_pieces = (region->size + region->piece - 1) / region->piece;
 
         import->region = region;
-        if (!device->info.host_import || device->instance->options.force_staging ||
-            (uintptr_t)region->map % device->import_alignment != 0 ||
+        if (!device->imports || (uintptr_t)region->map % device->import_alignment != 0 ||
             ALIGN_UP(region->size, (uint64_t)sysconf(_SC_PAGESIZE)) % device->import_alignment != 0)
                 return 0;
         import->pieces = calloc(n_pieces, sizeof(*import->pieces));

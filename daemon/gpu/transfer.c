@@ -134,7 +134,7 @@ static void chunk_finish(GpuChunk *chunk) {
 
         if (chunk->bounce)
                 ring_put(&op_get_queue(op)->device->instance->bounce.ring, chunk->bounce);
-        line_end(op_get_line(op), chunk->size);
+        line_end(op_get_line(op), chunk->flow, chunk->size);
         chunk->state = CHUNK_FREE;
         op->free_chunks |= (uint8_t)(1u << (chunk - op->chunks));
         op_settle(op);
@@ -439,7 +439,7 @@ static GpuChunk *op_make_chunk(GpuOp *op) {
         op->issued += size;
         op->free_chunks &= (uint8_t) ~(1u << index);
         ++op->n_unrecorded;
-        line_begin(op_get_line(op), size);
+        chunk->flow = line_begin(op_get_line(op), op->flow, size);
         return chunk;
 }
 

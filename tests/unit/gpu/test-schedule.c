@@ -1,0 +1,303 @@
+/* Who gets how much of a queue, and who goes first. */
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/gpu/device-internal.h"
+#include "daemon/util/macros.h"
+#include "tests/unit/gpu/loop.h"
+
+#define KIB     UINT64_C(1024)
+#define MIB     (1024 * KIB)
+#define N_MANY  64
+#define OP_SIZE (40 * MIB)
+#define WINDOW  (2000 * MIB)
+
+static const GpuOptions variants[] = {
+        {},
+        {.split_queues = true},
+        {.force_staging = true, .staging_bytes = 16 * MIB},
+};
+
+/* One session: so many ops in flight, each begun anew when it ends. */
+typedef struct Session {
+        uint64_t flow;
+        uint32_t n_ops;
+        uint64_t size;
+        uint64_t served; /* bytes of ops that have ended */
+        TestOp ops[N_MANY];
+} Session;
+
+typedef struct World {
+        Loop loop;
+        TestRegion region;
+        TestMemory memory;
+} World;
+
+static void world_init(World *world, const GpuOptions *options) {
+        loop_init(&world->loop, options);
+        region_init(&world->loop, &world->region, 4 * OP_SIZE);
+        memory_init(&world->loop, &world->memory, world->loop.device, 4 * OP_SIZE, false);
+}
+
+static void world_deinit(World *world) {
+        region_deinit(&world->loop, &world->region);
+        memory_deinit(&world->loop, &world->memory);
+        loop_deinit(&world->loop);
+}
+
+/* Reads do not conflict: only the queue is what they compete for. */
+static void session_submit(Session *session, World *world, TestOp *op) {
+        op_prepare(op);
+        op->op.flow = session->flow;
+        gpu_op_read_region(&op->op, &world->memory.memory, 0, &world->region.region, 0, session->size);
+}
+
+static void session_begin(Session *session, World *world) {
+        for (uint32_t i = 0; i < session->n_ops; ++i)
+                session_submit(session, world, &session->ops[i]);
+}
+
+/* Returns how many ops have ended. */
+static uint32_t session_turn(Session *session, World *world, bool is_ending) {
+        uint32_t n_ended = 0;
+
+        for (uint32_t i = 0; i < session->n_ops; ++i) {
+                TestOp *op = &session->ops[i];
+
+                if (op->r < 0)
+                        continue;
+                ck_assert_int_eq(op->r, 0);
+                ++n_ended;
+                if (is_ending)
+                        continue;
+                session->served += session->size;
+                session_submit(session, world, op);
+        }
+        return n_ended;
+}
+
+/* Bytes that its chunks were made for. */
+static uint64_t session_get_issued(const Session *session) {
+        uint64_t issued = session->served;
+
+        for (uint32_t i = 0; i < session->n_ops; ++i)
+                issued += session->ops[i].op.issued;
+        return issued;
+}
+
+static void world_turn(World *world) {
+        loop_wake(&world->loop);
+        loop_turn(&world->loop);
+}
+
+static void session_end(Session *session, World *world) {
+        while (session_turn(session, world, true) < session->n_ops)
+                world_turn(world);
+}
+
+static void check_shares(World *world, Session *few, Session *many) {
+        uint64_t few_before, many_before, few_share, many_share;
+
+        session_begin(many, world);
+        session_begin(few, world);
+        for (int i = 0; i < 20; ++i)
+                world_turn(world);
+        few_before = session_get_issued(few);
+        many_before = session_get_issued(many);
+        do {
+                world_turn(world);
+                session_turn(few, world, false);
+                session_turn(many, world, false);
+                few_share = session_get_issued(few) - few_before;
+                many_share = session_get_issued(many) - many_before;
+        } while (few_share + many_share < WINDOW);
+        ck_assert_msg(few_share * 10 >= many_share * 9 && many_share * 10 >= few_share * 9,
+                      "%u op in flight got %lu MiB, %u ops got %lu MiB", few->n_ops,
+                      (unsigned long)(few_share / MIB), many->n_ops, (unsigned long)(many_share / MIB));
+        session_end(few, world);
+        session_end(many, world);
+}
+
+START_TEST(test_shares) {
+        static Session few = {.flow = 1, .n_ops = 1, .size = 4 * OP_SIZE};
+        static Session many = {.flow = 2, .n_ops = N_MANY, .size = OP_SIZE};
+        World world;
+
+        world_init(&world, &variants[_i]);
+        world.loop.is_spinning = true;
+        check_shares(&world, &few, &many);
+        world_deinit(&world);
+}
+END_TEST
+
+/* Shares are counted in bytes: who asks for less at a time gets no less. */
+START_TEST(test_sizes) {
+        static Session few = {.flow = 1, .n_ops = 32, .size = 3 * MIB};
+        static Session many = {.flow = 2, .n_ops = N_MANY, .size = OP_SIZE};
+        World world;
+
+        world_init(&world, &variants[_i]);
+        check_shares(&world, &few, &many);
+        world_deinit(&world);
+}
+END_TEST
+
+/* A small op ends while bulk ops that came long before it are still in line. */
+START_TEST(test_small_overtakes) {
+        static Session bulk = {.flow = 1, .n_ops = 8, .size = OP_SIZE};
+        unsigned char data[4096];
+        TestMemory small;
+        World world;
+
+        world_init(&world, &variants[_i]);
+        memory_init(&world.loop, &small, world.loop.device, sizeof(data), false);
+        session_begin(&bulk, &world);
+        for (int i = 0; i < 3; ++i) {
+                uint64_t before = session_get_issued(&bulk);
+
+                memset(data, i, sizeof(data));
+                write_wait(&world.loop, &small, 0, data, sizeof(data));
+                ck_assert_uint_lt(session_get_issued(&bulk), 8 * OP_SIZE);
+                /* What was under way, and what was let through meanwhile. */
+                ck_assert_uint_le(session_get_issued(&bulk) - before, 12 * GPU_CHUNK);
+        }
+        session_end(&bulk, &world);
+        memory_deinit(&world.loop, &small);
+        world_deinit(&world);
+}
+END_TEST
+
+/* More sessions than are remembered, each with little to do now and then. */
+START_TEST(test_many_flows) {
+        enum { N = 300 };
+        static TestOp ops[N];
+        World world;
+
+        world_init(&world, &variants[_i]);
+        for (int round = 0; round < 4; ++round) {
+                uint64_t size = round % 2 ? 4 * KIB : 300 * KIB;
+
+                for (uint32_t i = 0; i < N; ++i) {
+                        op_prepare(&ops[i]);
+                        ops[i].op.flow = (uint64_t)i << 20 | (uint64_t)round % 3;
+                        gpu_op_read_region(&ops[i].op, &world.memory.memory, i, &world.region.region,
+                                           i * 4 * KIB, size);
+                }
+                for (uint32_t i = 0; i < N; ++i) {
+                        op_wait(&world.loop, &ops[i]);
+                        ck_assert_int_eq(ops[i].r, 0);
+                }
+        }
+        world_deinit(&world);
+}
+END_TEST
+
+/* Far more ops on one memory than are compared with one another: they take effect in their order all the same. */
+START_TEST(test_crowd) {
+        enum { N = 3000 };
+        static TestOp ops[N];
+        static uint32_t values[N];
+        TestMemory memories[2];
+        uint32_t back[2];
+        TestOp sync;
+        World world;
+
+        world_init(&world, &variants[_i]);
+        for (size_t i = 0; i < 2; ++i)
+                memory_init(&world.loop, &memories[i], world.loop.device, 4 * KIB, false);
+        for (uint32_t i = 0; i < N; ++i) {
+                values[i] = i;
+                op_prepare(&ops[i]);
+                if (i % 3 == 2)
+                        gpu_op_copy(&ops[i].op, &memories[i % 2].memory, 0, &memories[!(i % 2)].memory, 4, 4);
+                else
+                        gpu_op_write(&ops[i].op, &memories[i % 2].memory, 0, &values[i], 4);
+        }
+        gpu_op_sync(op_prepare(&sync), world.loop.device);
+        op_wait(&world.loop, &sync);
+        for (uint32_t i = 0; i < N; ++i)
+                ck_assert_int_eq(ops[i].r, 0);
+        for (uint32_t i = 0; i < 2; ++i) {
+                uint32_t last = N - 1;
+
+                while (last % 2 != i || last % 3 == 2)
+                        --last;
+                read_wait(&world.loop, &memories[i], 0, back, sizeof(back));
+                ck_assert_uint_eq(back[0], last);
+                /* What the last copy to here saw there. */
+                last = N - 1;
+                while (last % 2 == i || last % 3 != 2)
+                        --last;
+                while (last % 2 == i || last % 3 == 2)
+                        --last;
+                ck_assert_uint_eq(back[1], last);
+                memory_deinit(&world.loop, &memories[i]);
+        }
+        world_deinit(&world);
+}
+END_TEST
+
+/* An owner who has gone leaves nothing reserved, even if its bytes must be zeroed first or its block was not there. */
+START_TEST(test_trim_sticks) {
+        static TestMemory memories[40];
+        GpuLedger ledger;
+        TestOp op;
+        Loop loop;
+
+        loop_init(&loop, &(GpuOptions){.block_max = MIB});
+        for (int round = 0; round < 6; ++round) {
+                for (size_t i = 0; i < N_ELEMENTS(memories); ++i) {
+                        TestMemory *memory = &memories[i];
+
+                        *memory = (TestMemory){.r = -1};
+                        if (gpu_memory_init(&memory->memory, loop.device, 7, 100 * KIB, false,
+                                            memory_on_ready) == 0)
+                                memory->r = 0;
+                        while (memory->r < 0 && round % 2 == 0) {
+                                loop_wake(&loop);
+                                loop_turn(&loop);
+                        }
+                }
+                if (round % 2 == 0)
+                        gpu_op_fill(op_prepare(&op), &memories[0].memory, 0, 100, "x", 1);
+                for (int i = 0; i < round; ++i) {
+                        loop_wake(&loop);
+                        loop_turn(&loop);
+                }
+                for (size_t i = 0; i < N_ELEMENTS(memories); ++i)
+                        gpu_memory_deinit(&memories[i].memory, memory_on_gone);
+                gpu_instance_trim(loop.instance, 7);
+                do {
+                        loop_wake(&loop);
+                        loop_turn(&loop);
+                        gpu_device_get_ledger(loop.device, &ledger);
+                } while (!gpu_instance_is_idle(loop.instance));
+                ck_assert_uint_eq(ledger.used, 0);
+                ck_assert_uint_eq(ledger.reserved, 0);
+        }
+        loop_deinit(&loop);
+}
+END_TEST
+
+int main(void) {
+        Suite *suite = suite_create("schedule");
+        TCase *tcase = tcase_create("schedule");
+        SRunner *runner;
+        int n_failed;
+
+        tcase_set_timeout(tcase, 240);
+        tcase_add_loop_test(tcase, test_shares, 0, (int)N_ELEMENTS(variants));
+        tcase_add_loop_test(tcase, test_sizes, 0, (int)N_ELEMENTS(variants));
+        tcase_add_loop_test(tcase, test_small_overtakes, 0, (int)N_ELEMENTS(variants));
+        tcase_add_loop_test(tcase, test_many_flows, 0, (int)N_ELEMENTS(variants));
+        tcase_add_loop_test(tcase, test_crowd, 0, (int)N_ELEMENTS(variants));
+        tcase_add_test(tcase, test_trim_sticks);
+        suite_add_tcase(suite, tcase);
+        runner = srunner_create(suite);
+        srunner_run_all(runner, CK_NORMAL);
+        n_failed = srunner_ntests_failed(runner);
+        srunner_free(runner);
+        return n_failed > 0;
+}
