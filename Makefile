@@ -152,6 +152,8 @@ DAEMON_TESTS := \
 	tests/unit/gpu/test-gpu.c \
 	tests/unit/gpu/test-memory.c \
 	tests/unit/gpu/test-order.c \
+	tests/unit/gpu/test-schedule.c \
+	tests/unit/gpu/test-stress.c \
 	tests/unit/gpu/test-tlsf.c \
 	tests/unit/proto/test-codec.c \
 	tests/unit/proto/test-scan.c \
