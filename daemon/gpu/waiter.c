@@ -14,35 +14,47 @@
 #include "daemon/gpu/device-internal.h"
 #include "daemon/util/error.h"
 
-static void *waiter_run(void *userdata) {
-        GpuWaiter *waiter = userdata;
+#define STOP_NS UINT64_C(100000000) /* between looks at whether to stop, where nothing wakes it for that */
+
+/* Returns when any queue has reached its target, or when the thread is to stop. */
+static void waiter_wait(GpuWaiter *waiter) {
         GpuDevice *device = waiter->device;
-        GpuHost *host = &device->instance->host;
+        /* Mesa spins while it waits for any of several, in the way of the software GPU's own threads. */
+        bool is_one = device->n_queues == 1;
         VkSemaphore semaphores[GPU_N_QUEUES_MAX + 1];
         uint64_t values[GPU_N_QUEUES_MAX + 1];
-        uint32_t n = device->n_queues;
+        VkSemaphoreWaitInfo info = {
+                .sType = VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO,
+                .flags = is_one ? 0 : VK_SEMAPHORE_WAIT_ANY_BIT,
+                .semaphoreCount = is_one ? 1 : device->n_queues + 1,
+                .pSemaphores = semaphores,
+                .pValues = values,
+        };
+        VkResult result;
 
-        for (uint32_t i = 0; i < n; ++i)
+        for (uint32_t i = 0; i < device->n_queues; ++i) {
                 semaphores[i] = device->queues[i].timeline;
-        semaphores[n] = waiter->stop;
-        values[n] = 1;
+                values[i] = waiter->targets[i];
+        }
+        semaphores[device->n_queues] = waiter->stop;
+        values[device->n_queues] = 1;
+        do
+                result = vkWaitSemaphores(device->vk, &info, is_one ? STOP_NS : UINT64_MAX);
+        while (result == VK_TIMEOUT && !atomic_load(&waiter->is_stopping));
+        if (result != VK_TIMEOUT && GPU_TRY(result))
+                atomic_store(&waiter->is_lost, true);
+}
+
+static void *waiter_run(void *userdata) {
+        GpuWaiter *waiter = userdata;
+        GpuHost *host = &waiter->device->instance->host;
+
         for (;;) {
                 while (sem_wait(&waiter->work) < 0)
                         ;
                 if (atomic_load(&waiter->is_stopping))
                         return NULL;
-                for (uint32_t i = 0; i < n; ++i)
-                        values[i] = waiter->targets[i];
-                if (GPU_TRY(vkWaitSemaphores(device->vk,
-                                             &(VkSemaphoreWaitInfo){
-                                                     .sType = VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO,
-                                                     .flags = VK_SEMAPHORE_WAIT_ANY_BIT,
-                                                     .semaphoreCount = n + 1,
-                                                     .pSemaphores = semaphores,
-                                                     .pValues = values,
-                                             },
-                                             UINT64_MAX)))
-                        atomic_store(&waiter->is_lost, true);
+                waiter_wait(waiter);
                 atomic_store(&waiter->is_armed, false);
                 host->notify(host->userdata);
         }
