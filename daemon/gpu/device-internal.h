@@ -29,7 +29,7 @@ struct GpuDevice {
 
         bool has_budget;
         bool has_addresses; /* device memory has, for the shaders */
-        bool imports; /* host memory */
+        bool imports;       /* host memory */
         bool is_cpu;
         uint32_t heap;         /* of allocations */
         uint32_t memory_types; /* bits: those of the heap, device-local */
