@@ -66,8 +66,6 @@ struct Daemon {
         uint64_t spin_ns;
         uint64_t spin_until_ns;
         uint64_t n_requests; /* answered when the spinning began */
-        uint64_t turn_ns;    /* when the last turn ended, */
-        uint64_t idle_ns;    /* and how long the loop had waited in all */
         bool has_handles;
         bool has_net;
 };
@@ -163,6 +161,7 @@ static void daemon_turn(Daemon *daemon) {
         bool has_more;
         bool is_busy;
 
+        stats_begin_turn(&daemon->pipeline.stats);
         executor_flush(&daemon->executor);
         gpu_instance_poll(daemon->gpu);
         if (daemon->state <= DAEMON_DRAINING)
@@ -177,6 +176,7 @@ static void daemon_turn(Daemon *daemon) {
         daemon_schedule_spin(daemon, is_busy);
         if (has_more || daemon->state == DAEMON_REAPING)
                 uv_idle_start(&daemon->spin, daemon_on_spin);
+        stats_end_turn(&daemon->pipeline.stats);
 }
 
 /* A timer runs before the loop waits, so what it sets off must not wait for the check. */
@@ -184,23 +184,8 @@ static void daemon_on_timer(uv_timer_t *handle) {
         daemon_turn(container_of(handle, Daemon, timer));
 }
 
-/* Counts how long this turn kept the loop from waiting. */
-static void daemon_count_turn(Daemon *daemon) {
-        uint64_t now_ns = clock_get_monotonic_ns();
-        uint64_t idle_ns = uv_metrics_idle_time(&daemon->loop);
-
-        if (daemon->turn_ns)
-                stats_add_turn(&daemon->pipeline.stats,
-                               now_ns - daemon->turn_ns - (idle_ns - daemon->idle_ns));
-        daemon->turn_ns = now_ns;
-        daemon->idle_ns = idle_ns;
-}
-
 static void daemon_on_check(uv_check_t *handle) {
-        Daemon *daemon = container_of(handle, Daemon, check);
-
-        daemon_turn(daemon);
-        daemon_count_turn(daemon);
+        daemon_turn(container_of(handle, Daemon, check));
 }
 
 static void daemon_on_signal(uv_signal_t *handle, int number) {
@@ -252,9 +237,6 @@ static int daemon_init_loop(Daemon *daemon) {
 
         if (r)
                 return error_origin(r);
-        r = uv_loop_configure(&daemon->loop, UV_METRICS_IDLE_TIME);
-        if (r)
-                return error_origin(r);
         r = uv_async_init(&daemon->loop, &daemon->wake, daemon_on_wake);
         if (r)
                 return error_origin(r);
@@ -270,7 +252,7 @@ static int daemon_init_loop(Daemon *daemon) {
                         return error_origin(r);
         }
         daemon->has_handles = true;
-        executor_init(&daemon->executor, &daemon->loop);
+        executor_init(&daemon->executor, &daemon->loop, &daemon->pipeline.stats);
         return 0;
 }
 

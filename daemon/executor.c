@@ -12,8 +12,8 @@ typedef struct Work {
         GpuTask *task;
 } Work;
 
-void executor_init(Executor *executor, uv_loop_t *loop) {
-        *executor = (Executor){.loop = loop};
+void executor_init(Executor *executor, uv_loop_t *loop, Stats *stats) {
+        *executor = (Executor){.loop = loop, .stats = stats};
         list_init(&executor->waiting);
 }
 
@@ -28,6 +28,7 @@ static void on_worked(uv_work_t *handle, int status) {
         GpuTask *task = work->task;
 
         (void)status; /* nothing is ever cancelled */
+        stats_begin_turn(work->executor->stats);
         work->executor->n_running--;
         free(work);
         task->done(task);

@@ -7,15 +7,17 @@
 #include <uv.h>
 
 #include "daemon/gpu/host.h"
+#include "daemon/rpc/stats.h"
 #include "daemon/util/list.h"
 
 typedef struct Executor {
         uv_loop_t *loop;
+        Stats *stats; /* borrowed */
         List waiting; /* GpuTask.link, for want of memory */
         size_t n_running;
 } Executor;
 
-void executor_init(Executor *executor, uv_loop_t *loop);
+void executor_init(Executor *executor, uv_loop_t *loop, Stats *stats);
 
 /* Takes a task; its done() is called on the loop thread. */
 void executor_submit(Executor *executor, GpuTask *task);

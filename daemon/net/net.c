@@ -87,6 +87,7 @@ static void net_on_connection(uv_poll_t *handle, int status, int events) {
 
         (void)status;
         (void)events;
+        stats_begin_turn(&net->pipeline->stats);
         for (size_t i = 0; i < ACCEPT_MAX; i++) {
                 fd = accept4(net->listener_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
                 if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)) {

@@ -254,6 +254,7 @@ void peer_settle(Peer *peer) {
 static void peer_on_event(uv_poll_t *handle, int status, int events) {
         Peer *peer = container_of(handle, Peer, poll);
 
+        stats_begin_turn(&peer->net->pipeline->stats);
         if (status < 0 || ((events & UV_DISCONNECT) && peer_is_hung_up(peer))) {
                 peer_close(peer);
                 return;
