@@ -203,11 +203,6 @@ FUZZERS := \
 	tests/fuzz/fuzz-message.c \
 	tests/fuzz/fuzz-scan.c
 
-# ---- files that are planned but not there yet are left out -------------------------------------------------
-planned = $(foreach v,$(1),$(eval $(v) := $$(wildcard $$($(v)))))
-$(call planned,PROTO_SRCS DAEMON_SRCS DAEMON_MAIN SHADERS CLIENT_SRCS GPUCTL_SRCS GPUCTL_MAIN DUMP_SRCS \
-	DAEMON_TESTS DAEMON_TOOLS CLIENT_TESTS TEST_SUPPORT_SRCS SANITIZE_SRCS STORIES FUZZERS BENCHES BENCH_SUPPORT_SRCS)
-
 # ---- flags ------------------------------------------------------------------------------------------------
 
 # msgpack-c calls itself `msgpack` in Debian 12 and `msgpack-c` later.
