@@ -19,6 +19,7 @@
 #include "daemon/util/macros.h"
 
 #define MIB      (UINT64_C(1) << 20)
+#define N_SMALL  2000 /* small writes timed */
 #define N_ROUNDS 5
 
 typedef struct Bench {
@@ -120,6 +121,33 @@ static void run_fill(const char *what, size_t n_pattern) {
         print_rate(what, bench.size, best);
 }
 
+static int compare_times(const void *a, const void *b) {
+        uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
+
+        return (left > right) - (left < right);
+}
+
+/* What a small write takes when nobody sleeps: submitting it, and until it is done. */
+static void run_latency(size_t size) {
+        static char data[65536];
+        static uint64_t submitted[N_SMALL], done[N_SMALL];
+
+        for (size_t i = 0; i < N_SMALL; ++i) {
+                uint64_t begin = clock_get_monotonic_ns();
+
+                gpu_op_write(prepare(), &bench.memories[0], 0, data, size);
+                turn();
+                submitted[i] = clock_get_monotonic_ns() - begin;
+                wait_op("writing");
+                done[i] = clock_get_monotonic_ns() - begin;
+        }
+        qsort(submitted, N_SMALL, sizeof(*submitted), compare_times);
+        qsort(done, N_SMALL, sizeof(*done), compare_times);
+        printf("write of %5zu bytes, median   %8.1f us submitted %8.1f us done, p99 %.1f us\n", size,
+               (double)submitted[N_SMALL / 2] / 1000, (double)done[N_SMALL / 2] / 1000,
+               (double)done[N_SMALL * 99 / 100] / 1000);
+}
+
 static void open_device(const char *copy, const char *name) {
         GpuHost host = {.execute = on_execute, .notify = on_notify};
         GpuOptions options = {.devices = &name, .n_devices = name ? 1 : 0};
@@ -162,6 +190,9 @@ int main(int argc, char **argv) {
         log_set_level(LOG_LEVEL_DEBUG);
         open_device(argc > 1 ? argv[1] : "auto", argc > 3 ? argv[3] : NULL);
         get_memory();
+        run_latency(64);
+        run_latency(4096);
+        run_latency(65536);
         run_copy("copy", 1, 0, 0);
         run_copy("copy, both off by 3", 1, 3, 3);
         run_copy("copy, 4 bytes apart", 1, 0, 4);
