@@ -4,6 +4,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable
 
@@ -43,4 +44,8 @@ def test_story_with_staging(program: pathlib.Path, spawn: Callable[..., Daemon],
 
 
 def test_gpud_dies(program: pathlib.Path, spawn: Callable[..., Daemon]) -> None:
-    tell(program, "death", spawn())
+    daemon = spawn()
+    tell(program, "death", daemon)
+    # A driver may take a while to let go of a process that was killed.
+    assert daemon.process is not None
+    assert daemon.process.wait(60) == -signal.SIGKILL
