@@ -7,7 +7,8 @@ what disturbs the machine for a while disturbs both. Each side warms up before w
 Where they run. Small requests are measured with server and client on one core, gpud's and the peers' alike:
 that is what the code costs, and it varies little. On a core each, waking the idle one takes longer than the
 work in most virtual machines and hides the difference; those numbers are in the notes below the table and in
-bench.json. --cores turns the two round. Bulk copies and everything on a real GPU run on cores of their own.
+bench.json. --cores turns the two round. Bulk copies run on cores of their own;
+on a GPU machine the scheduler places everything (--gpu-cores).
 
 The peers, of the same bytes: a bare echo on libuv with a bare blocking client, an echo of asyncio's own
 protocols at both ends (buffered ones, which are the faster), Redis on a Unix socket and with nothing on disk,
@@ -192,7 +193,7 @@ class Bench:
         self.report["environment"]["pytorch"] = described
         if torch is None:
             print("PyTorch is not here or sees no device: the rows beside it are not measured")
-        cores = two_cores()
+        cores = CORES[self.options.gpu_cores]()
         gpu = Gpu(self.stage, gpud, torch, described["devices"], cores, self.options.rounds or 5)
         rows = gpu.rows()
         print_table(f"{gpu.devices[0]['name']}: {cores}", rows)
@@ -232,6 +233,7 @@ def options_of(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--cores", choices=CORES, default="one", help="for small requests: one for both, two, any"
     )
+    parser.add_argument("--gpu-cores", choices=CORES, default="any", help="the same for the table of a GPU")
     parser.add_argument(
         "--gpu", dest="table", action="store_const", const="gpu", help="only the table of a GPU"
     )
