@@ -23,7 +23,7 @@ struct GpuDeviceInfo {
         char uuid[37]; /* may be the same for two software devices */
         char pci[16];  /* "0000:3b:00.0" */
         char name[256];
-        char vendor[32]; /* nvidia amd intel apple qualcomm mesa, or "0x1234" */
+        char vendor[256]; /* nvidia amd intel apple qualcomm, or the driver's name */
         char driver_name[256];
         char driver_version[256];
         char api_version[16];

@@ -63,13 +63,14 @@ const char *gpu_device_type_to_string(GpuDeviceType type) {
         return names[type];
 }
 
-static void vendor_to_string(uint32_t vendor, char *ret_name, size_t n) {
+/* A vendor that is none of these is called by its driver. */
+static void vendor_to_string(uint32_t vendor, const char *driver, char *ret_name, size_t n) {
         static const struct {
                 uint32_t id;
                 const char *name;
         } vendors[] = {
                 {0x10de, "nvidia"}, {0x1002, "amd"},      {0x8086, "intel"},
-                {0x106b, "apple"},  {0x5143, "qualcomm"}, {VK_VENDOR_ID_MESA, "mesa"},
+                {0x106b, "apple"},  {0x5143, "qualcomm"},
         };
 
         for (size_t i = 0; i < N_ELEMENTS(vendors); ++i) {
@@ -78,7 +79,7 @@ static void vendor_to_string(uint32_t vendor, char *ret_name, size_t n) {
                         return;
                 }
         }
-        snprintf(ret_name, n, "0x%04x", vendor);
+        snprintf(ret_name, n, "%s", driver);
 }
 
 static void uuid_to_string(const uint8_t *uuid, char *ret_text) {
@@ -190,7 +191,7 @@ static void info_init(GpuDeviceInfo *info, const Properties *from) {
         snprintf(info->api_version, sizeof(info->api_version), "%u.%u.%u",
                  VK_API_VERSION_MAJOR(core->apiVersion), VK_API_VERSION_MINOR(core->apiVersion),
                  VK_API_VERSION_PATCH(core->apiVersion));
-        vendor_to_string(core->vendorID, info->vendor, sizeof(info->vendor));
+        vendor_to_string(core->vendorID, info->driver_name, info->vendor, sizeof(info->vendor));
         uuid_to_string(from->id.deviceUUID, info->uuid);
 }
 
