@@ -185,10 +185,10 @@ struct gpud_device_list_result {
 /* Memory of a device, in bytes. */
 struct gpud_device_memory_result {
         uint64_t total;         /* device-local memory */
-        uint64_t used;          /* in live allocations, padding included */
-        uint64_t available;     /* left to allocate: total - used - reserved memory that no allocation can
-                                   use */
-        uint64_t reserved;      /* taken from the driver: used and what gpud keeps in blocks */
+        uint64_t used;          /* of live allocations, as asked for */
+        uint64_t available;     /* left to allocate: total - used */
+        uint64_t reserved;      /* taken from the driver: what is used, padding, and the free parts of
+                                   blocks */
         uint64_t driver_budget; /* optional: what the driver says this process may use
                                    (VK_EXT_memory_budget) */
         bool has_driver_budget;

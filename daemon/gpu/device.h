@@ -51,8 +51,6 @@ struct GpuLedger {
         uint64_t driver_used;   /* and what it says this process uses */
 };
 
-const char *gpu_device_type_to_string(GpuDeviceType type);
-
 const GpuDeviceInfo *gpu_device_get_info(const GpuDevice *device);
 void gpu_device_get_ledger(GpuDevice *device, GpuLedger *ret_ledger);
 

@@ -53,16 +53,6 @@ static GpuDeviceType type_from_vk(VkPhysicalDeviceType type) {
         }
 }
 
-const char *gpu_device_type_to_string(GpuDeviceType type) {
-        static const char *const names[] = {
-                [GPU_DEVICE_OTHER] = "other",       [GPU_DEVICE_INTEGRATED] = "integrated",
-                [GPU_DEVICE_DISCRETE] = "discrete", [GPU_DEVICE_VIRTUAL] = "virtual",
-                [GPU_DEVICE_CPU] = "cpu",
-        };
-
-        return names[type];
-}
-
 /* A vendor that is none of these is called by its driver. */
 static void vendor_to_string(uint32_t vendor, const char *driver, char *ret_name, size_t n) {
         static const struct {

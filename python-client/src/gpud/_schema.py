@@ -494,11 +494,11 @@ class DeviceMemoryResult:
     total: int
     """device-local memory"""
     used: int
-    """in live allocations, padding included"""
+    """of live allocations, as asked for"""
     available: int
-    """left to allocate: total - used - reserved memory that no allocation can use"""
+    """left to allocate: total - used"""
     reserved: int
-    """taken from the driver: used and what gpud keeps in blocks"""
+    """taken from the driver: what is used, padding, and the free parts of blocks"""
     driver_budget: int | None
     """what the driver says this process may use (VK_EXT_memory_budget)"""
     driver_used: int | None
