@@ -34,7 +34,7 @@ START_TEST(test_info) {
                 ck_assert_uint_eq(strlen(info->uuid), 36);
                 ck_assert_str_eq(info->pci, "");
                 ck_assert(strstr(info->name, "llvmpipe"));
-ck_assert_str_eq(info->vendor, "llvmpipe");
+                ck_assert_str_eq(info->vendor, "llvmpipe");
                 ck_assert_str_eq(info->driver_name, "llvmpipe");
                 ck_assert_int_eq(info->type, GPU_DEVICE_CPU);
                 ck_assert_int_eq(strncmp(info->api_version, "1.", 2), 0);
