@@ -1,7 +1,6 @@
 #!/bin/sh
 # Installs what building gpud (`deps.sh demo`), testing it (`deps.sh all`) and also measuring it beside its peers
-# (`deps.sh bench`) lack on Debian 12 or Ubuntu
-# 24.04, with sudo where the caller is not root. What is there already is left alone: when nothing lacks, this
+# (`deps.sh bench`) lack on Debian 12 or Ubuntu 24.04, with sudo where the caller is not root. What is there already is left alone: when nothing lacks, this
 # runs no package manager and needs no network. Each probe asks for the thing itself and not for the package,
 # so what came from elsewhere counts too.
 set -eu
@@ -107,6 +106,10 @@ if [ -n "$lacking" ]; then
         fi
         command -v apt-get > /dev/null || { echo "deps: no apt-get here; install the like of:$lacking" >&2; exit 1; }
         $sudo apt-get update -q=2
+        # The C library's package got a name of its own after Debian 12.
+        if apt-cache show libmsgpack-c-dev > /dev/null 2>&1; then
+                lacking=$(echo "$lacking" | sed 's/ libmsgpack-dev/ libmsgpack-c-dev/')
+        fi
         # shellcheck disable=SC2086 # a list of words
         $sudo env DEBIAN_FRONTEND=noninteractive DEBCONF_NOWARNINGS=yes apt-get install -q=2 -y --no-install-recommends $lacking > /dev/null
 fi
