@@ -31,7 +31,7 @@ FILE_THREADS = max(4, COPY_THREADS)
 # The turns of the event loop for one piece take about 0.1 ms. One thread takes 0.4 ms for 4 MiB, which hides
 # them and stays in the processor's cache; eight at once end one that often, so theirs are larger.
 SLOT_SIZE = (4 if COPY_THREADS <= 2 else 8) << 20
-# One being filled or emptied by each thread, and a few with gpud: more would only leave the processor's cache.
+# One being filled or emptied by each thread and a few with gpud: more would only leave the processor's cache.
 SLOTS_MAX = COPY_THREADS + 4
 # What is smaller is not cut, and larger pieces begin at a page of this size: threads that touch fresh memory
 # for the first time each clear pages of their own.
