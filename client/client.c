@@ -18,6 +18,7 @@
 #include "client/fork.h"
 #include "client/region.h"
 #include "proto/codec.h"
+#include "proto/socket.h"
 
 #define CALL_NONE UINT32_MAX
 
@@ -117,7 +118,7 @@ static int client_check(struct gpud_client *client) {
 const char *gpud_socket_path(const char *path) {
         if (!path)
                 path = getenv("GPUD_SOCKET");
-        return path && *path ? path : "/run/gpud/gpud.sock";
+        return path && *path ? path : PROTO_SOCKET_DEFAULT;
 }
 
 /* Returns the socket, or a negated error with errno set. */

@@ -16,8 +16,8 @@
 #include "daemon/util/error.h"
 #include "daemon/util/log.h"
 #include "daemon/util/macros.h"
+#include "proto/socket.h"
 
-#define SOCKET_DEFAULT          "/run/gpud/gpud.sock"
 #define SOCKET_MODE_DEFAULT     0660
 #define CONNECTIONS_MAX_DEFAULT 4096
 
@@ -228,7 +228,7 @@ static const Key keys[] = {
 
 int config_init(Config *ret_config) {
         *ret_config = (Config){
-                .socket = strdup(SOCKET_DEFAULT),
+                .socket = strdup(PROTO_SOCKET_DEFAULT),
                 .socket_mode = SOCKET_MODE_DEFAULT,
                 .socket_group = (gid_t)-1,
                 .connections_max = CONNECTIONS_MAX_DEFAULT,

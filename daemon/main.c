@@ -12,6 +12,7 @@
 #include "daemon/daemon.h"
 #include "daemon/util/log.h"
 #include "daemon/util/version.h"
+#include "proto/socket.h"
 
 #define EXIT_USAGE 2
 
@@ -21,7 +22,7 @@ static void print_help(void) {
              "Owns all GPU memory of this node and serves it to clients on a Unix socket.\n"
              "Runs in the foreground and logs to stderr.\n"
              "\n"
-             "  --socket PATH   listen there instead of /run/gpud/gpud.sock or the configured path\n"
+             "  --socket PATH   listen there instead of " PROTO_SOCKET_DEFAULT " or the configured path\n"
              "  --config FILE   read this configuration; /etc/gpud/gpud.conf describes every key\n"
              "  --version       print the version\n"
              "  --help          print this");
