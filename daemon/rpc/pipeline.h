@@ -43,5 +43,5 @@ int pipeline_submit(Pipeline *pipeline, Client *client, const void *data, size_t
 void pipeline_refuse(Pipeline *pipeline, Client *client, const void *data, size_t n_data,
                      const ProtoFault *fault);
 
-/* Turns the outcome of a request into its reply, and drops the request. Only request_complete() calls it. */
+/* Turns the outcome of a request into its reply, and drops the request. Handlers call request_complete(). */
 void pipeline_finish(Request *request, int r);
