@@ -10,9 +10,10 @@
 #include "daemon/gpu/device-internal.h"
 
 /* As in the sources of the shaders. */
-#define TILE 1024 /* units that a workgroup takes at a time */
-#define QUAD GPU_SHADER_UNIT
-#define WORD 4
+#define COPY_TILE 256 /* units that a workgroup takes at a time: on a real GPU, one a thread is fastest */
+#define TILE      1024
+#define QUAD      GPU_SHADER_UNIT
+#define WORD      4
 
 typedef struct Push {
         VkDeviceAddress from;
@@ -104,9 +105,9 @@ void shader_deinit(GpuShader *shader, const GpuDevice *device) {
         *shader = (GpuShader){};
 }
 
-static void dispatch(const GpuShader *shader, VkCommandBuffer commands, VkPipeline pipeline,
+static void dispatch(const GpuShader *shader, VkCommandBuffer commands, VkPipeline pipeline, uint32_t tile,
                      const Push *push) {
-        uint32_t n_tiles = push->n / TILE + (push->n % TILE != 0);
+        uint32_t n_tiles = push->n / tile + (push->n % tile != 0);
 
         vkCmdBindPipeline(commands, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline);
         vkCmdPushConstants(commands, shader->layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, sizeof(*push), push);
@@ -128,7 +129,10 @@ void shader_copy(const GpuShader *shader, VkCommandBuffer commands, VkDeviceAddr
                 push.shift = src % WORD;
                 push.from -= push.shift;
         }
-        dispatch(shader, commands, unit == WORD ? shader->shift : shader->copy, &push);
+        if (unit == WORD)
+                dispatch(shader, commands, shader->shift, TILE, &push);
+        else
+                dispatch(shader, commands, shader->copy, COPY_TILE, &push);
 }
 
 void shader_fill(const GpuShader *shader, VkCommandBuffer commands, VkDeviceAddress dst, uint64_t size,
@@ -137,5 +141,5 @@ void shader_fill(const GpuShader *shader, VkCommandBuffer commands, VkDeviceAddr
 
         assert(dst % QUAD == 0 && size % QUAD == 0 && size <= UINT32_MAX);
         memcpy(push.pattern, pattern, sizeof(push.pattern));
-        dispatch(shader, commands, shader->fill, &push);
+        dispatch(shader, commands, shader->fill, TILE, &push);
 }
