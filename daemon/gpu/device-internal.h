@@ -45,8 +45,9 @@ struct GpuDevice {
         uint32_t n_queues;
         uint32_t families[GPU_N_QUEUES_MAX]; /* that buffers are shared by */
         uint32_t n_families;
-        GpuQueue *bulk;    /* over the bus */
-        GpuQueue *small;   /* over the bus, for ops that must not wait behind bulk */
+        GpuQueue
+                *bus[2]; /* copy engines: bulk is in line on the first and takes both, small ops the second */
+        GpuQueue *aside; /* small ops take this one instead while bulk is on that */
         GpuQueue *compute; /* inside the device */
         GpuShader shader;
         GpuWaiter waiter;

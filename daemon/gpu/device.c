@@ -25,11 +25,6 @@
 
 /* Queues. */
 
-typedef struct QueueChoice {
-        uint32_t family;
-        uint32_t index;
-} QueueChoice;
-
 /* The family that has all of `with` and none of `without`; `n_families` when there is none. */
 static uint32_t find_family(const VkQueueFamilyProperties *families, uint32_t n_families, VkQueueFlags with,
                             VkQueueFlags without) {
@@ -40,13 +35,24 @@ static uint32_t find_family(const VkQueueFamilyProperties *families, uint32_t n_
         return n_families;
 }
 
+static GpuQueueChoice choose_queue(const VkQueueFamilyProperties *families, uint32_t family, uint32_t index) {
+        bool computes = families[family].queueFlags & VK_QUEUE_COMPUTE_BIT;
+
+        return (GpuQueueChoice){
+                .family = family,
+                .index = MIN(index, families[family].queueCount - 1),
+                .stages = VK_PIPELINE_STAGE_TRANSFER_BIT |
+                          (computes ? VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT : 0u),
+        };
+}
+
 /*
- * For bulk, small and compute: two copy engines where there are some, and a compute queue apart from graphics if
- * there is one. Where queues are too few, roles share the last.
+ * For the roles in the order of device_init_queues(): two copy engines where there are some, and two compute queues,
+ * apart from graphics if there are such. Where queues are too few, roles share the last.
  */
-static int choose_queues(VkPhysicalDevice physical, QueueChoice *ret_choices) {
+static int choose_queues(VkPhysicalDevice physical, GpuQueueChoice *ret_choices) {
         VkQueueFamilyProperties families[16];
-        uint32_t n = N_ELEMENTS(families), compute, transfer, index = 0;
+        uint32_t n = N_ELEMENTS(families), compute, transfer, n_before = 0;
 
         vkGetPhysicalDeviceQueueFamilyProperties(physical, &n, families);
         compute = find_family(families, n, VK_QUEUE_COMPUTE_BIT, VK_QUEUE_GRAPHICS_BIT);
@@ -58,19 +64,17 @@ static int choose_queues(VkPhysicalDevice physical, QueueChoice *ret_choices) {
                 find_family(families, n, VK_QUEUE_TRANSFER_BIT, VK_QUEUE_GRAPHICS_BIT | VK_QUEUE_COMPUTE_BIT);
         if (transfer == n) {
                 transfer = compute;
-                index = 1;
+                n_before = 2;
         }
-        for (uint32_t i = 0; i < 2; ++i)
-                ret_choices[i] = (QueueChoice){
-                        .family = transfer,
-                        .index = MIN(index + i, families[transfer].queueCount - 1),
-                };
-        ret_choices[2] = (QueueChoice){.family = compute};
+        ret_choices[0] = choose_queue(families, transfer, n_before);
+        ret_choices[1] = choose_queue(families, transfer, n_before + 1);
+        ret_choices[2] = choose_queue(families, compute, 0);
+        ret_choices[3] = choose_queue(families, compute, 1);
         return 0;
 }
 
-static int device_init_vk(GpuDevice *device, const QueueChoice *choices) {
-        static const float priorities[GPU_N_QUEUES_MAX + 1] = {1, 1, 1, 1};
+static int device_init_vk(GpuDevice *device, const GpuQueueChoice *choices) {
+        static const float priorities[GPU_N_QUEUES_MAX] = {1, 1, 1, 1};
         VkDeviceQueueCreateInfo queues[GPU_N_QUEUES_MAX];
         const char *extensions[8];
         uint32_t n_extensions = 0;
@@ -113,11 +117,12 @@ static int device_init_vk(GpuDevice *device, const QueueChoice *choices) {
                                       NULL, &device->vk));
 }
 
-static int device_init_queues(GpuDevice *device, const QueueChoice *choices) {
-        GpuQueue **roles[GPU_N_QUEUES_MAX] = {&device->bulk, &device->small, &device->compute};
+static int device_init_queues(GpuDevice *device, const GpuQueueChoice *choices) {
+        GpuQueue **roles[] = {&device->bus[0], &device->bus[1], &device->compute, &device->aside};
         int r;
 
-        for (uint32_t i = 0; i < GPU_N_QUEUES_MAX; ++i) {
+        static_assert(N_ELEMENTS(roles) == GPU_N_QUEUES_MAX, "each role may have a queue of its own");
+        for (uint32_t i = 0; i < N_ELEMENTS(roles); ++i) {
                 for (uint32_t j = 0; j < i && !device->instance->options.split_queues; ++j) {
                         if (choices[j].family == choices[i].family && choices[j].index == choices[i].index)
                                 *roles[i] = *roles[j];
@@ -125,7 +130,7 @@ static int device_init_queues(GpuDevice *device, const QueueChoice *choices) {
                 if (*roles[i])
                         continue;
                 *roles[i] = &device->queues[device->n_queues];
-                r = queue_init(*roles[i], device, device->n_queues, choices[i].family, choices[i].index);
+                r = queue_init(*roles[i], device, device->n_queues, &choices[i]);
                 ++device->n_queues;
                 if (r)
                         return error_trace(r);
@@ -238,7 +243,7 @@ int device_new_timeline(const GpuDevice *device, VkSemaphore *ret_semaphore) {
 }
 
 static int device_init(GpuDevice *device) {
-        QueueChoice choices[GPU_N_QUEUES_MAX];
+        GpuQueueChoice choices[GPU_N_QUEUES_MAX];
         int r;
 
         r = choose_queues(device->physical, choices);

@@ -69,22 +69,34 @@ static void memory_admit(GpuMemory *memory) {
         memory->is_crowded = it != &memory->accesses;
 }
 
-void hazard_order(GpuAccess *access) {
-        GpuQueue *queue = access->queue;
+/* Makes `queue` wait for what was recorded of an earlier access. Returns whether it takes a barrier to that end. */
+static bool wait_for(GpuQueue *queue, const GpuAccess *earlier) {
         bool is_barrier_due = false;
 
-        if (access->is_ordered)
-                return;
-        access->is_ordered = true;
-        for (List *it = access->memory_link.prev; it != &access->memory->accesses; it = it->prev) {
-                GpuAccess *earlier = access_of(it);
+        for (uint32_t i = 0; i < queue->device->n_queues; ++i) {
+                GpuQueue *other = &queue->device->queues[i];
+                uint64_t value = earlier->values[i];
 
-                if (!conflicts(earlier, access))
+                if (!value)
                         continue;
-                if (earlier->queue != queue)
-                        queue_wait(queue, earlier->queue, earlier->value);
-                else if (!queue->open->is_after_all || earlier->value == queue_get_open_value(queue))
+                if (other != queue)
+                        queue_wait(queue, other, value);
+                else if (!queue->open->is_after_all || value == queue_get_open_value(queue))
                         is_barrier_due = true;
+        }
+        return is_barrier_due;
+}
+
+void hazard_order(GpuAccess *access, GpuQueue *queue) {
+        uint8_t bit = (uint8_t)(1u << queue->index);
+        bool is_barrier_due = false;
+
+        if (access->ordered & bit)
+                return;
+        access->ordered |= bit;
+        for (List *it = access->memory_link.prev; it != &access->memory->accesses; it = it->prev) {
+                if (conflicts(access_of(it), access))
+                        is_barrier_due |= wait_for(queue, access_of(it));
         }
         if (is_barrier_due)
                 queue_barrier(queue);

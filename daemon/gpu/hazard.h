@@ -13,8 +13,8 @@ void hazard_link(GpuAccess *access);
 /* Registers an access to nothing, for its place in the order of arrival. */
 void hazard_link_device(GpuAccess *access, GpuDevice *device);
 
-/* Before the access is first recorded in the open batch of its queue: makes the device wait for earlier ones. */
-void hazard_order(GpuAccess *access);
+/* Before the access is first recorded in the open batch of a queue: makes that queue wait for earlier ones. */
+void hazard_order(GpuAccess *access, GpuQueue *queue);
 
 /* All of the op is recorded: starts those that waited for it. */
 void hazard_recorded(GpuOp *op);

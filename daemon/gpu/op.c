@@ -37,7 +37,11 @@ static void op_set_access(GpuOp *op, GpuAccess *access, GpuMemory *memory, uint6
 
 /* The queue for bytes over the bus. */
 static GpuQueue *op_get_bus(const GpuOp *op, const GpuMemory *memory) {
-        return transfer_is_bulk(op) ? memory->device->bulk : memory->device->small;
+        GpuDevice *device = memory->device;
+
+        if (transfer_is_bulk(op))
+                return device->bus[0];
+        return device->bus[1]->n_bulk == 0 ? device->bus[1] : device->aside;
 }
 
 static void op_set_region(GpuOp *op, GpuRegion *region, uint64_t offset) {

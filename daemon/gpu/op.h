@@ -20,6 +20,7 @@
 #include "daemon/gpu/region.h"
 #include "daemon/util/list.h"
 
+#define GPU_N_QUEUES_MAX   4  /* of a device */
 #define GPU_OP_CHUNKS      4  /* chunks of one op in flight */
 #define GPU_OP_PATTERN_MAX 16 /* bytes */
 
@@ -44,13 +45,14 @@ struct GpuAccess {
         List device_link; /* GpuDevice.accesses */
         GpuOp *op;
         GpuMemory *memory; /* NULL: not used */
-        GpuQueue *queue;
+        GpuQueue *queue;   /* where the op is in line */
         uint64_t begin;
         uint64_t end;
-        uint64_t value; /* of `queue`, at which all that was recorded so far is done */
+        uint64_t values
+                [GPU_N_QUEUES_MAX]; /* of each queue, at which what was recorded there is done; 0: nothing */
+        uint8_t ordered;            /* bit i: the waits for earlier accesses are recorded on queue i */
         bool is_write;
-        bool is_active;  /* has been compared with earlier ones */
-        bool is_ordered; /* the waits for earlier accesses are recorded */
+        bool is_active; /* has been compared with earlier ones */
 };
 
 /* A piece of an op on its way through host memory, staging and queues. */
@@ -60,6 +62,7 @@ struct GpuChunk {
         List link;    /* GpuRing.waiting */
         GpuOp *op;
         GpuFlow *flow;
+        GpuQueue *queue;   /* that its commands are on */
         uint64_t position; /* from the beginning of the op */
         uint64_t size;
         uint32_t slot;   /* of the staging ring; 0: none */

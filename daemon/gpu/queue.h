@@ -13,7 +13,6 @@
 #include "daemon/gpu/vk.h"
 #include "daemon/util/list.h"
 
-#define GPU_N_QUEUES_MAX  3  /* bulk transfer, small transfer, compute */
 #define GPU_QUEUE_BATCHES 32 /* in flight at most; more work waits on the host */
 
 typedef struct GpuBatch GpuBatch;
@@ -24,7 +23,7 @@ struct GpuBatch {
         VkCommandBuffer commands;
         uint64_t value;
         uint64_t waits[GPU_N_QUEUES_MAX]; /* values of the device's other queues; 0: none */
-        bool is_after_all;                /* begins with a barrier */
+        bool is_after_all;                /* what is recorded now comes after all batches before */
         bool is_host_read;                /* writes bytes that the host will read */
 };
 
@@ -32,6 +31,7 @@ struct GpuQueue {
         GpuDevice *device;
         uint32_t index; /* in GpuDevice.queues */
         uint32_t family;
+        VkPipelineStageFlags stages; /* that our commands run in */
         VkQueue queue;
         VkCommandPool pool;
         VkSemaphore timeline;
@@ -40,15 +40,23 @@ struct GpuQueue {
         GpuBatch *open;
         List idle;
         List in_flight;
-        List works;     /* GpuWork.link: to be recorded, in this order */
-        GpuLine small;  /* ops to be cut in chunks: these first, */
-        GpuLine bulk;   /* then these */
-        uint64_t epoch; /* of the device, at the last barrier for what has ended */
+        List works;      /* GpuWork.link: to be recorded, in this order */
+        GpuLine small;   /* ops to be cut in chunks: these first, */
+        GpuLine bulk;    /* then these */
+        uint32_t n_bulk; /* chunks over the bus, to be recorded or in flight */
+        uint64_t epoch;  /* of the device, when last made to see what has ended */
         GpuBatch batches[GPU_QUEUE_BATCHES];
 };
 
+/* Which queue of the driver it is, and what it can do. */
+typedef struct GpuQueueChoice {
+        uint32_t family;
+        uint32_t index; /* in the family */
+        VkPipelineStageFlags stages;
+} GpuQueueChoice;
+
 /* Works on a zeroed structure, half-built ones can be deinited. Errors of gpu_result(). */
-int queue_init(GpuQueue *queue, GpuDevice *device, uint32_t index, uint32_t family, uint32_t index_in_family);
+int queue_init(GpuQueue *queue, GpuDevice *device, uint32_t index, const GpuQueueChoice *choice);
 void queue_deinit(GpuQueue *queue);
 
 /*

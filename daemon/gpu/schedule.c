@@ -22,7 +22,7 @@ void schedule_init(GpuDevice *device) {
 
         for (uint32_t i = 0; i < device->n_queues; ++i) {
                 GpuQueue *queue = &device->queues[i];
-                uint64_t quantum = queue == device->bulk ? device->chunk_bus : device->chunk_local;
+                uint64_t quantum = queue == device->bus[0] ? device->chunk_bus : device->chunk_local;
                 uint64_t bytes_max = MAX(n_bulk * quantum, n_staged * device->staged_max);
 
                 line_init(&queue->bulk, quantum, bytes_max, n_staged, BULK_PATIENCE);

@@ -140,13 +140,17 @@ static void chunk_finish(GpuChunk *chunk) {
         op_settle(op);
 }
 
-/* The device that the chunk is at work on. */
-static GpuQueue *chunk_get_queue(const GpuChunk *chunk) {
+/* The side of the op that the chunk is at work on. */
+static GpuQueue *chunk_get_line(const GpuChunk *chunk) {
         return chunk->state <= CHUNK_OUT_MEMCPY ? chunk->op->src.queue : chunk->op->dst.queue;
 }
 
+static GpuDevice *chunk_get_device(const GpuChunk *chunk) {
+        return chunk_get_line(chunk)->device;
+}
+
 static void chunk_fail(GpuChunk *chunk) {
-        chunk_put_slot(chunk, chunk_get_queue(chunk)->device);
+        chunk_put_slot(chunk, chunk_get_device(chunk));
         chunk_finish(chunk);
 }
 
@@ -154,7 +158,7 @@ static void chunk_fail(GpuChunk *chunk) {
 
 static void memcpy_run(GpuTask *task) {
         GpuChunk *chunk = container_of(task, GpuChunk, task);
-        const GpuDevice *device = chunk_get_queue(chunk)->device;
+        const GpuDevice *device = chunk_get_device(chunk);
 
         if (chunk->state == CHUNK_IN_MEMCPY)
                 memcpy(chunk_get_slot(chunk, device), chunk_get_host(chunk, device), chunk->size);
@@ -167,7 +171,7 @@ static void memcpy_done(GpuTask *task) {
 }
 
 static void chunk_memcpy(GpuChunk *chunk, ChunkState state) {
-        GpuHost *host = &chunk_get_queue(chunk)->device->instance->host;
+        GpuHost *host = &chunk_get_device(chunk)->instance->host;
 
         chunk->state = state;
         chunk->task.run = memcpy_run;
@@ -249,22 +253,23 @@ static void record_fill(GpuChunk *chunk, GpuQueue *queue) {
                 record_copy(queue, src, end, tail);
 }
 
+/* The access is part of the open batch. Returns where. */
+static GpuSpan access_record(GpuAccess *access, const GpuChunk *chunk) {
+        hazard_order(access, chunk->queue);
+        access->values[chunk->queue->index] = queue_get_open_value(chunk->queue);
+        return access_get_span(access, chunk);
+}
+
 static void chunk_record(GpuWork *work) {
         GpuChunk *chunk = container_of(work, GpuChunk, work);
-        GpuQueue *queue = chunk_get_queue(chunk);
+        GpuQueue *queue = chunk->queue;
         GpuOp *op = chunk->op;
         GpuSpan src = {}, dst = {};
 
-        if (op->src.queue == queue && op->src.memory) {
-                hazard_order(&op->src);
-                op->src.value = queue_get_open_value(queue);
-                src = access_get_span(&op->src, chunk);
-        }
-        if (op->dst.queue == queue && op->dst.memory) {
-                hazard_order(&op->dst);
-                op->dst.value = queue_get_open_value(queue);
-                dst = access_get_span(&op->dst, chunk);
-        }
+        if (op->src.memory && chunk->state != CHUNK_IN_COMMANDS)
+                src = access_record(&op->src, chunk);
+        if (op->dst.memory && chunk->state != CHUNK_OUT_COMMANDS)
+                dst = access_record(&op->dst, chunk);
         if (chunk->state == CHUNK_OUT_COMMANDS) {
                 record_copy(queue, src, chunk_get_host_span(chunk, queue->device), chunk->size);
                 queue->open->is_host_read = true;
@@ -284,8 +289,16 @@ static void chunk_record(GpuWork *work) {
                 hazard_recorded(op);
 }
 
+static bool chunk_is_on_bus(const GpuChunk *chunk) {
+        return transfer_is_bulk(chunk->op) && chunk->state != CHUNK_LOCAL_COMMANDS;
+}
+
 static void chunk_complete(GpuWork *work) {
-        chunk_advance(container_of(work, GpuChunk, work));
+        GpuChunk *chunk = container_of(work, GpuChunk, work);
+
+        if (chunk_is_on_bus(chunk))
+                --chunk->queue->n_bulk;
+        chunk_advance(chunk);
 }
 
 static void chunk_command(GpuChunk *chunk, ChunkState state) {
@@ -293,7 +306,16 @@ static void chunk_command(GpuChunk *chunk, ChunkState state) {
         chunk->work.record = chunk_record;
         chunk->work.complete = chunk_complete;
         chunk->work.size = chunk->size;
-        list_link(&chunk_get_queue(chunk)->works, &chunk->work.link);
+        chunk->queue = chunk_get_line(chunk);
+        if (chunk_is_on_bus(chunk)) {
+                /* One copy engine alone leaves a twentieth of the link unused. */
+                GpuQueue *second = chunk->queue->device->bus[1];
+
+                if (second->n_bulk < chunk->queue->n_bulk)
+                        chunk->queue = second;
+                ++chunk->queue->n_bulk;
+        }
+        list_link(&chunk->queue->works, &chunk->work.link);
 }
 
 /* The legs. Each returns when there is something to wait for, and begins again when a slot may be had. */
@@ -347,7 +369,7 @@ static void chunk_end_out(GpuChunk *chunk) {
 }
 
 void chunk_advance(GpuChunk *chunk) {
-        GpuDevice *device = chunk_get_queue(chunk)->device;
+        GpuDevice *device = chunk_get_device(chunk);
         GpuOp *op = chunk->op;
 
         if (device->is_lost)
