@@ -36,14 +36,18 @@ static uint32_t find_family(const VkQueueFamilyProperties *families, uint32_t n_
 }
 
 static GpuQueueChoice choose_queue(const VkQueueFamilyProperties *families, uint32_t family, uint32_t index) {
-        bool computes = families[family].queueFlags & VK_QUEUE_COMPUTE_BIT;
-
-        return (GpuQueueChoice){
+        GpuQueueChoice choice = {
                 .family = family,
                 .index = MIN(index, families[family].queueCount - 1),
-                .stages = VK_PIPELINE_STAGE_TRANSFER_BIT |
-                          (computes ? VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT : 0u),
+                .stages = VK_PIPELINE_STAGE_TRANSFER_BIT,
+                .accesses = VK_ACCESS_TRANSFER_READ_BIT | VK_ACCESS_TRANSFER_WRITE_BIT,
         };
+
+        if (families[family].queueFlags & VK_QUEUE_COMPUTE_BIT) {
+                choice.stages |= VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT;
+                choice.accesses |= VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT;
+        }
+        return choice;
 }
 
 /*

@@ -11,24 +11,6 @@
 #include "daemon/gpu/device-internal.h"
 #include "daemon/util/error.h"
 
-/* Writes that have ended are available: the host saw the semaphore that says so. */
-static const VkMemoryBarrier ended = {
-        .sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
-        .dstAccessMask = VK_ACCESS_MEMORY_READ_BIT | VK_ACCESS_MEMORY_WRITE_BIT,
-};
-
-static const VkMemoryBarrier everything = {
-        .sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
-        .srcAccessMask = VK_ACCESS_MEMORY_WRITE_BIT,
-        .dstAccessMask = VK_ACCESS_MEMORY_READ_BIT | VK_ACCESS_MEMORY_WRITE_BIT,
-};
-
-static const VkMemoryBarrier to_host = {
-        .sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
-        .srcAccessMask = VK_ACCESS_MEMORY_WRITE_BIT,
-        .dstAccessMask = VK_ACCESS_HOST_READ_BIT,
-};
-
 int queue_init(GpuQueue *queue, GpuDevice *device, uint32_t index, const GpuQueueChoice *choice) {
         VkCommandBuffer commands[GPU_QUEUE_BATCHES];
         int r;
@@ -38,6 +20,7 @@ int queue_init(GpuQueue *queue, GpuDevice *device, uint32_t index, const GpuQueu
                 .index = index,
                 .family = choice->family,
                 .stages = choice->stages,
+                .accesses = choice->accesses,
         };
         list_init(&queue->idle);
         list_init(&queue->in_flight);
@@ -107,23 +90,34 @@ static bool queue_open_batch(GpuQueue *queue) {
         return true;
 }
 
+/* No stages and accesses but those of our own commands: drivers do much for the others. */
+static void record_barrier(const GpuQueue *queue, VkPipelineStageFlags src_stages, VkAccessFlags src,
+                           VkPipelineStageFlags dst_stages, VkAccessFlags dst) {
+        VkMemoryBarrier barrier = {
+                .sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
+                .srcAccessMask = src,
+                .dstAccessMask = dst,
+        };
+
+        vkCmdPipelineBarrier(queue->open->commands, src_stages, dst_stages, 0, 1, &barrier, 0, NULL, 0, NULL);
+}
+
 bool queue_open(GpuQueue *queue) {
         if (!queue->open && !queue_open_batch(queue))
                 return false;
         /*
-         * Makes visible what ops wrote that have ended, and waits for nothing: a full barrier takes a GPU 4 us. Those
-         * that have not ended, hazard_order() knows of. So chunks of one bulk op do not wait for one another.
+         * Makes visible what ops wrote that have ended. It is available since the host saw the semaphore that says so,
+         * hence nothing is waited for: a full barrier takes a GPU 4 us. Those that have not ended, hazard_order() knows
+         * of. So chunks of one bulk op do not wait for one another.
          */
         if (queue->epoch != queue->device->epoch)
-                vkCmdPipelineBarrier(queue->open->commands, VK_PIPELINE_STAGE_TOP_OF_PIPE_BIT, queue->stages,
-                                     0, 1, &ended, 0, NULL, 0, NULL);
+                record_barrier(queue, VK_PIPELINE_STAGE_TOP_OF_PIPE_BIT, 0, queue->stages, queue->accesses);
         queue->epoch = queue->device->epoch;
         return true;
 }
 
 void queue_barrier(GpuQueue *queue) {
-        vkCmdPipelineBarrier(queue->open->commands, queue->stages, queue->stages, 0, 1, &everything, 0, NULL,
-                             0, NULL);
+        record_barrier(queue, queue->stages, queue->accesses, queue->stages, queue->accesses);
         queue->open->is_after_all = true;
 }
 
@@ -158,8 +152,8 @@ void queue_submit(GpuQueue *queue) {
                 values[n_waits++] = batch->waits[i];
         }
         if (batch->is_host_read)
-                vkCmdPipelineBarrier(batch->commands, queue->stages, VK_PIPELINE_STAGE_HOST_BIT, 0, 1,
-                                     &to_host, 0, NULL, 0, NULL);
+                record_barrier(queue, queue->stages, queue->accesses, VK_PIPELINE_STAGE_HOST_BIT,
+                               VK_ACCESS_HOST_READ_BIT);
         queue->open = NULL;
         queue->submitted = batch->value;
         list_link(&queue->in_flight, &batch->link);

@@ -31,7 +31,8 @@ struct GpuQueue {
         GpuDevice *device;
         uint32_t index; /* in GpuDevice.queues */
         uint32_t family;
-        VkPipelineStageFlags stages; /* that our commands run in */
+        VkPipelineStageFlags stages; /* that our commands run in, */
+        VkAccessFlags accesses;      /* and how they read and write */
         VkQueue queue;
         VkCommandPool pool;
         VkSemaphore timeline;
@@ -53,6 +54,7 @@ typedef struct GpuQueueChoice {
         uint32_t family;
         uint32_t index; /* in the family */
         VkPipelineStageFlags stages;
+        VkAccessFlags accesses;
 } GpuQueueChoice;
 
 /* Works on a zeroed structure, half-built ones can be deinited. Errors of gpu_result(). */
