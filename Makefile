@@ -51,6 +51,7 @@ DAEMON_SRCS := \
 	daemon/config.c \
 	daemon/daemon.c \
 	daemon/executor.c \
+	daemon/gpu/arrears.c \
 	daemon/gpu/backing.c \
 	daemon/gpu/calibrate.c \
 	daemon/gpu/device.c \

@@ -55,6 +55,7 @@ struct Daemon {
         uv_check_t check; /* ends each turn */
         uv_idle_t spin;   /* active: the loop does not sleep */
         uv_timer_t timer; /* the next lease ends, or the time for draining is over */
+        uv_timer_t pause; /* the devices have something to do */
         uv_signal_t signals[2];
         Executor executor;
         GpuHost host;
@@ -115,6 +116,11 @@ static void daemon_schedule_spin(Daemon *daemon, bool is_busy) {
 
 static void daemon_on_timer(uv_timer_t *handle);
 
+/* For a timer: none goes off too early. */
+static uint64_t get_ms_until(uint64_t next_ns, uint64_t now_ns) {
+        return next_ns > now_ns ? (next_ns - now_ns) / NS_PER_MS + 1 : 0;
+}
+
 static void daemon_schedule_lease(Daemon *daemon) {
         uint64_t now_ns;
         uint64_t next_ns;
@@ -124,10 +130,20 @@ static void daemon_schedule_lease(Daemon *daemon) {
                 return;
         now_ns = clock_get_realtime_ns();
         next_ns = registry_expire(&daemon->registry, now_ns);
-        wait_ms = next_ns > now_ns ? (next_ns - now_ns) / NS_PER_MS + 1 : 0;
+        wait_ms = get_ms_until(next_ns, now_ns);
         /* The clock that leases run by may be set: look again at least once a second. */
         if (next_ns)
                 uv_timer_start(&daemon->timer, daemon_on_timer, MIN(wait_ms, (uint64_t)MS_PER_S), 0);
+}
+
+static void daemon_on_pause(uv_timer_t *handle);
+
+static void daemon_schedule_pause(Daemon *daemon) {
+        uint64_t next_ns = gpu_instance_get_next_ns(daemon->gpu);
+
+        if (next_ns && !uv_is_active((uv_handle_t *)&daemon->pause))
+                uv_timer_start(&daemon->pause, daemon_on_pause,
+                               get_ms_until(next_ns, clock_get_monotonic_ns()), 0);
 }
 
 static void daemon_close(Daemon *daemon) {
@@ -135,6 +151,7 @@ static void daemon_close(Daemon *daemon) {
         uv_close((uv_handle_t *)&daemon->check, NULL);
         uv_close((uv_handle_t *)&daemon->spin, NULL);
         uv_close((uv_handle_t *)&daemon->timer, NULL);
+        uv_close((uv_handle_t *)&daemon->pause, NULL);
         for (size_t i = 0; i < N_ELEMENTS(daemon->signals); i++)
                 uv_close((uv_handle_t *)&daemon->signals[i], NULL);
 }
@@ -173,6 +190,7 @@ static void daemon_turn(Daemon *daemon) {
         is_busy = gpu_instance_flush(daemon->gpu);
         if (daemon->state == DAEMON_CLOSED)
                 return;
+        daemon_schedule_pause(daemon);
         daemon_schedule_spin(daemon, is_busy);
         if (has_more || daemon->state == DAEMON_REAPING)
                 uv_idle_start(&daemon->spin, daemon_on_spin);
@@ -182,6 +200,10 @@ static void daemon_turn(Daemon *daemon) {
 /* A timer runs before the loop waits, so what it sets off must not wait for the check. */
 static void daemon_on_timer(uv_timer_t *handle) {
         daemon_turn(container_of(handle, Daemon, timer));
+}
+
+static void daemon_on_pause(uv_timer_t *handle) {
+        daemon_turn(container_of(handle, Daemon, pause));
 }
 
 static void daemon_on_check(uv_check_t *handle) {
@@ -244,6 +266,7 @@ static int daemon_init_loop(Daemon *daemon) {
         uv_check_start(&daemon->check, daemon_on_check);
         uv_idle_init(&daemon->loop, &daemon->spin);
         uv_timer_init(&daemon->loop, &daemon->timer);
+        uv_timer_init(&daemon->loop, &daemon->pause);
         for (size_t i = 0; i < N_ELEMENTS(numbers); i++) {
                 uv_signal_init(&daemon->loop, &daemon->signals[i]);
                 daemon->signals[i].data = daemon;

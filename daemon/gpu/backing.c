@@ -98,6 +98,28 @@ int segment_init(GpuSegment *segment, const GpuDevice *device, uint64_t size,
         return r;
 }
 
+int segment_init_exportable(GpuSegment *segment, const GpuDevice *device, uint64_t size) {
+        static const VkExternalMemoryBufferCreateInfo buffer = {
+                .sType = VK_STRUCTURE_TYPE_EXTERNAL_MEMORY_BUFFER_CREATE_INFO,
+                .handleTypes = VK_EXTERNAL_MEMORY_HANDLE_TYPE_OPAQUE_FD_BIT,
+        };
+        static const VkExportMemoryAllocateInfo memory = {
+                .sType = VK_STRUCTURE_TYPE_EXPORT_MEMORY_ALLOCATE_INFO,
+                .handleTypes = VK_EXTERNAL_MEMORY_HANDLE_TYPE_OPAQUE_FD_BIT,
+        };
+        GpuSegmentSource source = {
+                .has_address = device->has_addresses,
+                .is_dedicated = true,
+                .types = device->memory_types,
+        };
+
+        if (device->info.exportable) {
+                source.buffer_next = &buffer;
+                source.memory_next = &memory;
+        }
+        return segment_init(segment, device, size, &source);
+}
+
 void segment_deinit(GpuSegment *segment, const GpuDevice *device) {
         vkDestroyBuffer(device->vk, segment->buffer, NULL);
         vkFreeMemory(device->vk, segment->memory, NULL);
@@ -121,32 +143,15 @@ static void release_next(GpuBacking *backing);
 static void release_done(GpuCall *call) {
         GpuBacking *backing = backing_of(call);
 
-        --backing->n_there;
+        arrears_add(call->device, backing->segments[--backing->n_there].size);
         release_next(backing);
 }
 
 static void allocate_run(GpuCall *call) {
-        static const VkExternalMemoryBufferCreateInfo exportable_buffer = {
-                .sType = VK_STRUCTURE_TYPE_EXTERNAL_MEMORY_BUFFER_CREATE_INFO,
-                .handleTypes = VK_EXTERNAL_MEMORY_HANDLE_TYPE_OPAQUE_FD_BIT,
-        };
-        static const VkExportMemoryAllocateInfo exportable_memory = {
-                .sType = VK_STRUCTURE_TYPE_EXPORT_MEMORY_ALLOCATE_INFO,
-                .handleTypes = VK_EXTERNAL_MEMORY_HANDLE_TYPE_OPAQUE_FD_BIT,
-        };
         GpuBacking *backing = backing_of(call);
         GpuSegment *segment = &backing->segments[backing->n_there];
-        GpuSegmentSource source = {
-                .has_address = call->device->has_addresses,
-                .is_dedicated = true,
-                .types = call->device->memory_types,
-        };
 
-        if (call->device->info.exportable) {
-                source.buffer_next = &exportable_buffer;
-                source.memory_next = &exportable_memory;
-        }
-        backing->r = segment_init(segment, call->device, segment->size, &source);
+        backing->r = segment_init_exportable(segment, call->device, segment->size);
 }
 
 static void allocate_done(GpuCall *call);

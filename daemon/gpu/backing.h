@@ -53,6 +53,9 @@ typedef struct GpuSegmentSource {
 /* Any thread. `size` may come out longer. Errors of gpu_result(), and then nothing is there. */
 int segment_init(GpuSegment *segment, const GpuDevice *device, uint64_t size, const GpuSegmentSource *source);
 
+/* Any thread. As for clients: on the device, to be exported where the driver can do that. */
+int segment_init_exportable(GpuSegment *segment, const GpuDevice *device, uint64_t size);
+
 /* Any thread; on a zeroed one as well. */
 void segment_deinit(GpuSegment *segment, const GpuDevice *device);
 

@@ -2,6 +2,7 @@
 
 /* What the inside of this layer knows of devices and of the instance. */
 
+#include "daemon/gpu/arrears.h"
 #include "daemon/gpu/backing.h"
 #include "daemon/gpu/device.h"
 #include "daemon/gpu/gate.h"
@@ -52,6 +53,7 @@ struct GpuDevice {
         GpuShader shader;
         GpuWaiter waiter;
         GpuGate gate;
+        GpuArrears arrears;
 
         GpuSegment staging;
         GpuRing ring;

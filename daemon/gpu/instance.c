@@ -362,9 +362,22 @@ void gpu_instance_arm(GpuInstance *instance) {
 bool gpu_instance_flush(GpuInstance *instance) {
         for (size_t i = 0; i < instance->n_devices; ++i) {
                 schedule_flush(instance->devices[i]);
+                arrears_poll(instance->devices[i]);
                 gate_flush(instance->devices[i]);
         }
         return instance_is_busy(instance);
+}
+
+uint64_t gpu_instance_get_next_ns(const GpuInstance *instance) {
+        uint64_t next_ns = 0;
+
+        for (size_t i = 0; i < instance->n_devices; ++i) {
+                uint64_t device_ns = instance->devices[i]->arrears.next_ns;
+
+                if (device_ns && (!next_ns || device_ns < next_ns))
+                        next_ns = device_ns;
+        }
+        return next_ns;
 }
 
 void gpu_instance_trim(GpuInstance *instance, uint32_t owner) {

@@ -54,6 +54,9 @@ void gpu_instance_arm(GpuInstance *instance);
  */
 bool gpu_instance_flush(GpuInstance *instance);
 
+/* When flush() has something to do even if nothing else happens, by the monotonic clock; 0: never. */
+uint64_t gpu_instance_get_next_ns(const GpuInstance *instance);
+
 /*
  * An empty block is kept for an owner who had small allocations, since the next one is likely. This gives the owner's
  * back (later): call it when the owner has gone, so that the ledger reads 0 reserved.

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "daemon/gpu/result.h"
+#include "daemon/util/clock.h"
 #include "daemon/util/macros.h"
 
 #define ICD_PATH "/usr/share/vulkan/icd.d/lvp_icd.x86_64.json"
@@ -123,15 +124,25 @@ static void run_done(Loop *loop) {
         }
 }
 
+/* Returns false if nothing happened for too long. */
+static bool sleep_on(const Loop *loop) {
+        struct pollfd fd = {.fd = loop->event_fd, .events = POLLIN};
+        uint64_t next_ns = gpu_instance_get_next_ns(loop->instance), now_ns = clock_get_monotonic_ns(), count;
+        int ms = SLEEP_MS;
+
+        if (next_ns)
+                ms = next_ns > now_ns ? (int)((next_ns - now_ns) / NS_PER_MS + 1) : 0;
+        if (poll(&fd, 1, ms) <= 0)
+                return next_ns > 0;
+        (void)!read(loop->event_fd, &count, sizeof(count));
+        return true;
+}
+
 /* Sleeps first, so that the caller sees what the turn did before the next one. */
 void loop_turn(Loop *loop) {
-        struct pollfd fd = {.fd = loop->event_fd, .events = POLLIN};
-        uint64_t count;
-
         if (!loop->is_spinning || !loop->is_busy) {
                 gpu_instance_arm(loop->instance);
-                ck_assert_msg(poll(&fd, 1, SLEEP_MS) > 0, "a wake-up was lost");
-                (void)!read(loop->event_fd, &count, sizeof(count));
+                ck_assert_msg(sleep_on(loop), "a wake-up was lost");
         }
         run_done(loop);
         gpu_instance_poll(loop->instance);
