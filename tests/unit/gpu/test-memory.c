@@ -294,6 +294,32 @@ START_TEST(test_exhausted) {
 }
 END_TEST
 
+/* After much was given back the driver is called now and then, by itself, until it has nothing left to do. */
+START_TEST(test_arrears) {
+        TestMemory memory;
+        Loop loop;
+
+        loop_init(&loop, &defaults);
+        for (int i = 0; i < 8; ++i) {
+                ck_assert_uint_eq(gpu_instance_get_next_ns(loop.instance), 0);
+                memory_init(&loop, &memory, loop.device, 256 * MIB, false);
+                memory_deinit(&loop, &memory);
+        }
+        ck_assert_uint_ge(loop.device->arrears.released, 2048 * MIB);
+        while (loop.device->arrears.released > 0)
+                loop_turn(&loop);
+        ck_assert_uint_eq(gpu_instance_get_next_ns(loop.instance), 0);
+        /* What comes meanwhile is not in its way. */
+        for (int i = 0; i < 8; ++i) {
+                memory_init(&loop, &memory, loop.device, 256 * MIB, false);
+                memory_deinit(&loop, &memory);
+        }
+        memory_init(&loop, &memory, loop.device, MIB, false);
+        memory_deinit(&loop, &memory);
+        loop_deinit(&loop);
+}
+END_TEST
+
 int main(void) {
         Suite *suite = suite_create("memory");
         TCase *tcase = tcase_create("memory");
@@ -309,6 +335,7 @@ int main(void) {
         tcase_add_test(tcase, test_gone_while_pending);
         tcase_add_loop_test(tcase, test_region_gone_while_pending, 0, 2);
         tcase_add_test(tcase, test_exhausted);
+        tcase_add_test(tcase, test_arrears);
         suite_add_tcase(suite, tcase);
         runner = srunner_create(suite);
         srunner_run_all(runner, CK_NORMAL);

@@ -22,6 +22,8 @@ static const GpuOptions variants[] = {
         {},
         {.force_staging = true, .staging_bytes = MIB},
         {.split_queues = true},
+        /* Many chunks to an op, on both copy engines. */
+        {.force_staging = true, .staging_bytes = MIB, .split_queues = true},
         {.segment_max = 256 * KIB, .block_max = MIB, .staging_bytes = 4 * MIB, .split_queues = true},
         {.copy = GPU_COPY_SHADER},
         {.copy = GPU_COPY_SHADER, .segment_max = 256 * KIB, .block_max = MIB, .split_queues = true},
