@@ -5,7 +5,7 @@
 # fuzzes, all of them at once.
 set -u
 
-stages=${STAGES:-build lint unit python integration asan fuzz}
+stages=${STAGES:-build lint unit stress python integration asan fuzz}
 fuzz_s=${FUZZ_S:-60}
 results=build/results
 rm -rf $results
@@ -40,10 +40,11 @@ stage_pytest() {
         tally "$name" $("$VENV/bin/python" tests/junit.py "$xml") $status
 }
 
-# stage_unit NAME MODE: the programs of the unit tests, made and run; each prints check's closing line.
+# stage_unit NAME MODE [TEST_BINS=...]: programs of the unit tests, made and run; each prints check's closing line.
 stage_unit() {
         local name=$1 mode=$2 p=0 f=0 status=0 log=$results/$1.log n_checks n_failures
-        if $MAKE --no-print-directory -k unit MODE="$mode" WERROR=1 > "$log" 2>&1; then status=0; else status=1; fi
+        shift 2
+        if $MAKE --no-print-directory -k unit MODE="$mode" WERROR=1 "$@" > "$log" 2>&1; then status=0; else status=1; fi
         while read -r n_checks n_failures; do
                 p=$((p + n_checks - n_failures))
                 f=$((f + n_failures))
@@ -67,6 +68,14 @@ stage_lint() {
         counts=$(sed -nE 's/^lint: ([0-9]+) passed, ([0-9]+) failed$/\1 \2/p' "$log")
         # shellcheck disable=SC2086 # two numbers
         tally lint ${counts:-0 0} 0 $status
+}
+
+# A million small ops on several queues, also under ThreadSanitizer: loop, waiter and workers meet there.
+stage_stress() {
+        export GPU_TEST_STRESS=500000 # in each of its two tests
+        stage_unit stress release TEST_BINS=build/tests/unit/gpu/test-stress
+        stage_unit stress-tsan tsan TEST_BINS=build/tsan/tests/unit/gpu/test-stress
+        unset GPU_TEST_STRESS
 }
 
 # The same tests against a gpud built with AddressSanitizer and UndefinedBehaviorSanitizer.
@@ -101,6 +110,7 @@ for stage in $stages; do
         build) stage_build || break ;;
         lint) stage_lint ;;
         unit) stage_unit unit release ;;
+        stress) stage_stress ;;
         python) stage_pytest python python-client/tests ;;
         integration) stage_pytest integration tests/integration ;;
         asan) stage_asan ;;
