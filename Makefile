@@ -196,8 +196,10 @@ BENCHES := \
 	tests/bench/raw.c
 BENCH_SUPPORT_SRCS := tests/bench/side.c
 
-# Programs of the integration tests, linked with the shared library as a user's are.
-STORIES := tests/integration/client-stories.c
+# The program of the integration tests, linked with the shared library as a user's are.
+STORIES := \
+	tests/integration/client-stories.c \
+	tests/integration/copy-stories.c
 
 # libFuzzer targets, one program per source; they need clang.
 FUZZERS := \
@@ -382,10 +384,10 @@ LAVAPIPE = $(firstword $(wildcard /usr/share/vulkan/icd.d/lvp_icd*.json))
 TEST_ENV = VK_DRIVER_FILES="$${GPUD_TEST_DRIVER_FILES:-$(LAVAPIPE)}" \
 	LSAN_OPTIONS=suppressions=tests/integration/lsan.supp:print_suppressions=0
 
-$(patsubst %.c,$(OUT)/%,$(STORIES)): $(OUT)/%: $(OBJ)/%.o $(OUT)/libgpud.so
+$(OUT)/tests/integration/client-stories: $(call objs,$(STORIES)) $(OUT)/libgpud.so
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS_MODE) $(LINK_PLAIN) -pie -o $@ $< $(LDFLAGS_ALL) -L$(OUT) -lgpud -Wl,-rpath,'$$ORIGIN/../..'
+	$(Q)$(CC) $(CFLAGS_MODE) $(LINK_PLAIN) -pie -o $@ $(filter %.o,$^) $(LDFLAGS_ALL) -L$(OUT) -lgpud -Wl,-rpath,'$$ORIGIN/../..'
 
 unit: $(TEST_BINS) ## build and run the unit tests
 	$(Q)r=0; for t in $(TEST_BINS); do $(TEST_ENV) $$t || r=1; done; exit $$r

@@ -3,47 +3,21 @@
  * Each story is one run, chosen by its name; test_c_client.py finds the names below. GPUD_SOCKET leads to gpud.
  */
 
+#include "tests/integration/stories.h"
+
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "client/gpud.h"
-
-#define MIB (UINT64_C(1) << 20)
-
-#define MUST(condition_)                                                                                     \
-        do {                                                                                                 \
-                if (!(condition_)) {                                                                         \
-                        fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition_);                     \
-                        exit(1);                                                                             \
-                }                                                                                            \
-        } while (0)
-
-/* The call returns what it must; if not, gpud's words are shown. */
-#define RETURNS(r_, call_)                                                                                   \
-        do {                                                                                                 \
-                int got_ = (call_);                                                                          \
-                if (got_ != (r_)) {                                                                          \
-                        fprintf(stderr, "%s:%d: %s is %d (%s: %s), not %d\n", __FILE__, __LINE__, #call_,    \
-                                got_, gpud_strerror(got_), client ? gpud_error_message(client) : "", (r_));  \
-                        exit(1);                                                                             \
-                }                                                                                            \
-        } while (0)
-
-static struct gpud_client *connect_client(void) {
+struct gpud_client *connect_client(void) {
         struct gpud_client *client = NULL;
 
         RETURNS(0, gpud_connect(&client, NULL));
         return client;
 }
 
-static struct gpud_mem_info alloc(struct gpud_client *client, uint64_t size) {
+struct gpud_mem_info alloc(struct gpud_client *client, uint64_t size) {
         const struct gpud_mem_alloc_args args = {.device = "vulkan:0", .size = size};
         struct gpud_mem_info info;
 
@@ -51,19 +25,18 @@ static struct gpud_mem_info alloc(struct gpud_client *client, uint64_t size) {
         return info;
 }
 
-static void free_mem(struct gpud_client *client, struct gpud_uuid mem) {
+void free_mem(struct gpud_client *client, struct gpud_uuid mem) {
         RETURNS(0, gpud_mem_free(client, &(struct gpud_mem_ref){.mem = mem}));
 }
 
-static void *map(uint64_t size) {
+void *map(uint64_t size) {
         void *data = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
         MUST(data != MAP_FAILED);
         return data;
 }
 
-/* Every 8 bytes tell their place. */
-static void fill_pattern(void *data, uint64_t size, uint64_t seed) {
+void fill_pattern(void *data, uint64_t size, uint64_t seed) {
         uint64_t *words = data;
 
         for (uint64_t i = 0; i < size / 8; i++)
@@ -72,7 +45,7 @@ static void fill_pattern(void *data, uint64_t size, uint64_t seed) {
                 ((char *)data)[i] = (char)(i + seed);
 }
 
-static void check_pattern(const void *data, uint64_t size, uint64_t seed) {
+void check_pattern(const void *data, uint64_t size, uint64_t seed) {
         const uint64_t *words = data;
 
         for (uint64_t i = 0; i < size / 8; i++)
@@ -108,77 +81,6 @@ static void story_hello(void) {
                         MUST(strcmp(sessions.sessions[i].comm, "client-stories") == 0);
                 }
         MUST(is_found);
-        gpud_close(client);
-}
-
-/* Bytes around every written range stay what they were. */
-static void story_ranges(void) {
-        static const size_t sizes[] = {1, 3, 4095, 65536, 65537, 4194303, 4194304, 4194305, 20000001};
-        static const size_t offsets[] = {0, 1, 4096, 65535, 1000003};
-        struct gpud_client *client = connect_client();
-        struct gpud_uuid mem = alloc(client, 22 * MIB).mem;
-        char *data = map(22 * MIB), *back = map(22 * MIB), *expected = map(22 * MIB);
-
-        RETURNS(0, gpud_read(client, mem, 0, back, 22 * MIB));
-        MUST(memcmp(back, expected, 22 * MIB) == 0); /* zeroed */
-        for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++)
-                for (size_t k = 0; k < sizeof(offsets) / sizeof(*offsets); k++) {
-                        fill_pattern(data, sizes[i], i * 100 + k);
-                        memcpy(expected + offsets[k], data, sizes[i]);
-                        RETURNS(0, gpud_write(client, mem, offsets[k], data, sizes[i]));
-                        memset(back, 0xee, sizes[i]);
-                        RETURNS(0, gpud_read(client, mem, offsets[k], back, sizes[i]));
-                        MUST(memcmp(back, data, sizes[i]) == 0);
-                }
-        RETURNS(0, gpud_read(client, mem, 0, back, 22 * MIB));
-        MUST(memcmp(back, expected, 22 * MIB) == 0);
-        RETURNS(0, gpud_write(client, mem, 22 * MIB, "", 0));
-        free_mem(client, mem);
-        gpud_close(client);
-}
-
-/* In one call each way. */
-static void story_gibibyte(void) {
-        struct gpud_client *client = connect_client();
-        struct gpud_uuid mem = alloc(client, 1024 * MIB).mem;
-        char *data = map(1024 * MIB);
-
-        fill_pattern(data, 1024 * MIB, 5);
-        RETURNS(0, gpud_write(client, mem, 0, data, 1024 * MIB));
-        MUST(madvise(data, 1024 * MIB, MADV_DONTNEED) == 0);
-        RETURNS(0, gpud_read(client, mem, 0, data, 1024 * MIB));
-        check_pattern(data, 1024 * MIB, 5);
-        free_mem(client, mem);
-        gpud_close(client);
-}
-
-static void story_region(void) {
-        struct gpud_client *client = connect_client();
-        struct gpud_uuid mem = alloc(client, 8 * MIB).mem;
-        struct gpud_mem_write_args write = {
-                .mem = mem, .has_shm = true, .has_size = true, .has_shm_offset = true};
-        struct gpud_mem_read_args read = {.mem = mem, .has_shm = true};
-        struct gpud_mem_read_result result;
-        struct gpud_region *region;
-
-        RETURNS(0, gpud_region_new(client, 8 * MIB, &region));
-        fill_pattern(gpud_region_data(region), 8 * MIB, 9);
-        write.shm = gpud_region_id(region);
-        write.size = 8 * MIB;
-        RETURNS(0, gpud_mem_write(client, &write));
-        memset(gpud_region_data(region), 0, 8 * MIB);
-        read.shm = gpud_region_id(region);
-        read.size = 8 * MIB;
-        RETURNS(0, gpud_mem_read(client, &read, &result));
-        MUST(!result.data.data);
-        check_pattern(gpud_region_data(region), 8 * MIB, 9);
-
-        /* Past the region's end by one byte. */
-        write.shm_offset = 1;
-        RETURNS(-GPUD_E_OUT_OF_RANGE, gpud_mem_write(client, &write));
-        gpud_region_free(region);
-        RETURNS(-GPUD_E_NOT_FOUND, gpud_mem_read(client, &read, NULL));
-        free_mem(client, mem);
         gpud_close(client);
 }
 
@@ -393,55 +295,6 @@ static void story_meta(void) {
         args.meta = (struct gpud_bin){"", 0};
         RETURNS(0, gpud_mem_meta(client, &args, &result));
         MUST(result.meta.size == 0);
-        free_mem(client, mem);
-        gpud_close(client);
-}
-
-static void story_device_to_device(void) {
-        struct gpud_client *client = connect_client();
-        struct gpud_uuid src = alloc(client, 32 * MIB).mem, dst = alloc(client, 32 * MIB + 10).mem;
-        struct gpud_mem_copy_args args = {
-                .src = src, .dst = dst, .size = 32 * MIB, .dst_offset = 5, .has_dst_offset = true};
-        struct gpud_mem_fill_args fill = {.mem = dst, .pattern = {"\xa5\x5a", 2}};
-        unsigned char *data = map(32 * MIB + 10);
-
-        fill_pattern(data, 32 * MIB, 1);
-        RETURNS(0, gpud_write(client, src, 0, data, 32 * MIB));
-        RETURNS(0, gpud_mem_fill(client, &fill));
-        RETURNS(0, gpud_mem_copy(client, &args));
-        RETURNS(0, gpud_read(client, dst, 0, data, 32 * MIB + 10));
-        MUST(memcmp(data, "\xa5\x5a\xa5\x5a\xa5", 5) == 0);
-        MUST(memcmp(data + 32 * MIB + 5, "\x5a\xa5\x5a\xa5\x5a", 5) == 0);
-        memmove(data, data + 5, 32 * MIB);
-        check_pattern(data, 32 * MIB, 1);
-
-        /* Overlapping by all but a byte. */
-        args = (struct gpud_mem_copy_args){
-                .src = src, .dst = src, .size = 32 * MIB - 1, .dst_offset = 1, .has_dst_offset = true};
-        RETURNS(0, gpud_mem_copy(client, &args));
-        RETURNS(0, gpud_read(client, src, 1, data, 32 * MIB - 1));
-        check_pattern(data, 32 * MIB - 8, 1);
-        free_mem(client, src);
-        free_mem(client, dst);
-        gpud_close(client);
-}
-
-static void story_files(void) {
-        struct gpud_client *client = connect_client();
-        struct gpud_uuid mem = alloc(client, 30 * MIB + 1).mem;
-        char *data = map(30 * MIB + 1);
-        int fd = memfd_create("file", MFD_CLOEXEC);
-
-        fill_pattern(data, 30 * MIB + 1, 8);
-        MUST(write(fd, data, 30 * MIB + 1) == (ssize_t)(30 * MIB + 1));
-        RETURNS(0, gpud_put_file(client, mem, 0, fd, 0, 30 * MIB + 1, NULL, NULL));
-        MUST(ftruncate(fd, 0) == 0);
-        RETURNS(0, gpud_get_file(client, mem, 0, fd, 0, 30 * MIB + 1, NULL, NULL));
-        memset(data, 0, 30 * MIB + 1);
-        MUST(pread(fd, data, 30 * MIB + 1, 0) == (ssize_t)(30 * MIB + 1));
-        check_pattern(data, 30 * MIB + 1, 8);
-        RETURNS(-GPUD_E_OUT_OF_RANGE, gpud_put_file(client, mem, 1, fd, 0, 30 * MIB + 1, NULL, NULL));
-        close(fd);
         free_mem(client, mem);
         gpud_close(client);
 }
