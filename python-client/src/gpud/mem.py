@@ -199,14 +199,14 @@ class Mem:
             OutOfRangeError: the allocation has no such bytes; the file is as it was
             InvalidArgumentError: it is a pipe or socket, or open for appending
 
-        When it fails or is cancelled, the file keeps what was written, with holes.
+        When it fails or is cancelled, the file keeps what was written, with zeros in between.
         """
         size = self._rest(offset) if size is None else size
         self._check_range(offset, size)
         threads = self._client.arena.file_threads
-        async with open_file(threads, lambda: File.for_writing(file, file_offset)) as target:
+        async with open_file(threads, lambda: File.for_writing(file, file_offset, size)) as target:
             await self._client.arena.read_file(self.handle, offset, size, target)
-            await threads.run(target.replace)
+            await threads.run(target.begin)
         return size
 
     async def copy_to(
