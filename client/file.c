@@ -3,16 +3,25 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "client/bulk.h"
 #include "client/client.h"
 
+/* Room in a file for all that will be written, sought by whoever writes first. */
+typedef struct Room {
+        pthread_mutex_t lock;
+        bool is_sought;
+        int error; /* errno: there is none */
+} Room;
+
 typedef struct File {
         Bulk bulk; /* serial: what has no offsets */
         int fd;
         uint64_t offset;
+        Room *room; /* of a file that is written */
 } File;
 
 static int refuse_system(ProtoFault *fault, const char *what) {
@@ -42,12 +51,34 @@ static int copy_from_file(const Bulk *bulk, void *data, uint64_t position, size_
         return 0;
 }
 
+/*
+ * Grains are written in any order: a file that grew with each of them would come in fragments, three times slower
+ * on ext4. And a full disk shows before the first byte is written. Where the file system cannot tell beforehand,
+ * writing does. Not earlier: a copy that gpud refuses leaves the file as it was.
+ */
+static int find_room(const File *file) {
+        Room *room = file->room;
+        int error;
+
+        pthread_mutex_lock(&room->lock);
+        if (!room->is_sought && fallocate(file->fd, 0, (off_t)file->offset, (off_t)file->bulk.size) < 0 &&
+            (errno == ENOSPC || errno == EDQUOT || errno == EFBIG))
+                room->error = errno;
+        room->is_sought = true;
+        error = room->error;
+        pthread_mutex_unlock(&room->lock);
+        return error;
+}
+
 static int copy_to_file(const Bulk *bulk, void *data, uint64_t position, size_t size, ProtoFault *fault) {
         const File *file = (const File *)(const void *)bulk;
         off_t offset = (off_t)(file->offset + position);
         size_t n_done = 0;
         ssize_t n;
 
+        errno = bulk->is_serial ? 0 : find_room(file);
+        if (errno != 0)
+                return refuse_system(fault, "writing");
         while (n_done < size) {
                 n = bulk->is_serial ? write(file->fd, (const char *)data + n_done, size - n_done)
                                     : pwrite(file->fd, (const char *)data + n_done, size - n_done,
@@ -84,7 +115,10 @@ static int init_file(File *file) {
 
 int gpud_put_file(struct gpud_client *client, struct gpud_uuid mem, uint64_t offset, int fd,
                   uint64_t file_offset, uint64_t size, gpud_progress_fn *progress, void *userdata) {
-        File file = {{client, mem, offset, size, copy_from_file, false, progress, userdata}, fd, file_offset};
+        File file = {{client, mem, offset, size, copy_from_file, false, progress, userdata},
+                     fd,
+                     file_offset,
+                     NULL};
         int r;
 
         r = init_file(&file);
@@ -93,7 +127,9 @@ int gpud_put_file(struct gpud_client *client, struct gpud_uuid mem, uint64_t off
 
 int gpud_get_file(struct gpud_client *client, struct gpud_uuid mem, uint64_t offset, int fd,
                   uint64_t file_offset, uint64_t size, gpud_progress_fn *progress, void *userdata) {
-        File file = {{client, mem, offset, size, copy_to_file, false, progress, userdata}, fd, file_offset};
+        Room room = {.lock = PTHREAD_MUTEX_INITIALIZER};
+        File file = {
+                {client, mem, offset, size, copy_to_file, false, progress, userdata}, fd, file_offset, &room};
         int r;
 
         r = init_file(&file);

@@ -174,8 +174,9 @@ typedef void gpud_progress_fn(uint64_t n_done, void *userdata);
 /*
  * The same between a file and an allocation: `size` bytes, from or to `fd` at `file_offset`. A file is read or
  * written in any order by several threads, and its own position stays; a pipe or socket, or a file opened to
- * append, will do too, in order, and `file_offset` must be 0. A file that ends too early is -GPUD_E_OUT_OF_RANGE, one that cannot be read or
- * written -GPUD_E_SYSTEM_CALL. `progress` may be NULL.
+ * append, will do too, in order, and `file_offset` must be 0. A file that ends too early is
+ * -GPUD_E_OUT_OF_RANGE, one that cannot be read or written -GPUD_E_SYSTEM_CALL; what was there before the failure
+ * has been copied, and a file that was being written may have its full size, with zeros. `progress` may be NULL.
  */
 int gpud_put_file(struct gpud_client *client, struct gpud_uuid mem, uint64_t offset, int fd,
                   uint64_t file_offset, uint64_t size, gpud_progress_fn *progress, void *userdata);
