@@ -3,10 +3,15 @@
  * way round. Pieces enter a stage in order and leave it in order; piece k has the slot k % n_slots. Three
  * counters say how far each stage is, and the client's thread advances them, copies in between, and sleeps only
  * when there is nothing to copy.
+ *
+ * No piece enters its second stage before gpud has said how large the allocation is: a range that does not fit is
+ * refused whole, in gpud's words, and no byte of allocation or sink has changed. The question goes out while the
+ * first piece is copied.
  */
 
 #include "client/bulk.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "client/client.h"
@@ -28,6 +33,13 @@ typedef struct Slot {
         ProtoFault fault; /* where it failed */
 } Slot;
 
+/* What gpud says of the allocation. */
+typedef struct Question {
+        bool is_asked; /* and not answered */
+        int r;
+        ProtoFault fault;
+} Question;
+
 typedef struct Pipeline {
         const Bulk *bulk;
         struct gpud_region *region;
@@ -35,6 +47,7 @@ typedef struct Pipeline {
         size_t piece_size;
         size_t n_slots;
         uint64_t n_pieces;
+        Question question;
         Slot slots[SLOTS_MAX];
 } Pipeline;
 
@@ -50,6 +63,45 @@ static uint64_t piece_start(const Pipeline *pipeline, uint64_t piece) {
 
 static uint64_t piece_end(const Pipeline *pipeline, uint64_t piece) {
         return piece + 1 == pipeline->n_pieces ? pipeline->bulk->size : (piece + 1) * pipeline->piece_size;
+}
+
+/* ---- asked first ---- */
+
+static void answer(struct gpud_client *client, int r, const struct gpud_mem_info *info, void *userdata) {
+        Pipeline *pipeline = userdata;
+        const Bulk *bulk = pipeline->bulk;
+        Question *question = &pipeline->question;
+
+        question->is_asked = false;
+        question->r = r;
+        if (r < 0)
+                question->fault = client->fault;
+        else if (bulk->offset > info->size || bulk->size > info->size - bulk->offset)
+                question->r =
+                        -proto_fault(&question->fault, GPUD_E_OUT_OF_RANGE,
+                                     "offset %" PRIu64 " + size %" PRIu64 " exceeds allocation size %" PRIu64,
+                                     bulk->offset, bulk->size, info->size);
+}
+
+static int ask(Pipeline *pipeline) {
+        const struct gpud_mem_ref args = {.mem = pipeline->bulk->mem};
+        int r;
+
+        /* One piece is refused whole by itself. */
+        if (pipeline->n_pieces == 1)
+                return 0;
+        r = gpud_mem_info_submit(pipeline->bulk->client, &args, answer, pipeline);
+        pipeline->question.is_asked = r == 0;
+        return r;
+}
+
+/* Whether pieces may enter the second stage: 1, 0: not yet, or a failure. */
+static int check_answer(const Pipeline *pipeline) {
+        const Question *question = &pipeline->question;
+
+        if (question->r < 0)
+                pipeline->bulk->client->fault = question->fault;
+        return question->is_asked ? 0 : question->r < 0 ? question->r : 1;
 }
 
 /* ---- copied here ---- */
@@ -159,7 +211,10 @@ static int check_move(Pipeline *pipeline, uint64_t piece) {
         return slot->is_busy ? 0 : slot->r < 0 ? slot->r : 1;
 }
 
-static bool is_moving(const Pipeline *pipeline) {
+/* Whether gpud has yet to reply to something. */
+static bool is_waiting(const Pipeline *pipeline) {
+        if (pipeline->question.is_asked)
+                return true;
         for (size_t i = 0; i < pipeline->n_slots; i++)
                 if (pipeline->slots[i].is_busy)
                         return true;
@@ -214,9 +269,10 @@ static int advance(Pipeline *pipeline, const Stage stages[2], Marks *marks) {
         const Marks before = *marks;
         int r;
 
-        if (is_moving(pipeline))
+        if (is_waiting(pipeline))
                 gpud_dispatch(pipeline->bulk->client);
-        while ((r = marks->half < marks->begun ? stages[0].check(pipeline, marks->half) : 0) > 0) {
+        while ((r = check_answer(pipeline)) > 0 &&
+               (r = marks->half < marks->begun ? stages[0].check(pipeline, marks->half) : 0) > 0) {
                 r = stages[1].start(pipeline, marks->half++);
                 if (r < 0)
                         return r;
@@ -264,7 +320,7 @@ static void drain(Pipeline *pipeline) {
         ProtoFault fault = client->fault, unused;
 
         copier_end(pipeline->copier, &unused);
-        while (is_moving(pipeline))
+        while (is_waiting(pipeline))
                 gpud_wait(client, -1);
         client->fault = fault;
 }
@@ -280,6 +336,9 @@ static int run(const Bulk *bulk, const Stage stages[2]) {
         int r;
 
         r = init_pipeline(&pipeline, bulk);
+        if (r < 0)
+                return r;
+        r = ask(&pipeline);
         if (r < 0)
                 return r;
         copier_begin(pipeline.copier, &job);

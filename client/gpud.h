@@ -159,7 +159,8 @@ bool gpud_region_imported(const struct gpud_region *region);
 /*
  * Copy between this process's memory and an allocation, and return when the copy is done. Up to
  * GPUD_INLINE_MAX bytes travel in the message; more are pipelined through a region that the client keeps for
- * it, by several threads. After a failure any part of the range may have been copied.
+ * it, by several threads. -GPUD_E_OUT_OF_RANGE, and nothing is copied, if the allocation has no such bytes;
+ * after another failure any part of them may have been.
  */
 int gpud_write(struct gpud_client *client, struct gpud_uuid mem, uint64_t offset, const void *data,
                size_t size);
@@ -175,8 +176,9 @@ typedef void gpud_progress_fn(uint64_t n_done, void *userdata);
  * The same between a file and an allocation: `size` bytes, from or to `fd` at `file_offset`. A file is read or
  * written in any order by several threads, and its own position stays; a pipe or socket, or a file opened to
  * append, will do too, in order, and `file_offset` must be 0. A file that ends too early is
- * -GPUD_E_OUT_OF_RANGE, one that cannot be read or written -GPUD_E_SYSTEM_CALL; what was there before the failure
- * has been copied, and a file that was being written may have its full size, with zeros. `progress` may be NULL.
+ * -GPUD_E_OUT_OF_RANGE as well, one that cannot be read or written -GPUD_E_SYSTEM_CALL. After a failure any part
+ * may have been copied, and the file that was being written may have its full size, with zeros. `progress` may
+ * be NULL.
  */
 int gpud_put_file(struct gpud_client *client, struct gpud_uuid mem, uint64_t offset, int fd,
                   uint64_t file_offset, uint64_t size, gpud_progress_fn *progress, void *userdata);

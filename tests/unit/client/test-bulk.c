@@ -91,6 +91,12 @@ static void daemon_register(Daemon *daemon, uint32_t msgid, const struct gpud_sh
         peer_reply(&daemon->peer, msgid, &proto_struct_shm_register_result, &result);
 }
 
+static void daemon_info(Daemon *daemon, uint32_t msgid) {
+        const struct gpud_mem_info info = {.device = "vulkan:0", .size = daemon->size};
+
+        peer_reply(&daemon->peer, msgid, &proto_struct_mem_info, &info);
+}
+
 /* Returns whether to go on. */
 static bool daemon_serve(Daemon *daemon, const void *data, size_t size) {
         msgpack_zone *zone = msgpack_zone_new(1024);
@@ -111,6 +117,8 @@ static bool daemon_serve(Daemon *daemon, const void *data, size_t size) {
                 daemon_register(daemon, message.msgid, &args.shm_register_args);
         else if (method == &proto_methods[PROTO_METHOD_shm_release])
                 daemon->n_released++;
+        else if (method == &proto_methods[PROTO_METHOD_mem_info])
+                daemon_info(daemon, message.msgid);
         msgpack_zone_free(zone);
         return daemon->hang_at == 0 || daemon->n_copies < daemon->hang_at;
 }
@@ -287,6 +295,31 @@ START_TEST(range_may_not_wrap) {
 }
 END_TEST
 
+/* Also where the first pieces alone would fit: nothing is copied, and the whole range is named. */
+START_TEST(range_past_the_end_is_refused_whole) {
+        size_t size = 5 * SLOT;
+        Daemon *daemon = daemon_new(size);
+        char *data = malloc(size);
+
+        daemon_start(daemon);
+        memset(data, 'n', size);
+        memset(daemon->memory, 'o', size);
+        ck_assert_int_eq(gpud_write(daemon->peer.client, some_mem, 1, data, size), -GPUD_E_OUT_OF_RANGE);
+        ck_assert_str_eq(gpud_error_message(daemon->peer.client),
+                         "offset 1 + size 20971520 exceeds allocation size 20971520");
+        ck_assert_int_eq(daemon->n_copies, 0);
+        ck_assert_int_eq(gpud_read(daemon->peer.client, some_mem, 1, data, size), -GPUD_E_OUT_OF_RANGE);
+        for (size_t i = 0; i < size; i++)
+                if (data[i] != 'n' || daemon->memory[i] != 'o')
+                        ck_abort_msg("byte %zu has changed", i);
+        ck_assert_uint_eq(gpud_pending(daemon->peer.client), 0);
+        ck_assert_int_eq(gpud_write(daemon->peer.client, some_mem, 0, data, size), 0);
+        ck_assert_mem_eq(daemon->memory, data, size);
+        free(data);
+        daemon_free(daemon);
+}
+END_TEST
+
 /* ---- regions ---- */
 
 START_TEST(region_is_shared_memory) {
@@ -436,6 +469,7 @@ int main(void) {
         tcase_add_loop_test(tcase, failure_in_the_middle, 1, 9);
         tcase_add_loop_test(tcase, daemon_dies_in_the_middle, 1, 9);
         tcase_add_test(tcase, range_may_not_wrap);
+        tcase_add_test(tcase, range_past_the_end_is_refused_whole);
         tcase_add_test(tcase, region_is_shared_memory);
         tcase_add_loop_test(tcase, files_go_there_and_back, 0, n_sizes);
         tcase_add_test(tcase, short_file_is_out_of_range);
