@@ -121,6 +121,9 @@ int gpud_put_file(struct gpud_client *client, struct gpud_uuid mem, uint64_t off
                      NULL};
         int r;
 
+        /* gpud says whether it could be. */
+        if (size == 0)
+                return gpud_write(client, mem, offset, NULL, 0);
         r = init_file(&file);
         return r < 0 ? r : bulk_write(&file.bulk);
 }
@@ -132,6 +135,8 @@ int gpud_get_file(struct gpud_client *client, struct gpud_uuid mem, uint64_t off
                 {client, mem, offset, size, copy_to_file, false, progress, userdata}, fd, file_offset, &room};
         int r;
 
+        if (size == 0)
+                return gpud_read(client, mem, offset, NULL, 0);
         r = init_file(&file);
         return r < 0 ? r : bulk_read(&file.bulk);
 }
