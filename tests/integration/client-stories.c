@@ -347,9 +347,11 @@ static const struct {
 } stories[] = {
 #define STORY(name_)                                                                                         \
         { #name_, story_##name_ }
-        STORY(hello),       STORY(ranges),           STORY(gibibyte),   STORY(region), STORY(sharing),
-        STORY(persistence), STORY(refusals),         STORY(pipelining), STORY(order),  STORY(listing),
-        STORY(meta),        STORY(device_to_device), STORY(files),      STORY(death),
+        STORY(hello),     STORY(ranges),      STORY(gibibyte),       STORY(region),
+        STORY(sharing),   STORY(persistence), STORY(refusals),       STORY(pipelining),
+        STORY(order),     STORY(listing),     STORY(meta),           STORY(device_to_device),
+        STORY(files),     STORY(sparse_file), STORY(part_of_a_file), STORY(wrong_files),
+        STORY(full_disk), STORY(death),
 };
 
 int main(int argc, char **argv) {

@@ -1,6 +1,9 @@
 """Fixtures: `daemon`, a gpud shared by the tests of a module, `client`, a connection to it, and `spawn` for a
 test that needs a gpud of its own. After each test the shared one must hold nothing any more."""
 
+import pathlib
+import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -66,3 +69,16 @@ def spawn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Da
     finally:
         for daemon in daemons:
             daemon.kill()
+
+
+@pytest.fixture
+def small_disk(tmp_path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """A folder on a file system of 8 MiB."""
+    if shutil.which("mount") is None:
+        pytest.skip("there is no mount")
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "gpud-test", str(tmp_path)]
+    done = subprocess.run(mount, capture_output=True, text=True)
+    if done.returncode != 0:
+        pytest.skip(f"cannot mount a file system: {done.stderr.strip()}")
+    yield tmp_path
+    subprocess.run(["umount", str(tmp_path)], check=True)

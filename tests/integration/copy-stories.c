@@ -126,3 +126,140 @@ void story_files(void) {
         free_mem(client, mem);
         gpud_close(client);
 }
+
+/* ---- files that are not what one thinks ---- */
+
+static int open_file(const char *name, int flags) {
+        int fd = open(name, flags | O_CLOEXEC, 0600);
+
+        if (fd < 0) {
+                fprintf(stderr, "%s: %s\n", name, strerror(errno));
+                exit(1);
+        }
+        return fd;
+}
+
+static void check_error(struct gpud_client *client, const char *word) {
+        if (!strstr(gpud_error_message(client), word)) {
+                fprintf(stderr, "no \"%s\" in: %s\n", word, gpud_error_message(client));
+                exit(1);
+        }
+}
+
+/* A hole is zeros; bytes of the file before and behind the range stay out of it. */
+void story_sparse_file(void) {
+        struct gpud_client *client = connect_client();
+        struct gpud_uuid mem = alloc(client, 20 * MIB).mem;
+        const struct gpud_mem_fill_args fill = {.mem = mem, .pattern = {"\xee", 1}};
+        int fd = memfd_create("sparse", MFD_CLOEXEC);
+        char *data = map(20 * MIB), *expected = map(20 * MIB);
+
+        MUST(ftruncate(fd, 40 * MIB) == 0);
+        MUST(pwrite(fd, "before", 6, 10 * MIB - 6) == 6 && pwrite(fd, "behind", 6, 28 * MIB - 1) == 6);
+        MUST(pwrite(fd, "island", 6, 15 * MIB) == 6);
+        RETURNS(0, gpud_mem_fill(client, &fill));
+        RETURNS(0, gpud_put_file(client, mem, 1 * MIB + 1, fd, 10 * MIB, 18 * MIB - 1, NULL, NULL));
+        RETURNS(0, gpud_read(client, mem, 0, data, 20 * MIB));
+        memset(expected, 0xee, 1 * MIB + 1);
+        memset(expected + 19 * MIB, 0xee, 1 * MIB);
+        memcpy(expected + 6 * MIB + 1, "island", 6);
+        MUST(memcmp(data, expected, 20 * MIB) == 0);
+        close(fd);
+        free_mem(client, mem);
+        gpud_close(client);
+}
+
+/* Longer than the copy: what is around the range stays, on both ways. */
+void story_part_of_a_file(void) {
+        struct gpud_client *client = connect_client();
+        struct gpud_uuid mem = alloc(client, 9 * MIB).mem;
+        const struct gpud_mem_fill_args fill = {.mem = mem, .pattern = {"new!", 4}};
+        int fd = memfd_create("part", MFD_CLOEXEC);
+        char *data = map(11 * MIB), *expected = map(11 * MIB);
+
+        fill_pattern(expected, 11 * MIB, 4);
+        MUST(write(fd, expected, 11 * MIB) == (ssize_t)(11 * MIB));
+        RETURNS(0, gpud_mem_fill(client, &fill));
+        RETURNS(0, gpud_get_file(client, mem, 0, fd, 77, 9 * MIB - 4, NULL, NULL));
+        for (size_t i = 0; i < 9 * MIB - 4; i += 4)
+                memcpy(expected + 77 + i, "new!", 4);
+        MUST(pread(fd, data, 11 * MIB, 0) == (ssize_t)(11 * MIB));
+        MUST(memcmp(data, expected, 11 * MIB) == 0);
+        MUST(lseek(fd, 0, SEEK_END) == (off_t)(11 * MIB));
+        /* gpud refuses it: the file is as it was. */
+        RETURNS(-GPUD_E_OUT_OF_RANGE, gpud_get_file(client, mem, 1, fd, 0, 9 * MIB, NULL, NULL));
+        RETURNS(-GPUD_E_OUT_OF_RANGE, gpud_get_file(client, mem, 0, fd, 5 * MIB, 2048 * MIB, NULL, NULL));
+        MUST(pread(fd, data, 11 * MIB, 0) == (ssize_t)(11 * MIB));
+        MUST(memcmp(data, expected, 11 * MIB) == 0 && lseek(fd, 0, SEEK_END) == (off_t)(11 * MIB));
+        close(fd);
+        free_mem(client, mem);
+        gpud_close(client);
+}
+
+/* One error that says what it is, and a client that works on. STORY_DIRECTORY is where files may be made. */
+void story_wrong_files(void) {
+        struct gpud_client *client = connect_client();
+        struct gpud_uuid mem = alloc(client, 10 * MIB).mem;
+        char data[10];
+        int fd;
+
+        MUST(chdir(getenv("STORY_DIRECTORY")) == 0);
+        /* Shorter by a byte than the copy, at its end and at its start. */
+        fd = open_file("short", O_RDWR | O_CREAT);
+        MUST(ftruncate(fd, 10 * MIB - 1) == 0);
+        RETURNS(-GPUD_E_OUT_OF_RANGE, gpud_put_file(client, mem, 0, fd, 0, 10 * MIB, NULL, NULL));
+        check_error(client, "the file ends after 10485759 bytes, 10485760 were expected");
+        RETURNS(-GPUD_E_OUT_OF_RANGE, gpud_put_file(client, mem, 0, fd, 10 * MIB - 1, 1, NULL, NULL));
+        RETURNS(0, gpud_put_file(client, mem, 0, fd, 10 * MIB - 1, 0, NULL, NULL));
+        RETURNS(0, gpud_put_file(client, mem, 1, fd, 0, 10 * MIB - 1, NULL, NULL));
+        close(fd);
+        /* No bytes are none, but of an allocation that is there. */
+        fd = open_file("short", O_RDWR);
+        RETURNS(-GPUD_E_OUT_OF_RANGE, gpud_put_file(client, mem, 10 * MIB + 1, fd, 0, 0, NULL, NULL));
+        RETURNS(-GPUD_E_NOT_FOUND, gpud_get_file(client, (struct gpud_uuid){{1}}, 0, fd, 0, 0, NULL, NULL));
+        close(fd);
+        /* Open the wrong way. */
+        fd = open_file("short", O_WRONLY);
+        RETURNS(-GPUD_E_SYSTEM_CALL, gpud_put_file(client, mem, 0, fd, 0, 10, NULL, NULL));
+        check_error(client, "reading the file: Bad file descriptor");
+        close(fd);
+        fd = open_file("short", O_RDONLY);
+        RETURNS(-GPUD_E_SYSTEM_CALL, gpud_get_file(client, mem, 0, fd, 0, 10, NULL, NULL));
+        check_error(client, "writing the file: Bad file descriptor");
+        close(fd);
+        fd = open_file(".", O_RDONLY | O_DIRECTORY);
+        RETURNS(-GPUD_E_SYSTEM_CALL, gpud_put_file(client, mem, 0, fd, 0, 10, NULL, NULL));
+        check_error(client, "Is a directory");
+        close(fd);
+        fd = open_file("/dev/full", O_WRONLY);
+        RETURNS(-GPUD_E_SYSTEM_CALL, gpud_get_file(client, mem, 0, fd, 0, 10, NULL, NULL));
+        check_error(client, "No space left on device");
+        close(fd);
+        /* A FIFO has no offsets, and ends where its writer leaves. */
+        MUST(mkfifo("fifo", 0600) == 0);
+        fd = open_file("fifo", O_RDWR);
+        MUST(write(fd, "0123456789", 10) == 10);
+        RETURNS(-GPUD_E_INVALID_ARGUMENT, gpud_put_file(client, mem, 0, fd, 1, 9, NULL, NULL));
+        RETURNS(0, gpud_put_file(client, mem, 0, fd, 0, 10, NULL, NULL));
+        RETURNS(0, gpud_get_file(client, mem, 3, fd, 0, 7, NULL, NULL));
+        MUST(read(fd, data, 10) == 7 && memcmp(data, "3456789", 7) == 0);
+        close(fd);
+        free_mem(client, mem);
+        gpud_close(client);
+}
+
+/* STORY_DIRECTORY is on a file system of less than 10 MiB. */
+void story_full_disk(void) {
+        struct gpud_client *client = connect_client();
+        struct gpud_uuid mem = alloc(client, 10 * MIB).mem;
+        int fd;
+
+        MUST(chdir(getenv("STORY_DIRECTORY")) == 0);
+        fd = open_file("file", O_RDWR | O_CREAT);
+        RETURNS(-GPUD_E_SYSTEM_CALL, gpud_get_file(client, mem, 0, fd, 0, 10 * MIB, NULL, NULL));
+        check_error(client, "writing the file: No space left on device");
+        RETURNS(0, gpud_get_file(client, mem, 0, fd, 0, MIB, NULL, NULL));
+        close(fd);
+        free_mem(client, mem);
+        gpud_close(client);
+}

@@ -49,3 +49,7 @@ void story_gibibyte(void);
 void story_region(void);
 void story_device_to_device(void);
 void story_files(void);
+void story_sparse_file(void);
+void story_part_of_a_file(void);
+void story_wrong_files(void);
+void story_full_disk(void);

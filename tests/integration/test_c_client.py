@@ -14,8 +14,10 @@ from harness import IS_ASAN, ROOT, Daemon
 SOURCE = ROOT / "tests/integration/client-stories.c"
 PROGRAM = ROOT / "build" / ("asan" if IS_ASAN else "") / "tests/integration/client-stories"
 
-# The story of a gpud that dies wants one of its own.
-STORIES = [name for name in re.findall(r"STORY\((\w+)\),", SOURCE.read_text()) if name != "death"]
+# A gpud of its own for the one that dies, a file system of its own for the one that is full.
+STORIES = [
+    name for name in re.findall(r"STORY\((\w+)\),", SOURCE.read_text()) if name not in ("death", "full_disk")
+]
 
 
 @pytest.fixture(scope="module")
@@ -27,15 +29,21 @@ def program() -> pathlib.Path:
     return PROGRAM
 
 
-def tell(program: pathlib.Path, story: str, daemon: Daemon) -> None:
+def tell(program: pathlib.Path, story: str, daemon: Daemon, directory: pathlib.Path | None = None) -> None:
     env = dict(os.environ, GPUD_SOCKET=daemon.socket, GPUD_PID=str(daemon.pid))
+    if directory is not None:
+        env["STORY_DIRECTORY"] = str(directory)
     done = subprocess.run([program, story], env=env, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("story", STORIES)
-def test_story(program: pathlib.Path, daemon: Daemon, story: str) -> None:
-    tell(program, story, daemon)
+def test_story(program: pathlib.Path, daemon: Daemon, story: str, tmp_path: pathlib.Path) -> None:
+    tell(program, story, daemon, tmp_path)
+
+
+def test_full_disk(program: pathlib.Path, daemon: Daemon, small_disk: pathlib.Path) -> None:
+    tell(program, "full_disk", daemon, small_disk)
 
 
 @pytest.mark.parametrize("story", ["ranges", "region", "files"])
