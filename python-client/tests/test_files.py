@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import errno
 import gc
 import os
@@ -180,6 +181,24 @@ async def test_full_disk(tmp_path: Path) -> None:
             await mem.read_file(tmp_path / "full")
         assert caught.value.errno == errno.EFBIG
         assert await mem.read_file(tmp_path / "full") == SIZE
+
+
+@pytest.mark.parametrize("reason", [errno.EOPNOTSUPP, errno.EINTR])
+async def test_file_system_that_cannot_find_room(
+    tmp_path: Path, reason: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: int) -> int:
+        ctypes.set_errno(reason)
+        return -1
+
+    monkeypatch.setattr(files, "_fallocate", fail)
+    async with store_with_small_slots() as store:
+        mem = await store.client.alloc(DEVICE, SIZE)
+        await mem.write(os.urandom(SIZE))
+        assert await mem.read_file(tmp_path / "file") == SIZE
+        assert (tmp_path / "file").read_bytes() == store.mems[mem.handle]
+        with file_size_limit(SLOT), pytest.raises(OSError, match="too large"):
+            await mem.read_file(tmp_path / "file")
 
 
 async def test_refusal_leaves_the_file_as_it_was(tmp_path: Path) -> None:

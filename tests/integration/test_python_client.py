@@ -1,10 +1,12 @@
 """The Python package against the real gpud, on asyncio's loop and on uvloop's."""
 
 import asyncio
+import errno
 import gc
 import os
 import pathlib
 import random
+import re
 import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -329,6 +331,42 @@ def test_files(run: Callable[[Story], None], tmp_path: pathlib.Path) -> None:
         async with asyncio.timeout(20):
             while (await client.status()).mems:
                 await asyncio.sleep(0.01)
+
+    run(story)
+
+
+def test_files_that_disappoint(
+    run: Callable[[Story], None], small_disk: pathlib.Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    directory = tmp_path_factory.mktemp("files")
+
+    async def story(client: gpud.Client) -> None:
+        mem = await client.alloc(DEVICE, 12 * MIB)
+        await mem.fill(b"full")
+        with pytest.raises(OSError, match="No space left") as caught:
+            await mem.read_file(small_disk / "file")
+        assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(small_disk / "file"))
+        # There was no room from the start, so nothing was written.
+        assert (small_disk / "file").stat().st_blocks == 0
+        assert await mem.read_file(small_disk / "file", 7 * MIB) == 7 * MIB
+        # A hole is zeros, and what lies around the range stays out of it.
+        with open(directory / "sparse", "w+b") as sparse:
+            sparse.seek(20 * MIB)
+            sparse.write(b"end")
+        assert await mem.write_file(directory / "sparse", 1, 10 * MIB, file_offset=10 * MIB + 1) == 10 * MIB
+        expected = b"f" + bytes(10 * MIB - 1) + b"e" + (b"full" * MIB)[1 : 2 * MIB]
+        assert await mem.read() == expected
+        for wrong in (directory, directory / "none" / "file"):
+            with pytest.raises(OSError, match=re.escape(str(wrong))):
+                await mem.write_file(wrong)
+        os.mkfifo(directory / "fifo")
+        with pytest.raises(gpud.InvalidArgumentError, match="no offsets"):
+            await mem.write_file(directory / "fifo")
+        with open(directory / "writer", "wb") as writer:
+            writer.truncate(5)
+            with pytest.raises(OSError, match="Bad file descriptor"):
+                await mem.write_file(writer)
+        await mem.free()
 
     run(story)
 
