@@ -1,8 +1,11 @@
 /*
  * Each piece goes through two stages: a write is copied into the arena and then moved by gpud, a read the other
- * way round. Pieces enter a stage in order and leave it in order; piece k has the slot k % n_slots. Three
- * counters say how far each stage is, and the client's thread advances them, copies in between, and sleeps only
- * when there is nothing to copy.
+ * way round. Pieces enter a stage in order and leave it in order. Three counters say how far each stage is, and
+ * the client's thread advances them, copies in between, and sleeps only when there is nothing to copy.
+ *
+ * To touch a page of the arena for the first time takes ten times as long as to copy it, and the more slots take
+ * turns, the less of them is left in the caches. So a piece takes the first free slot, and no more pieces are under
+ * way than keep gpud at work.
  *
  * No piece enters its second stage before gpud has said how large the allocation is: a range that does not fit is
  * refused whole, in gpud's words, and no byte of allocation or sink has changed. The question goes out while the
@@ -24,10 +27,15 @@
 #define GRAIN     (512 * 1024)
 #define PIECE_MAX (4 * 1024 * 1024)
 
+/* Bytes under way at first, and what gpud is to have in hand while there is nothing to copy. */
+#define AHEAD_MIN  (8 * 1024 * 1024)
+#define MOVING_MIN (12 * 1024 * 1024)
+
 /* Less than this is over before other threads have woken. */
 #define SHARED_MIN (4 * 1024 * 1024)
 
 typedef struct Slot {
+        bool is_taken;    /* by a piece */
         bool is_busy;     /* gpud moves it */
         int r;            /* of the last move */
         ProtoFault fault; /* where it failed */
@@ -47,8 +55,10 @@ typedef struct Pipeline {
         size_t piece_size;
         size_t n_slots;
         uint64_t n_pieces;
+        size_t n_ahead; /* pieces that may be under way at once */
         Question question;
         Slot slots[SLOTS_MAX];
+        size_t slot_of[SLOTS_MAX]; /* of piece k at k % SLOTS_MAX */
 } Pipeline;
 
 /* `check` says 1 when the stage is over for a piece, 0 when it is not, or what went wrong. */
@@ -63,6 +73,22 @@ static uint64_t piece_start(const Pipeline *pipeline, uint64_t piece) {
 
 static uint64_t piece_end(const Pipeline *pipeline, uint64_t piece) {
         return piece + 1 == pipeline->n_pieces ? pipeline->bulk->size : (piece + 1) * pipeline->piece_size;
+}
+
+/* ---- slots ---- */
+
+static Slot *get_slot(Pipeline *pipeline, uint64_t piece) {
+        return &pipeline->slots[pipeline->slot_of[piece % SLOTS_MAX]];
+}
+
+/* There is a free one. */
+static void take_slot(Pipeline *pipeline, uint64_t piece) {
+        size_t i = 0;
+
+        while (pipeline->slots[i].is_taken)
+                i++;
+        pipeline->slots[i].is_taken = true;
+        pipeline->slot_of[piece % SLOTS_MAX] = i;
 }
 
 /* ---- asked first ---- */
@@ -107,7 +133,10 @@ static int check_answer(const Pipeline *pipeline) {
 /* ---- copied here ---- */
 
 static size_t arena_offset(const Pipeline *pipeline, uint64_t position) {
-        return (size_t)(position % (pipeline->n_slots * pipeline->piece_size));
+        uint64_t piece = position / pipeline->piece_size;
+
+        return pipeline->slot_of[piece % SLOTS_MAX] * pipeline->piece_size +
+               (size_t)(position % pipeline->piece_size);
 }
 
 static int copy_grain(void *userdata, uint64_t position, size_t size, ProtoFault *fault) {
@@ -161,8 +190,7 @@ static int submit_write(Pipeline *pipeline, uint64_t piece) {
                 .has_size = true,
         };
 
-        return gpud_mem_write_submit(bulk->client, &args, complete_write,
-                                     &pipeline->slots[piece % pipeline->n_slots]);
+        return gpud_mem_write_submit(bulk->client, &args, complete_write, get_slot(pipeline, piece));
 }
 
 static int submit_read(Pipeline *pipeline, uint64_t piece) {
@@ -179,12 +207,11 @@ static int submit_read(Pipeline *pipeline, uint64_t piece) {
                 .has_shm_offset = true,
         };
 
-        return gpud_mem_read_submit(bulk->client, &args, complete_read,
-                                    &pipeline->slots[piece % pipeline->n_slots]);
+        return gpud_mem_read_submit(bulk->client, &args, complete_read, get_slot(pipeline, piece));
 }
 
 static int start_move(Pipeline *pipeline, uint64_t piece, int (*submit)(Pipeline *, uint64_t)) {
-        Slot *slot = &pipeline->slots[piece % pipeline->n_slots];
+        Slot *slot = get_slot(pipeline, piece);
         int r;
 
         slot->is_busy = true;
@@ -204,7 +231,7 @@ static int start_read(Pipeline *pipeline, uint64_t piece) {
 }
 
 static int check_move(Pipeline *pipeline, uint64_t piece) {
-        const Slot *slot = &pipeline->slots[piece % pipeline->n_slots];
+        const Slot *slot = get_slot(pipeline, piece);
 
         if (slot->r < 0)
                 pipeline->bulk->client->fault = slot->fault;
@@ -254,6 +281,9 @@ static int init_pipeline(Pipeline *pipeline, const Bulk *bulk) {
         pipeline->n_slots = gpud_region_size(pipeline->region) / pipeline->piece_size;
         if (pipeline->n_slots > SLOTS_MAX)
                 pipeline->n_slots = SLOTS_MAX;
+        pipeline->n_ahead = AHEAD_MIN / pipeline->piece_size;
+        if (pipeline->n_ahead > pipeline->n_slots)
+                pipeline->n_ahead = pipeline->n_slots;
         return 0;
 }
 
@@ -280,17 +310,32 @@ static int advance(Pipeline *pipeline, const Stage stages[2], Marks *marks) {
         if (r < 0)
                 return r;
         while ((r = marks->done < marks->half ? stages[1].check(pipeline, marks->done) : 0) > 0)
-                marks->done++;
-        while (r == 0 && marks->begun < pipeline->n_pieces && marks->begun - marks->done < pipeline->n_slots)
+                get_slot(pipeline, marks->done++)->is_taken = false;
+        while (r == 0 && marks->begun < pipeline->n_pieces &&
+               marks->begun - marks->done < pipeline->n_ahead) {
+                take_slot(pipeline, marks->begun);
                 r = stages[0].start(pipeline, marks->begun++);
+        }
         /* The GPU is to start now, not when this thread next waits. */
         client_flush(pipeline->bulk->client);
         return r < 0 ? r : memcmp(marks, &before, sizeof(before)) != 0;
 }
 
-/* Copies what may be copied, or waits for a helper's copy, or for gpud. */
+static size_t count_moving_bytes(const Pipeline *pipeline) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < pipeline->n_slots; i++)
+                n += pipeline->slots[i].is_busy ? pipeline->piece_size : 0;
+        return n;
+}
+
+/* Copies what may be copied, or waits for a helper's copy, or lets another piece begin, or waits for gpud. */
 static void make_progress(Pipeline *pipeline) {
-        if (!copier_step(pipeline->copier) && !copier_wait(pipeline->copier))
+        if (copier_step(pipeline->copier) || copier_wait(pipeline->copier))
+                return;
+        if (pipeline->n_ahead < pipeline->n_slots && count_moving_bytes(pipeline) < MOVING_MIN)
+                pipeline->n_ahead++;
+        else
                 gpud_wait(pipeline->bulk->client, -1);
 }
 
