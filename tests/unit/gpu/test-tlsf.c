@@ -12,7 +12,7 @@
 #define N_REGIONS 3u
 #define GAP       64u /* between regions */
 #define N_RANGES  2048u
-#define N_STEPS   200000u
+#define N_STEPS   1000000u
 
 /* ck_assert() writes to a pipe each time it holds: too slow for millions. */
 #define MUST(condition_)                                                                                     \
