@@ -1,6 +1,7 @@
 """Nothing holds the loop: what takes a driver or a device long happens beside it, and goes with who asked for
 it. Told by the histogram in daemon.status, and by a client that is served meanwhile."""
 
+import os
 import time
 from collections.abc import Callable
 from typing import Any
@@ -106,6 +107,37 @@ def test_histogram_counts_every_turn(client: Client) -> None:
     counts = [b["count"] - a["count"] for a, b in zip(before["stalls"], after["stalls"], strict=True)]
     assert min(counts) >= 0 and sum(counts) >= 50
     assert after["stall_max_us"] >= before["stall_max_us"]
+
+
+def processor_seconds(daemon: Daemon) -> float:
+    with open(f"/proc/{daemon.pid}/stat") as file:
+        user, system = file.read().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.mark.parametrize("spin_us", [0, 20, 1_000_000])
+def test_spins_or_sleeps_and_is_idle_after_it(spawn: Callable[..., Daemon], spin_us: int) -> None:
+    """Whatever the budget, completions are found, in flight together or alone; then nothing spins."""
+    daemon = spawn(gpu={"spin_us": spin_us})
+    with daemon.connect() as client, registered(client, 8 * MIB) as (region, shm):
+        mem = client.alloc(8 * MIB)
+        for i in range(60):
+            client.call("mem.write", mem=mem, offset=i, data=bytes([i]))
+            region.map[100:] = bytes([i]) * (8 * MIB - 100)
+            copies = [
+                client.submit(
+                    "mem.write", {"mem": mem, "offset": 100, "shm": shm, "shm_offset": 100, "size": n}
+                )
+                for n in (1, 4096, 8 * MIB - 100)
+            ]
+            for copy in copies:
+                client.wait(copy)
+        assert client.read(mem, 60) == bytes(range(60))
+        assert client.read(mem, 2, 8 * MIB - 2) == b"\x3b\x3b"
+        client.free(mem)
+        before = processor_seconds(daemon)
+        time.sleep(0.5)
+        assert processor_seconds(daemon) - before < 0.1
 
 
 # What is under way for a client that goes.
