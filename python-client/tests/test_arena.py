@@ -6,7 +6,9 @@ import asyncio
 import itertools
 import os
 import random
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from peer import DEVICE, Store
 
 import gpud
 from gpud import arena as arena_module
+from gpud import memory
 from gpud.arena import Arena
 
 pytestmark = pytest.mark.anyio
@@ -275,6 +278,23 @@ async def test_cancelled_region_is_released() -> None:
         store.let_go()
         assert len(store.shms) == 1
         await until(lambda: not store.shms)
+
+
+async def test_region_beyond_all_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not asked of the kernel, which would kill somebody for it."""
+    left = iter([1 << 40, 300 << 20])
+    monkeypatch.setattr(memory, "available", lambda: next(left))
+    async with Store() as store:
+        with pytest.raises(MemoryError, match=f"region of {1 << 30} bytes: {64 << 20} were there") as caught:
+            await store.client.region(1 << 30)
+        # Given back at once, whoever keeps the exception.
+        assert caught.value
+        mapped = re.findall(r"^(\w+)-(\w+) .*gpud-region", Path("/proc/self/maps").read_text(), re.MULTILINE)
+        assert all(int(end, 16) - int(start, 16) < 1 << 30 for start, end in mapped)
+        for size in (1 << 62, 1 << 70):
+            with pytest.raises(MemoryError, match=f"region of {size} bytes"):
+                await store.client.region(size)
+        assert not store.shms
 
 
 async def test_region_of_no_size_is_refused() -> None:

@@ -59,13 +59,20 @@ class Region:
         mapped = -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
         fd = os.memfd_create("gpud-region", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         try:
-            os.ftruncate(fd, mapped)
+            try:
+                os.ftruncate(fd, mapped)
+                mapping = mmap.mmap(fd, mapped)
+            except (OSError, OverflowError) as error:
+                raise MemoryError(f"no host memory for a region of {size} bytes: {error}") from None
             fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
-            mapping = mmap.mmap(fd, mapped)
-            address = memory.address_of(mapping)
-            # A gigabyte takes a third of a second.
-            await threads.run(memory.populate, address, mapped)
-            wire = await connection.call("shm.register", {"size": mapped}, (fd,))
+            try:
+                # A gigabyte takes a third of a second.
+                await threads.run(memory.populate, memory.address_of(mapping), mapped)
+                wire = await connection.call("shm.register", {"size": mapped}, (fd,))
+            except BaseException:
+                # Now, not when nobody refers to the exception any more.
+                mapping.close()
+                raise
         finally:
             os.close(fd)
         return cls(connection, mapping, size, ShmRegisterResult.from_wire(wire))
