@@ -71,6 +71,16 @@ def test_what_cannot_be_packed_leaves_nothing_behind() -> None:
     assert msgpack.unpackb(encoder.request(2, "x", {})) == [0, 2, "x", [{}]]
 
 
+@pytest.mark.parametrize("value", [1 << 64, -(1 << 63) - 1])
+def test_number_beyond_64_bits_is_named(value: int) -> None:
+    encoder = Encoder()
+    with pytest.raises(gpud.InvalidArgumentError, match=f"`size` is {value}, beyond 64 bits"):
+        encoder.request(1, "mem.alloc", {"name": "a" * 100, "size": value})
+    with pytest.raises(gpud.InvalidArgumentError, match="beyond"):
+        encoder.request(1, "mem.alloc", {"name": [value]})
+    assert encoder.request(2, "a", {}) == Encoder().request(2, "a", {})
+
+
 def test_every_error_is_a_class_and_a_built_in_one() -> None:
     bases = {
         gpud.InvalidArgumentError: ValueError,

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgpack
 
-from gpud._schema import ERRORS, InternalError
+from gpud._schema import ERRORS, InternalError, InvalidArgumentError
 from gpud.errors import Error
 
 REQUEST = 0
@@ -33,11 +33,23 @@ class Encoder:
         """One whole message. What msgpack has no form for is a TypeError."""
         try:
             packed: bytes = self._packer.pack((REQUEST, msgid, method, (args,)))
+        except OverflowError:
+            self._packer.reset()
+            raise _beyond_64_bits(args) from None
         except BaseException:
             # What is half packed would go out in front of the next message.
             self._packer.reset()
             raise
         return packed
+
+
+def _beyond_64_bits(args: Mapping[str, Any]) -> InvalidArgumentError:
+    is_beyond = (
+        f"`{name}` is {value}, beyond 64 bits"
+        for name, value in args.items()
+        if isinstance(value, int) and not -(1 << 63) <= value < 1 << 64
+    )
+    return InvalidArgumentError(next(is_beyond, "a number in the arguments is beyond 64 bits"))
 
 
 class Decoder:
