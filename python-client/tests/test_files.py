@@ -97,6 +97,8 @@ async def test_get_file_by_handle(tmp_path: Path) -> None:
         assert await store.client.get_file(mem.handle, tmp_path / "out") == 5
         assert await store.client.get_file(mem.handle, tmp_path / "out", 2, 1) == 2
         assert (tmp_path / "out").read_bytes() == b"el"
+        assert await store.client.get_file(mem.handle, tmp_path / "out", 1, 4, file_offset=1) == 1
+        assert (tmp_path / "out").read_bytes() == b"eo"
 
 
 async def test_files_that_cannot_be_opened_are_named(tmp_path: Path) -> None:
@@ -113,6 +115,8 @@ async def test_files_that_cannot_be_opened_are_named(tmp_path: Path) -> None:
                 await call(tmp_path)
             with pytest.raises(OSError, match="Bad file descriptor"):
                 await call(999_999)
+            with pytest.raises(TypeError, match="not NoneType"):
+                await call(None)
         assert len(store.mems) == 1
 
 

@@ -225,9 +225,18 @@ class Client(Methods):
                 self._free_soon(mem.handle)
             raise
 
-    async def get_file(self, mem: str, file: FileLike, size: int | None = None, offset: int = 0) -> int:
+    async def get_file(
+        self,
+        mem: str,
+        file: FileLike,
+        size: int | None = None,
+        offset: int = 0,
+        *,
+        file_offset: int | None = None,
+    ) -> int:
         """Writes an allocation's bytes to a file: Mem.read_file() for who has its handle and needs no Mem."""
-        return await Mem(self, await self.mem_info(mem=mem)).read_file(file, size, offset)
+        found = Mem(self, await self.mem_info(mem=mem))
+        return await found.read_file(file, size, offset, file_offset=file_offset)
 
     async def open(
         self,

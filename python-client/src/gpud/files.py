@@ -182,6 +182,8 @@ def _open(file: FileLike, flags: int) -> tuple[int, str | bytes | int]:
     if isinstance(file, str | bytes | os.PathLike):
         # A FIFO that nobody has at its other end would block.
         return os.open(file, flags | os.O_CLOEXEC | os.O_NONBLOCK, 0o666), os.fspath(file)
+    if not isinstance(file, int) and not hasattr(file, "fileno"):
+        raise TypeError(f"a file is a path, a descriptor or an open file, not {type(file).__name__}")
     fd = file if isinstance(file, int) else file.fileno()
     # The caller may close his own at any time, and its number may become another file's.
     return os.dup(fd), fd
