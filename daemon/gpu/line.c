@@ -2,8 +2,11 @@
  * Deficit round robin; loop thread.
  *
  * A flow with few ops has often nothing in line, only because it waits for what it has under way, and would lose by each
- * such pause to flows that never pause. So it keeps its place among the turns for a while, the others do not take
- * more than their part of what may be under way, and it makes up for turns that it missed.
+ * such pause to flows that never pause. So it keeps its place among the turns for a while, the others have no more
+ * than one turn under way meanwhile, and it makes up for turns that it missed.
+ *
+ * Who has one short op at a time cannot take more than that in a turn. So turns are as short as his ops, down to a
+ * 16th: where all move much at a time, turns are long, and cost little.
  */
 
 #include "daemon/gpu/line.h"
@@ -84,12 +87,39 @@ static void line_set_empty(GpuLine *line, GpuFlow *flow, bool is_empty) {
         flow->is_empty = is_empty;
 }
 
+/* How often the longest turn can be halved for ops of that size still to fill one. */
+static uint8_t get_grain(const GpuLine *line, uint64_t size) {
+        uint8_t grain = 0;
+
+        while (grain < GPU_LINE_GRAINS - 1 && size <= line->quantum >> (grain + 1))
+                ++grain;
+        return grain;
+}
+
+uint64_t line_get_turn(const GpuLine *line) {
+        uint8_t grain = GPU_LINE_GRAINS - 1;
+
+        /* A flow by itself is in nobody's way. */
+        if (line->n_turns < 2)
+                return line->quantum;
+        while (grain > 0 && line->n_grains[grain] == 0)
+                --grain;
+        return line->quantum >> grain;
+}
+
+static void line_set_grain(GpuLine *line, GpuFlow *flow, uint8_t grain) {
+        --line->n_grains[flow->grain];
+        ++line->n_grains[grain];
+        flow->grain = grain;
+}
+
 static void line_join(GpuLine *line, GpuFlow *flow) {
         if (!list_is_empty(&flow->link))
                 --line->n_idle;
         list_unlink(&flow->link);
         list_link(&line->turns, &flow->link);
         ++line->n_turns;
+        ++line->n_grains[flow->grain];
         flow->round = line->round;
         flow->is_idle = false;
 }
@@ -99,6 +129,7 @@ static void line_rest_flow(GpuLine *line, GpuFlow *flow) {
         line_set_empty(line, flow, false);
         list_unlink(&flow->link);
         --line->n_turns;
+        --line->n_grains[flow->grain];
         if (flow == &line->common)
                 return;
         list_link(&line->idle, &flow->link);
@@ -115,6 +146,7 @@ void line_push(GpuLine *line, GpuOp *op) {
 
         if (flow->is_idle)
                 line_join(line, flow);
+        line_set_grain(line, flow, get_grain(line, op->size));
         line_set_empty(line, flow, false);
         flow->n_missed = 0;
         list_link(op->issued > 0 ? flow->ops.next : &flow->ops, &op->link);
@@ -124,20 +156,21 @@ static bool line_is_full(const GpuLine *line) {
         return line->bytes >= line->bytes_max || line->n_chunks >= line->chunks_max;
 }
 
-/* Part of what may be under way is kept for those that will be back. */
+/* What may be under way is kept for those that will be back. */
 static bool flow_is_full(const GpuFlow *flow, const GpuLine *line) {
-        return line->n_empty > 0 && (flow->bytes >= MAX(line->bytes_max / line->n_turns, line->quantum) ||
-                                     flow->n_chunks >= MAX(line->chunks_max / line->n_turns, 1u));
+        return line->n_empty > 0 && line->n_turns > 1 &&
+               (flow->bytes >= line_get_turn(line) ||
+                flow->n_chunks >= MAX(line->chunks_max / line->n_turns, 1u));
 }
 
 /* Its turn has come, and it has nothing in line. Returns whether that changed anything. */
 static bool line_miss_turn(GpuLine *line, GpuFlow *flow) {
         bool is_missed = flow->round < line->round;
+        uint64_t turn = line_get_turn(line);
 
         line_set_empty(line, flow, true);
         if (is_missed) {
-                flow->credit =
-                        MAX(flow->credit, MIN(flow->credit + line->quantum, CREDIT_MAX * line->quantum));
+                flow->credit = MAX(flow->credit, MIN(flow->credit + turn, CREDIT_MAX * turn));
                 ++flow->round;
                 ++flow->n_missed;
         }
@@ -153,7 +186,7 @@ static GpuOp *line_take_turn(GpuLine *line, GpuFlow *flow) {
         uint64_t size = transfer_get_next_size(op);
 
         if (size > flow->credit) {
-                flow->credit += line->quantum;
+                flow->credit += line_get_turn(line);
                 ++flow->round;
                 line->round = MAX(line->round, flow->round);
                 return NULL;

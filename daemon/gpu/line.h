@@ -14,6 +14,7 @@
 #include "daemon/util/list.h"
 
 #define GPU_LINE_BUCKETS 64
+#define GPU_LINE_GRAINS  5 /* sizes of turns: the longest, and a half, a quarter... of it */
 
 typedef struct GpuFlow GpuFlow;
 typedef struct GpuLine GpuLine;
@@ -28,15 +29,17 @@ struct GpuFlow {
         uint64_t bytes;  /* under way */
         uint32_t n_chunks;
         uint32_t n_missed; /* turns, one after the other */
+        uint8_t grain;     /* the longest turn is divided by 2 as often, for its ops to fill one */
         bool is_empty;     /* counted in GpuLine.n_empty */
         bool is_idle;      /* has no turns */
 };
 
 struct GpuLine {
         List buckets[GPU_LINE_BUCKETS];
-        List turns;     /* GpuFlow.link, in the order of their turns */
-        List idle;      /* GpuFlow.link, that idle longest first */
-        GpuFlow common; /* of those for whom the host has no memory */
+        List turns;                         /* GpuFlow.link, in the order of their turns */
+        List idle;                          /* GpuFlow.link, that idle longest first */
+        GpuFlow common;                     /* of those for whom the host has no memory */
+        uint32_t n_grains[GPU_LINE_GRAINS]; /* flows of that grain that have turns */
         uint64_t quantum;
         uint64_t bytes_max;
         uint32_t chunks_max;
@@ -50,7 +53,7 @@ struct GpuLine {
 };
 
 /*
- * `quantum`: bytes of a turn. At most `bytes_max` and `chunks_max` are under way, where the last chunk may go beyond. A
+ * `quantum`: bytes of the longest turn. At most `bytes_max` and `chunks_max` are under way, where the last chunk may go beyond. A
  * flow with nothing in line keeps its place for `patience` turns of others.
  */
 void line_init(GpuLine *line, uint64_t quantum, uint64_t bytes_max, uint32_t chunks_max, uint32_t patience);
@@ -63,6 +66,9 @@ void line_push(GpuLine *line, GpuOp *op);
 
 /* Takes out the op whose next chunk is due. NULL: none, or enough is under way. */
 GpuOp *line_find_next(GpuLine *line);
+
+/* Bytes of a turn now, and of a chunk at most: as few as the flow of the shortest ops can make use of. */
+uint64_t line_get_turn(const GpuLine *line);
 
 /* A chunk of that flow is under way; it has ended. */
 GpuFlow *line_begin(GpuLine *line, uint64_t id, uint64_t size);

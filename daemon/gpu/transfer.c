@@ -441,7 +441,10 @@ static uint64_t op_get_chunk_max(const GpuOp *op) {
 }
 
 uint64_t transfer_get_next_size(const GpuOp *op) {
-        return MIN(op_get_chunk_max(op), op->size - op->issued);
+        uint64_t size = MIN(op_get_chunk_max(op), op->size - op->issued);
+
+        /* A move comes in pieces that do not overlap, or that the scratch memory is just right for. */
+        return op->kind == GPU_OP_MOVE ? size : MIN(size, line_get_turn(op_get_line(op)));
 }
 
 static GpuChunk *op_make_chunk(GpuOp *op) {

@@ -61,12 +61,21 @@ def measure(daemon: Daemon, *sessions: tuple[int, int]) -> list[int]:
 
 @pytest.mark.skipif(IS_ASAN, reason="measures what the sanitizer slows down")
 @pytest.mark.parametrize(
-    ("few", "many"),
-    [((40, 1), (40, 8)), ((40, 1), (4, 8)), ((40, 1), (1, 16)), ((4, 8), (4, 16))],
-    ids=lambda session: f"{session[1]}x{session[0]}MiB",
+    ("few", "many", "least"),
+    [
+        ((40, 1), (40, 8), 0.45),
+        ((40, 1), (4, 8), 0.45),
+        ((40, 1), (1, 16), 0.45),
+        ((4, 8), (4, 16), 0.45),
+        # What comes between an answer and the next short request is much of its time, and is not made up for.
+        ((4, 1), (4, 8), 0.35),
+        ((1, 1), (1, 16), 0.3),
+        ((1, 1), (40, 8), 0.3),
+    ],
+    ids=lambda session: f"{session[1]}x{session[0]}MiB" if isinstance(session, tuple) else "",
 )
 def test_share_of_a_session(
-    spawn: Callable[..., Daemon], few: tuple[int, int], many: tuple[int, int]
+    spawn: Callable[..., Daemon], few: tuple[int, int], many: tuple[int, int], least: float
 ) -> None:
     # The layer would be most of what is measured.
     daemon = spawn(validation=False)
@@ -74,6 +83,6 @@ def test_share_of_a_session(
     for _ in range(N_TRIES):
         served = measure(daemon, few, many)
         shares.append(served[0] / sum(served))
-        if 0.45 <= shares[-1] <= 0.55:
+        if least <= shares[-1] <= 0.55:
             return
     pytest.fail(f"{few} had these shares beside {many}: {shares}")
