@@ -98,7 +98,8 @@ DAEMON_SRCS := \
 	daemon/util/buffer.c \
 	daemon/util/error.c \
 	daemon/util/fd.c \
-	daemon/util/log.c
+	daemon/util/log.c \
+	daemon/util/slab.c
 
 DAEMON_MAIN := daemon/main.c
 
@@ -162,7 +163,8 @@ DAEMON_TESTS := \
 	tests/unit/proto/test-uuid.c \
 	tests/unit/rpc/test-fdqueue.c \
 	tests/unit/rpc/test-pipeline.c \
-	tests/unit/util/test-buffer.c
+	tests/unit/util/test-buffer.c \
+	tests/unit/util/test-slab.c
 
 CLIENT_TESTS := \
 	tests/unit/client/test-async.c \
