@@ -84,6 +84,7 @@ DAEMON_SRCS := \
 	daemon/net/net.c \
 	daemon/net/peer.c \
 	daemon/net/socket.c \
+	daemon/object/holdset.c \
 	daemon/object/mem.c \
 	daemon/object/name.c \
 	daemon/object/registry.c \
@@ -157,6 +158,7 @@ DAEMON_TESTS := \
 	tests/unit/gpu/test-schedule.c \
 	tests/unit/gpu/test-stress.c \
 	tests/unit/gpu/test-tlsf.c \
+	tests/unit/object/test-holdset.c \
 	tests/unit/proto/test-codec.c \
 	tests/unit/proto/test-scan.c \
 	tests/unit/proto/test-text.c \

@@ -164,7 +164,7 @@ static void daemon_advance(Daemon *daemon) {
                 daemon->state = DAEMON_REAPING;
         }
         if (daemon->state == DAEMON_REAPING && !registry_reap(&daemon->registry)) {
-                registry_deinit(&daemon->registry);
+                registry_close(&daemon->registry);
                 daemon->state = DAEMON_RELEASING;
         }
         if (daemon->state == DAEMON_RELEASING && gpu_instance_is_idle(daemon->gpu) &&
@@ -368,6 +368,7 @@ Daemon *daemon_free(Daemon *daemon) {
                 net_deinit(&daemon->net);
         }
         daemon->gpu = gpu_instance_free(daemon->gpu);
+        registry_deinit(&daemon->registry);
         /* After a failed start the loop has yet to let go of its handles. */
         if (daemon->has_handles && daemon->state != DAEMON_CLOSED) {
                 daemon_close(daemon);

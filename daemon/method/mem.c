@@ -190,7 +190,8 @@ int method_mem_list(Request *request, const struct mem_list_args *args, struct g
         Session *caller = request_get_session(request);
         Session *holder = NULL;
         size_t slot = args->cursor;
-        size_t end = slot < registry->n_slots ? MIN(registry->n_slots, slot + SCAN_MAX) : slot;
+        size_t n_slots = registry_get_mems_end(registry);
+        size_t end = slot < n_slots ? MIN(n_slots, slot + SCAN_MAX) : slot;
         size_t n_max = MIN((size_t)GPUD_LIST_MAX, end - slot);
         struct gpud_mem_info *mems = request_alloc_zero(request, (n_max + 1) * sizeof(*mems));
         char text[GPUD_UUID_TEXT + 1];
@@ -205,7 +206,7 @@ int method_mem_list(Request *request, const struct mem_list_args *args, struct g
                         return request_refuse(request, GPUD_E_NOT_FOUND, "no session %s", text);
         }
         for (; slot < end && n < n_max; slot++) {
-                Mem *mem = registry->slots[slot];
+                Mem *mem = registry_find_mem_number(registry, slot);
 
                 if (mem && list_passes(args, caller, holder, mem))
                         mem_get_info(mem, &mems[n++]);
@@ -213,7 +214,7 @@ int method_mem_list(Request *request, const struct mem_list_args *args, struct g
         ret->mems = mems;
         ret->n_mems = n;
         ret->next = slot;
-        ret->has_next = slot < registry->n_slots;
+        ret->has_next = slot < n_slots;
         return 0;
 }
 

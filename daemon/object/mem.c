@@ -26,7 +26,7 @@ static void mem_free_struct(GpuMemory *memory) {
         Mem *mem = container_of(memory, Mem, memory);
 
         free((void *)(uintptr_t)mem->meta.data);
-        free(mem);
+        registry_free_mem(mem->registry, mem);
 }
 
 /* Takes the handle out of every table and lets the memory go when no work is in flight on it. */
@@ -59,7 +59,7 @@ static void mem_on_ready(GpuMemory *memory, int r) {
                 mem->has_memory = false;
                 /* Nobody else can have found it: the session that allocates is the only one to hold it. */
                 ready(mem, mem_result(r), mem->userdata);
-                session_drop(container_of(list_first(&mem->holds), Hold, mem_link));
+                session_drop(&mem->first_hold);
                 return;
         }
         mem->is_ready = true;
@@ -80,24 +80,16 @@ static int mem_prepare(Mem *mem, Session *session, const MemParams *params) {
                 if (r)
                         return r;
         }
-        r = registry_link_mem(mem->registry, mem);
-        if (r)
-                return r;
-        r = session_hold(session, mem);
-        if (r)
-                registry_unlink_mem(mem->registry, mem);
-        return r;
+        return session_hold(session, mem);
 }
 
 int mem_new(Mem **ret_mem, Session *session, const MemParams *params,
             void (*ready)(Mem *mem, int r, void *userdata), void *userdata) {
-        Mem *mem = calloc(1, sizeof(*mem));
+        Mem *mem = registry_new_mem(session->registry);
         int r;
 
         if (!mem)
                 return error_origin(-ENOMEM);
-        mem->registry = session->registry;
-        uuid_new_random(&mem->id);
         mem->size = params->size;
         mem->created_ns = clock_get_realtime_ns();
         mem->uid = session->credentials.uid;
@@ -105,13 +97,14 @@ int mem_new(Mem **ret_mem, Session *session, const MemParams *params,
         mem->mode = params->mode;
         mem->is_persistent = params->is_persistent;
         mem->is_exportable = params->is_exportable;
-        list_init(&mem->holds);
+        list_init(&mem->other_holds);
         list_init(&mem->lease_link);
 
         r = gpu_memory_init(&mem->memory, params->device, mem->uid, params->size, params->is_exportable,
                             mem_on_ready);
         if (r && r != GPU_E_PENDING) {
-                free(mem);
+                registry_unlink_mem(mem->registry, mem);
+                registry_free_mem(mem->registry, mem);
                 return mem_result(r);
         }
         mem->has_memory = true;
@@ -119,6 +112,7 @@ int mem_new(Mem **ret_mem, Session *session, const MemParams *params,
         r = mem_prepare(mem, session, params);
         if (r) {
                 mem->name = name_free(mem->name, &mem->registry->names);
+                registry_unlink_mem(mem->registry, mem);
                 gpu_memory_deinit(&mem->memory, mem_free_struct);
                 return r;
         }

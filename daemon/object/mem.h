@@ -13,7 +13,6 @@
 
 #include "daemon/gpu/memory.h"
 #include "daemon/object/session.h"
-#include "daemon/util/hash.h"
 #include "daemon/util/list.h"
 #include "proto/types.h"
 
@@ -26,31 +25,43 @@ typedef enum MemRight {
         MEM_RIGHT_R = 4,
 } MemRight;
 
+#define MEM_LINE 64 /* bytes of a cache line */
+
+/* A reference besides the first. */
+typedef struct OtherHold {
+        Hold hold;
+        List link; /* Mem.other_holds */
+} OtherHold;
+
+/*
+ * An element of Registry.mems. With a million of them any one is in no cache: what every request looks at comes
+ * first, in one line, then the memory, then what few have.
+ */
 struct Mem {
-        GpuMemory memory;
-        struct gpud_uuid id;
-        UT_hash_handle hh; /* Registry.mems */
-        Registry *registry;
-        uint64_t size;
-        uint64_t created_ns;
-        uint64_t expires_ns;  /* 0: no lease */
-        MemName *name;        /* NULL: none */
-        struct gpud_bin meta; /* owned */
+        _Alignas(MEM_LINE) struct gpud_uuid id;
         Hold first_hold; /* of the session that allocated; spares nearly every mem a second block of memory */
-        List holds;      /* Hold.mem_link */
-        List lease_link; /* Registry.leases */
-        void (*ready)(Mem *mem, int r, void *userdata); /* pending allocation: whom to tell */
-        void *userdata;
-        uint32_t slot; /* in Registry.slots */
+        uint64_t size;
         uint32_t n_holds;
         uid_t uid;
         gid_t gid;
         uint16_t mode;
-        bool is_persistent;
-        bool is_sealed;
-        bool is_exportable;
-        bool has_memory; /* false: the GPU layer refused */
-        bool is_ready;   /* its memory is there: it can be found */
+        bool is_persistent : 1;
+        bool is_sealed : 1;
+        bool is_exportable : 1;
+        bool has_memory : 1; /* false: the GPU layer refused */
+        bool is_ready : 1;   /* its memory is there: it can be found */
+
+        _Alignas(MEM_LINE) GpuMemory memory;
+
+        Registry *registry;
+        uint64_t created_ns;
+        uint64_t expires_ns;                            /* 0: no lease */
+        MemName *name;                                  /* NULL: none */
+        struct gpud_bin meta;                           /* owned */
+        List other_holds;                               /* OtherHold.link */
+        List lease_link;                                /* Registry.leases */
+        void (*ready)(Mem *mem, int r, void *userdata); /* pending allocation: whom to tell */
+        void *userdata;
 };
 
 typedef struct MemParams {

@@ -13,43 +13,50 @@
 #include "daemon/object/name.h"
 #include "daemon/object/session.h"
 #include "daemon/util/list.h"
-
-/* A hash table that grows moves all of it at once: with a million handles in one the loop would stand still. */
-#define REGISTRY_SHARDS 256
+#include "daemon/util/slab.h"
 
 struct Registry {
-        GpuInstance *gpu;           /* borrowed */
-        const GpuHost *host;        /* borrowed; runs what is too slow for the loop */
-        Mem *mems[REGISTRY_SHARDS]; /* by handle; a table for each value of its last byte */
-        MemName *names;             /* by device, owner and name */
-        List sessions;              /* Session.link, oldest first */
-        List ending;                /* Session.link, gone but not reaped */
-        List leases;                /* Mem.lease_link, the first to expire first */
+        GpuInstance *gpu;    /* borrowed */
+        const GpuHost *host; /* borrowed; runs what is too slow for the loop */
+        Slab mems;           /* the dying ones included */
+        MemName *names;      /* by device, owner and name */
+        List sessions;       /* Session.link, oldest first */
+        List ending;         /* Session.link, gone but not reaped */
+        List leases;         /* Mem.lease_link, the first to expire first */
         size_t n_sessions;
-        size_t n_mems;
+        size_t n_mems; /* those with a handle */
         size_t n_shms;
         uint64_t shm_max; /* bytes of regions that one session may register */
-
-        /* Every mem has a slot, so that a listing can stop anywhere and go on although mems came and went. */
-        Mem **slots;
-        uint32_t *free_slots; /* stack of indexes */
-        size_t n_slots;       /* used so far; all below are a mem, or NULL and on the stack */
-        size_t n_free_slots;
-        size_t n_slots_allocated;
 };
 
 /* `shm_max`: bytes of regions that one session may register. */
 void registry_init(Registry *registry, GpuInstance *gpu, const GpuHost *host, uint64_t shm_max);
 
 /* Drops the persistent references. No session is left, and all that ended are reaped. */
+void registry_close(Registry *registry);
+
+/* It is closed, and no mem is left whose memory is in use. Works on a zeroed structure. */
 void registry_deinit(Registry *registry);
 
-/* Returns 0 or -ENOMEM. */
-int registry_link_mem(Registry *registry, Mem *mem);
+/* A mem that has its handle and is zero else; NULL without memory. */
+Mem *registry_new_mem(Registry *registry);
+
+/* Makes its handle unknown. */
 void registry_unlink_mem(Registry *registry, Mem *mem);
+
+/* Frees what is unlinked. */
+void registry_free_mem(Registry *registry, Mem *mem);
 
 /* A mem that is ready; NULL if there is none. */
 Mem *registry_find_mem(Registry *registry, const struct gpud_uuid *id);
+
+/*
+ * The same by its number, which is below registry_get_mems_end() and stays the same: so a listing can stop anywhere
+ * and go on although mems came and went.
+ */
+Mem *registry_find_mem_number(Registry *registry, size_t number);
+size_t registry_get_mems_end(const Registry *registry);
+
 Mem *registry_find_name(Registry *registry, const GpuDevice *device, uid_t uid, const char *name);
 Session *registry_find_session(Registry *registry, const struct gpud_uuid *id);
 

@@ -27,7 +27,6 @@ int session_new(Session **ret_session, Registry *registry, Credentials *credenti
         credentials->groups = NULL;
         session->registry = registry;
         session->connected_ns = clock_get_realtime_ns();
-        list_init(&session->holds);
         list_init(&session->shms);
         list_link(&registry->sessions, &session->link);
         registry->n_sessions++;
@@ -49,17 +48,19 @@ Session *session_end(Session *session) {
 static void session_free(Session *session) {
         list_unlink(&session->link);
         registry_trim(session->registry, session->credentials.uid);
+        hold_set_deinit(&session->holds);
         credentials_deinit(&session->credentials);
         free(session->client);
         free(session);
 }
 
 size_t session_reap(Session *session, size_t n_max) {
+        Hold *hold = hold_set_find_any(&session->holds);
         size_t n = 0;
 
-        for (; n < n_max && !list_is_empty(&session->holds); n++)
-                session_drop(container_of(list_first(&session->holds), Hold, session_link));
-        if (list_is_empty(&session->holds))
+        for (; n < n_max && hold; hold = hold_set_find_any(&session->holds), n++)
+                session_drop(hold);
+        if (!hold)
                 session_free(session);
         return n;
 }
@@ -79,29 +80,58 @@ bool session_owns(const Session *session, uid_t uid) {
 }
 
 Hold *session_find_hold(Session *session, Mem *mem) {
-        list_for_each (link, &mem->holds) {
-                Hold *hold = container_of(link, Hold, mem_link);
+        if (mem->first_hold.session == session)
+                return &mem->first_hold;
+        list_for_each (link, &mem->other_holds) {
+                OtherHold *other = container_of(link, OtherHold, link);
 
-                if (hold->session == session)
-                        return hold;
+                if (other->hold.session == session)
+                        return &other->hold;
         }
         return NULL;
 }
 
+static Hold *hold_new(Mem *mem) {
+        OtherHold *other;
+
+        if (!mem->first_hold.session)
+                return &mem->first_hold;
+        other = malloc(sizeof(*other));
+        if (!other)
+                return NULL;
+        list_link(&mem->other_holds, &other->link);
+        return &other->hold;
+}
+
+static void hold_free(Hold *hold) {
+        OtherHold *other;
+
+        if (hold == &hold->mem->first_hold) {
+                hold->session = NULL;
+                return;
+        }
+        other = container_of(hold, OtherHold, hold);
+        list_unlink(&other->link);
+        free(other);
+}
+
 int session_hold(Session *session, Mem *mem) {
         Hold *hold = session_find_hold(session, mem);
+        int r;
 
         if (hold)
                 return 0;
-        hold = mem->first_hold.mem ? calloc(1, sizeof(*hold)) : &mem->first_hold;
+        hold = hold_new(mem);
         if (!hold)
                 return error_origin(-ENOMEM);
-        hold->session = session;
         hold->mem = mem;
-        list_link(&session->holds, &hold->session_link);
-        list_link(&mem->holds, &hold->mem_link);
+        r = hold_set_link(&session->holds, hold);
+        if (r) {
+                hold_free(hold);
+                return r;
+        }
+        hold->session = session;
         mem->n_holds++;
-        session->n_holds++;
         session->bytes += mem->size;
         return 0;
 }
@@ -110,13 +140,8 @@ void session_drop(Hold *hold) {
         Session *session = hold->session;
         Mem *mem = hold->mem;
 
-        list_unlink(&hold->session_link);
-        list_unlink(&hold->mem_link);
-        if (hold == &mem->first_hold)
-                hold->mem = NULL;
-        else
-                free(hold);
-        session->n_holds--;
+        hold_set_unlink(&session->holds, hold);
+        hold_free(hold);
         session->bytes -= mem->size;
         mem->n_holds--;
         mem_release_unused(mem);
@@ -133,7 +158,7 @@ void session_get_info(const Session *session, struct gpud_session_info *ret_info
                 .comm = credentials->comm[0] ? credentials->comm : NULL,
                 .client = session->client,
                 .connected_ns = session->connected_ns,
-                .mems = session->n_holds,
+                .mems = hold_set_get_n(&session->holds),
                 .bytes = session->bytes,
                 .inflight = session->n_inflight,
         };

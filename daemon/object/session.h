@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "daemon/object/holdset.h"
 #include "daemon/util/list.h"
 #include "proto/types.h"
 
@@ -28,14 +29,6 @@ typedef struct Credentials {
         char comm[16]; /* command name, sanitized; empty when unknown */
 } Credentials;
 
-/* A session's reference to an allocation. */
-typedef struct Hold {
-        Session *session;
-        Mem *mem;
-        List session_link; /* Session.holds */
-        List mem_link;     /* Mem.holds */
-} Hold;
-
 struct Session {
         struct gpud_uuid id;
         char token[GPUD_UUID_TEXT + 1]; /* empty until the client asks for it */
@@ -44,11 +37,10 @@ struct Session {
         char *client; /* the name it gave itself; NULL until then */
         uint64_t connected_ns;
         uint64_t bytes; /* of the allocations it holds */
-        size_t n_holds;
+        HoldSet holds;
         size_t n_shms;
         uint64_t shm_bytes; /* of its regions */
         size_t n_inflight;  /* requests in flight; kept by rpc */
-        List holds;         /* Hold.session_link */
         List shms;          /* Shm.session_link */
         List link;          /* Registry.sessions, or .ending */
 };

@@ -249,8 +249,9 @@ static bool run(long n_failing, size_t *ret_n_ok) {
         while (registry_reap(&world.registry))
                 continue;
         fake_gpu_turn();
-        registry_deinit(&world.registry);
+        registry_close(&world.registry);
         fake_gpu_turn();
+        registry_deinit(&world.registry);
         pipeline_deinit(&world.pipeline);
 
         ck_assert_uint_eq(fake_gpu_count(), 0);
