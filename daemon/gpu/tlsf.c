@@ -8,22 +8,21 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdlib.h>
 
 #include "daemon/util/macros.h"
 
 #define TLSF_SECOND_BITS 4
-#define TLSF_NODES_MIN   16
 #define TLSF_IS_USED     UINT32_MAX /* as free_prev */
 
-struct TlsfNode {
-        uint32_t offset;
+/* Two to a cache line. */
+typedef struct TlsfNode {
+        _Alignas(32) uint32_t offset;
         uint32_t size;
         uint32_t prev; /* neighbours in the region */
         uint32_t next;
         uint32_t free_prev; /* neighbours in the size class */
         uint32_t free_next;
-};
+} TlsfNode;
 
 typedef struct SizeClass {
         uint32_t first;
@@ -43,27 +42,32 @@ static SizeClass class_of(uint32_t size) {
         };
 }
 
+static TlsfNode *get_node(const Tlsf *tlsf, uint32_t node) {
+        return slab_get(&tlsf->nodes, node - 1);
+}
+
 static void free_link(Tlsf *tlsf, uint32_t node) {
-        SizeClass class = class_of(tlsf->nodes[node].size);
+        TlsfNode *it = get_node(tlsf, node);
+        SizeClass class = class_of(it->size);
         uint32_t *head = &tlsf->heads[class.first][class.second];
 
-        tlsf->nodes[node].free_prev = 0;
-        tlsf->nodes[node].free_next = *head;
+        it->free_prev = 0;
+        it->free_next = *head;
         if (*head)
-                tlsf->nodes[*head].free_prev = node;
+                get_node(tlsf, *head)->free_prev = node;
         *head = node;
         tlsf->second_map[class.first] |= (uint16_t)(1u << class.second);
         tlsf->first_map |= 1u << class.first;
 }
 
 static void free_unlink(Tlsf *tlsf, uint32_t node) {
-        TlsfNode *it = &tlsf->nodes[node];
+        TlsfNode *it = get_node(tlsf, node);
         SizeClass class = class_of(it->size);
 
         if (it->free_next)
-                tlsf->nodes[it->free_next].free_prev = it->free_prev;
+                get_node(tlsf, it->free_next)->free_prev = it->free_prev;
         if (it->free_prev)
-                tlsf->nodes[it->free_prev].free_next = it->free_next;
+                get_node(tlsf, it->free_prev)->free_next = it->free_next;
         else
                 tlsf->heads[class.first][class.second] = it->free_next;
         if (!tlsf->heads[class.first][class.second])
@@ -74,67 +78,56 @@ static void free_unlink(Tlsf *tlsf, uint32_t node) {
 }
 
 static bool is_free(const Tlsf *tlsf, uint32_t node) {
-        return node && tlsf->nodes[node].free_prev != TLSF_IS_USED;
+        return node && get_node(tlsf, node)->free_prev != TLSF_IS_USED;
 }
 
-/* Makes sure that two nodes can be taken without failing: an allocation splits at most twice. */
-static int nodes_reserve(Tlsf *tlsf) {
-        uint32_t n_max = MAX(tlsf->n_nodes_max * 2, (uint32_t)TLSF_NODES_MIN);
-        TlsfNode *nodes;
+/* A node for a range that is on no free list; 0 without memory. */
+static uint32_t node_new(Tlsf *tlsf, TlsfNode init) {
+        uint32_t number;
+        TlsfNode *node = slab_alloc(&tlsf->nodes, &number);
 
-        if (tlsf->n_nodes + 2 <= tlsf->n_nodes_max || (tlsf->unused && tlsf->nodes[tlsf->unused].free_next))
+        if (!node)
                 return 0;
-        nodes = realloc(tlsf->nodes, n_max * sizeof(*nodes));
-        if (!nodes)
-                return -ENOMEM;
-        tlsf->nodes = nodes;
-        tlsf->n_nodes_max = n_max;
-        return 0;
+        *node = init;
+        node->free_prev = TLSF_IS_USED;
+        return number + 1;
 }
 
-static uint32_t node_take(Tlsf *tlsf, TlsfNode init) {
-        uint32_t node = tlsf->unused;
-
-        if (node)
-                tlsf->unused = tlsf->nodes[node].free_next;
-        else
-                node = tlsf->n_nodes++;
-        init.free_prev = TLSF_IS_USED;
-        tlsf->nodes[node] = init;
-        return node;
+static void node_free(Tlsf *tlsf, uint32_t node) {
+        slab_free(&tlsf->nodes, node - 1);
 }
 
-static void node_drop(Tlsf *tlsf, uint32_t node) {
-        tlsf->nodes[node] = (TlsfNode){.free_next = tlsf->unused, .free_prev = TLSF_IS_USED};
-        tlsf->unused = node;
-}
-
-/* Cuts a range that is on no free list in two; returns the node of the high part, which is on none either. */
+/*
+ * Cuts a range that is on no free list in two; returns the node of the high part, which is on none either. 0 without
+ * memory.
+ */
 static uint32_t node_split(Tlsf *tlsf, uint32_t node, uint32_t size) {
-        const TlsfNode *low = &tlsf->nodes[node];
-        uint32_t high = node_take(tlsf, (TlsfNode){
-                                                .offset = low->offset + size,
-                                                .size = low->size - size,
-                                                .prev = node,
-                                                .next = low->next,
-                                        });
+        TlsfNode *low = get_node(tlsf, node);
+        uint32_t high = node_new(tlsf, (TlsfNode){
+                                               .offset = low->offset + size,
+                                               .size = low->size - size,
+                                               .prev = node,
+                                               .next = low->next,
+                                       });
 
-        if (tlsf->nodes[high].next)
-                tlsf->nodes[tlsf->nodes[high].next].prev = high;
-        tlsf->nodes[node].next = high;
-        tlsf->nodes[node].size = size;
+        if (!high)
+                return 0;
+        if (low->next)
+                get_node(tlsf, low->next)->prev = high;
+        low->next = high;
+        low->size = size;
         return high;
 }
 
 /* Joins a range with the one above it; both are on no free list. */
 static void node_merge(Tlsf *tlsf, uint32_t node, uint32_t high) {
-        TlsfNode *low = &tlsf->nodes[node];
+        TlsfNode *low = get_node(tlsf, node);
 
-        low->size += tlsf->nodes[high].size;
-        low->next = tlsf->nodes[high].next;
+        low->size += get_node(tlsf, high)->size;
+        low->next = get_node(tlsf, high)->next;
         if (low->next)
-                tlsf->nodes[low->next].prev = node;
-        node_drop(tlsf, high);
+                get_node(tlsf, low->next)->prev = node;
+        node_free(tlsf, high);
 }
 
 /* Finds a free range that is surely long enough, in the smallest class with that property. */
@@ -160,30 +153,44 @@ static uint32_t find_free(const Tlsf *tlsf, uint32_t size) {
 }
 
 void tlsf_init(Tlsf *tlsf) {
-        *tlsf = (Tlsf){.n_nodes = 1};
+        *tlsf = (Tlsf){};
+        slab_init(&tlsf->nodes, sizeof(TlsfNode));
 }
 
 void tlsf_deinit(Tlsf *tlsf) {
-        free(tlsf->nodes);
-        tlsf_init(tlsf);
+        slab_deinit(&tlsf->nodes);
+        *tlsf = (Tlsf){};
 }
 
 int tlsf_add(Tlsf *tlsf, uint32_t offset, uint32_t size, uint32_t *ret_region) {
-        int r;
+        uint32_t node;
 
         assert(size > 0);
-        r = nodes_reserve(tlsf);
-        if (r)
-                return r;
-        *ret_region = node_take(tlsf, (TlsfNode){.offset = offset, .size = size});
-        free_link(tlsf, *ret_region);
+        node = node_new(tlsf, (TlsfNode){.offset = offset, .size = size});
+        if (!node)
+                return -ENOMEM;
+        free_link(tlsf, node);
+        *ret_region = node;
         return 0;
 }
 
 void tlsf_remove(Tlsf *tlsf, uint32_t region) {
-        assert(is_free(tlsf, region) && !tlsf->nodes[region].prev && !tlsf->nodes[region].next);
+        assert(is_free(tlsf, region) && !get_node(tlsf, region)->prev && !get_node(tlsf, region)->next);
         free_unlink(tlsf, region);
-        node_drop(tlsf, region);
+        node_free(tlsf, region);
+}
+
+/* Leaves of a range that is on no free list the low part; the rest is free. -ENOMEM: it is all there yet. */
+static int node_cut(Tlsf *tlsf, uint32_t node, uint32_t size) {
+        uint32_t rest;
+
+        if (get_node(tlsf, node)->size == size)
+                return 0;
+        rest = node_split(tlsf, node, size);
+        if (!rest)
+                return -ENOMEM;
+        free_link(tlsf, rest);
+        return 0;
 }
 
 int tlsf_alloc(Tlsf *tlsf, uint32_t size, uint32_t *ret_node) {
@@ -194,46 +201,50 @@ int tlsf_alloc(Tlsf *tlsf, uint32_t size, uint32_t *ret_node) {
         node = find_free(tlsf, size);
         if (!node)
                 return TLSF_E_FULL;
-        r = nodes_reserve(tlsf);
-        if (r)
-                return r;
         free_unlink(tlsf, node);
-        if (tlsf->nodes[node].size > size)
-                free_link(tlsf, node_split(tlsf, node, size));
+        r = node_cut(tlsf, node, size);
+        if (r) {
+                free_link(tlsf, node);
+                return r;
+        }
         *ret_node = node;
         return 0;
+}
+
+/* Of the free range around it. */
+static int claim_of(Tlsf *tlsf, uint32_t around, uint32_t offset, uint32_t size, uint32_t *ret_node) {
+        uint32_t node = around;
+        int r;
+
+        free_unlink(tlsf, around);
+        if (get_node(tlsf, around)->offset < offset)
+                node = node_split(tlsf, around, offset - get_node(tlsf, around)->offset);
+        r = node ? node_cut(tlsf, node, size) : -ENOMEM;
+        if (r && node && node != around)
+                node_merge(tlsf, around, node);
+        if (r || node != around)
+                free_link(tlsf, around);
+        *ret_node = node;
+        return r;
 }
 
 int tlsf_claim(Tlsf *tlsf, uint32_t from, uint32_t offset, uint32_t size, uint32_t *ret_node) {
         uint32_t node = from;
         const TlsfNode *it;
-        int r;
 
         assert(size > 0);
-        while (node && tlsf->nodes[node].offset + (uint64_t)tlsf->nodes[node].size <= offset)
-                node = tlsf->nodes[node].next;
-        it = &tlsf->nodes[node];
-        if (!is_free(tlsf, node) || it->offset > offset ||
-            it->offset + (uint64_t)it->size < offset + (uint64_t)size)
+        while (node && get_node(tlsf, node)->offset + (uint64_t)get_node(tlsf, node)->size <= offset)
+                node = get_node(tlsf, node)->next;
+        if (!is_free(tlsf, node))
                 return TLSF_E_TAKEN;
-        r = nodes_reserve(tlsf);
-        if (r)
-                return r;
-        free_unlink(tlsf, node);
-        if (tlsf->nodes[node].offset < offset) {
-                uint32_t high = node_split(tlsf, node, offset - tlsf->nodes[node].offset);
-
-                free_link(tlsf, node);
-                node = high;
-        }
-        if (tlsf->nodes[node].size > size)
-                free_link(tlsf, node_split(tlsf, node, size));
-        *ret_node = node;
-        return 0;
+        it = get_node(tlsf, node);
+        if (it->offset > offset || it->offset + (uint64_t)it->size < offset + (uint64_t)size)
+                return TLSF_E_TAKEN;
+        return claim_of(tlsf, node, offset, size, ret_node);
 }
 
 void tlsf_free(Tlsf *tlsf, uint32_t node) {
-        uint32_t next = tlsf->nodes[node].next, prev = tlsf->nodes[node].prev;
+        uint32_t next = get_node(tlsf, node)->next, prev = get_node(tlsf, node)->prev;
 
         assert(node && !is_free(tlsf, node));
         if (is_free(tlsf, next)) {
@@ -249,9 +260,9 @@ void tlsf_free(Tlsf *tlsf, uint32_t node) {
 }
 
 uint32_t tlsf_get_offset(const Tlsf *tlsf, uint32_t node) {
-        return tlsf->nodes[node].offset;
+        return get_node(tlsf, node)->offset;
 }
 
 uint32_t tlsf_get_size(const Tlsf *tlsf, uint32_t node) {
-        return tlsf->nodes[node].size;
+        return get_node(tlsf, node)->size;
 }

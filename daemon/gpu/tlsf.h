@@ -11,11 +11,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "daemon/util/slab.h"
+
 #define TLSF_N_SECOND 16
 #define TLSF_N_FIRST  29
 
 typedef struct Tlsf Tlsf;
-typedef struct TlsfNode TlsfNode;
 
 enum {
         TLSF_E_FULL = 1, /* no free range is long enough */
@@ -23,10 +24,7 @@ enum {
 };
 
 struct Tlsf {
-        TlsfNode *nodes; /* nodes[0] is nobody */
-        uint32_t n_nodes;
-        uint32_t n_nodes_max;
-        uint32_t unused; /* first of the nodes without a range, by free_next */
+        Slab nodes; /* node i has the number i - 1 */
         uint32_t first_map;
         uint16_t second_map[TLSF_N_FIRST];
         uint32_t heads[TLSF_N_FIRST][TLSF_N_SECOND];
