@@ -96,10 +96,50 @@ static void pool_release_empty(GpuPool *pool, uint32_t n_kept) {
         }
 }
 
-static bool pool_serve(GpuPool *pool, GpuMemory *memory) {
-        GpuBlock *block;
+/* Gives what rests back to the allocator. */
+static void pool_settle(GpuPool *pool) {
+        for (uint32_t i = 0; i < pool->n_resting; ++i)
+                tlsf_prefetch(&pool->tlsf, pool->resting[i].node);
+        for (uint32_t i = 0; i < pool->n_resting; ++i) {
+                GpuBlock *block = pool->resting[i].block;
 
-        if (tlsf_alloc(&pool->tlsf, get_n_units(memory), &memory->node))
+                tlsf_free(&pool->tlsf, pool->resting[i].node);
+                block->n_resting = 0;
+                if (--block->n_live == 0)
+                        ++pool->n_empty;
+        }
+        pool->n_resting = 0;
+}
+
+/* The range that was freed last, if it is just as long. */
+static bool pool_serve_resting(GpuPool *pool, GpuMemory *memory) {
+        const GpuResting *last;
+
+        if (pool->n_resting == 0)
+                return false;
+        last = &pool->resting[pool->n_resting - 1];
+        if (last->n_units != get_n_units(memory))
+                return false;
+        memory->node = last->node;
+        memory->block = last->block;
+        --last->block->n_resting;
+        --pool->n_resting;
+        return true;
+}
+
+static bool pool_serve(GpuPool *pool, GpuMemory *memory) {
+        uint32_t n_units = get_n_units(memory);
+        GpuBlock *block;
+        int r;
+
+        if (pool_serve_resting(pool, memory))
+                return true;
+        r = tlsf_alloc(&pool->tlsf, n_units, &memory->node);
+        if (r && pool->n_resting > 0) {
+                pool_settle(pool);
+                r = tlsf_alloc(&pool->tlsf, n_units, &memory->node);
+        }
+        if (r)
                 return false;
         block = pool->blocks[tlsf_get_offset(&pool->tlsf, memory->node) / get_block_units(pool)];
         if (block->n_live++ == 0)
@@ -240,9 +280,13 @@ static void range_free(GpuMemory *memory) {
         GpuBlock *block = memory->block;
         GpuPool *pool = block->pool;
 
-        tlsf_free(&pool->tlsf, memory->node);
-        if (--block->n_live == 0) {
-                ++pool->n_empty;
+        if (pool->n_resting == GPU_RESTING_MAX)
+                pool_settle(pool);
+        pool->resting[pool->n_resting++] =
+                (GpuResting){.block = block, .node = memory->node, .n_units = get_n_units(memory)};
+        /* Nothing else is in the block: it may be given back. */
+        if (++block->n_resting == block->n_live) {
+                pool_settle(pool);
                 pool_release_empty(pool, pool->is_trimmed ? 0 : 1);
         }
         memory_gone(memory);

@@ -18,6 +18,7 @@
 #define GPU_POOL_BUCKETS 64
 #define GPU_POOL_SCRUBS  4   /* batches of scrubbing in flight */
 #define GPU_SCRUB_MAX    256 /* ranges in one of them */
+#define GPU_RESTING_MAX  64  /* ranges of a pool */
 
 typedef struct GpuPool GpuPool;
 typedef struct GpuPools GpuPools;
@@ -26,10 +27,21 @@ typedef struct GpuScrub GpuScrub;
 struct GpuBlock {
         GpuMemory memory;
         GpuPool *pool;
-        uint32_t slot;   /* in GpuPool.blocks */
-        uint32_t region; /* of GpuPool.tlsf; 0: it is being made or given back */
-        uint32_t n_live; /* allocations in it, those being scrubbed included */
+        uint32_t slot;      /* in GpuPool.blocks */
+        uint32_t region;    /* of GpuPool.tlsf; 0: it is being made or given back */
+        uint32_t n_live;    /* allocations in it, those being scrubbed and resting ranges included */
+        uint32_t n_resting; /* of them; never all */
 };
+
+/*
+ * A range that was freed but is not given back to the allocator yet: where its node is, nobody has been for long, while
+ * an allocation just as long, which often comes next, can have the range as it is.
+ */
+typedef struct GpuResting {
+        GpuBlock *block;
+        uint32_t node;
+        uint32_t n_units;
+} GpuResting;
 
 struct GpuPool {
         List link; /* GpuPools.buckets */
@@ -44,6 +56,8 @@ struct GpuPool {
         bool is_serving;
         bool is_trimmed; /* no block is kept, until the owner allocates again */
         List waiting;    /* GpuMemory.accesses: for the block being made */
+        GpuResting resting[GPU_RESTING_MAX];
+        uint32_t n_resting;
 };
 
 /* Ranges being zeroed by one batch. */

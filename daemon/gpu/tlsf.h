@@ -48,6 +48,9 @@ int tlsf_alloc(Tlsf *tlsf, uint32_t size, uint32_t *ret_node);
  */
 int tlsf_claim(Tlsf *tlsf, uint32_t from, uint32_t offset, uint32_t size, uint32_t *ret_node);
 
+/* Asks for the memory that tlsf_free() will need. */
+void tlsf_prefetch(const Tlsf *tlsf, uint32_t node);
+
 void tlsf_free(Tlsf *tlsf, uint32_t node);
 
 uint32_t tlsf_get_offset(const Tlsf *tlsf, uint32_t node);

@@ -152,6 +152,35 @@ START_TEST(test_many) {
 }
 END_TEST
 
+/* Ranges that were freed and rest still serve longer allocations, and hold no block back. */
+START_TEST(test_resting) {
+        enum { N_RANGES = 3 * 256 }; /* three blocks full */
+        static TestMemory memories[N_RANGES];
+        TestMemory joined;
+        Loop loop;
+
+        loop_init(&loop, &small_blocks);
+        for (uint32_t i = 0; i < N_RANGES; ++i)
+                memory_init(&loop, &memories[i], loop.device, 4 * KIB, false);
+        ck_assert_uint_eq(get_ledger(&loop).reserved, 3 * MIB);
+        memory_deinit(&loop, &memories[10]);
+        memory_deinit(&loop, &memories[11]);
+        memory_init(&loop, &joined, loop.device, 8 * KIB, false);
+        ck_assert_int_eq(joined.r, 0);
+        ck_assert_uint_eq(get_ledger(&loop).reserved, 3 * MIB);
+        memory_deinit(&loop, &joined);
+        memory_init(&loop, &memories[11], loop.device, 4 * KIB, false);
+        memory_init(&loop, &memories[10], loop.device, 4 * KIB, false);
+        ck_assert_uint_eq(get_ledger(&loop).reserved, 3 * MIB);
+
+        /* From each block in turn, so that ranges of all three rest when they run empty. */
+        for (uint32_t i = 0; i < N_RANGES; ++i)
+                memory_deinit(&loop, &memories[i % 3 * 256 + i / 3]);
+        ck_assert_uint_eq(get_ledger(&loop).reserved, MIB);
+        loop_deinit(&loop);
+}
+END_TEST
+
 /* Freed and released while a long copy is under way: that ends well, then they go. */
 START_TEST(test_gone_in_flight) {
         unsigned char back[64];
@@ -331,6 +360,7 @@ int main(void) {
         tcase_add_test(tcase, test_refusals);
         tcase_add_test(tcase, test_zeros);
         tcase_add_test(tcase, test_many);
+        tcase_add_test(tcase, test_resting);
         tcase_add_loop_test(tcase, test_gone_in_flight, 0, 2);
         tcase_add_test(tcase, test_gone_while_pending);
         tcase_add_loop_test(tcase, test_region_gone_while_pending, 0, 2);
