@@ -141,7 +141,7 @@ unsigned mem_get_rights(const Mem *mem, const Session *session) {
 }
 
 int mem_set_name(Mem *mem, const char *name) {
-        MemName **table = &mem->registry->names;
+        NameTable *table = &mem->registry->names;
         MemName *new_name = NULL;
         int r;
 

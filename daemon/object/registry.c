@@ -100,7 +100,7 @@ Mem *registry_find_mem(Registry *registry, const struct gpud_uuid *id) {
 }
 
 Mem *registry_find_name(Registry *registry, const GpuDevice *device, uid_t uid, const char *name) {
-        Mem *mem = name_find(registry->names, device, uid, name);
+        Mem *mem = name_find(&registry->names, device, uid, name);
 
         return mem && mem->is_ready ? mem : NULL;
 }

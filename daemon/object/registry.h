@@ -19,7 +19,7 @@ struct Registry {
         GpuInstance *gpu;    /* borrowed */
         const GpuHost *host; /* borrowed; runs what is too slow for the loop */
         Slab mems;           /* the dying ones included */
-        MemName *names;      /* by device, owner and name */
+        NameTable names;     /* by device, owner and name */
         List sessions;       /* Session.link, oldest first */
         List ending;         /* Session.link, gone but not reaped */
         List leases;         /* Mem.lease_link, the first to expire first */
