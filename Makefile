@@ -39,7 +39,9 @@ MAN8 := daemon/gpud.8
 # The contract, in the daemon and in the client library alike.
 PROTO_SRCS := \
 	proto/codec.c \
+	proto/cursor.c \
 	proto/fault.c \
+	proto/item.c \
 	proto/message.c \
 	proto/scan.c \
 	proto/table.c \
@@ -417,7 +419,7 @@ fuzz: fuzz-build ## fuzz the scanner and the decoder, FUZZ_S seconds each
 
 # Linked like any user's program, against the static library; each takes what it needs of these.
 $(OUT)/tests/bench/lib: $(OUT)/libgpud.a
-$(OUT)/tests/bench/raw: $(OBJ)/proto/scan.o
+$(OUT)/tests/bench/raw: $(OBJ)/proto/item.o $(OBJ)/proto/scan.o
 $(BENCH_BINS): $(OUT)/%: $(OBJ)/%.o $(call objs,$(BENCH_SUPPORT_SRCS))
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)

@@ -330,12 +330,12 @@ static int take_response(struct gpud_client *client, const Message *message) {
         if (message->msgid >= client->n_calls || !client->calls[message->msgid].method)
                 return client_lose(client, "gpud answered a request that was not made");
         call = &client->calls[message->msgid];
-        if (message->error.type != MSGPACK_OBJECT_NIL) {
-                message_read_error(&message->error, &client->fault);
+        if (message->is_error) {
+                message_read_error(message->error, &client->fault);
                 call_complete(client, message->msgid, -client->fault.code, NULL);
                 return 0;
         }
-        r = codec_decode(call->method->result, CODEC_RESULT, &message->result, client->zone, &client->result,
+        r = codec_decode(call->method->result, CODEC_RESULT, message->result, client->zone, &client->result,
                          &client->fault);
         if (r > 0)
                 r = client_fail(client, GPUD_E_INTERNAL, "gpud's reply to %s is not understood: %.160s",
@@ -354,14 +354,12 @@ static int take_message(struct gpud_client *client, const void *data, size_t siz
         Message message;
         int r;
 
-        r = message_parse(data, size, client->zone, &message, &fault);
+        r = message_parse(data, size, &message, &fault);
         if (r == 0 && message.type == MESSAGE_RESPONSE)
                 return take_response(client, &message);
         /* Nobody listens to notifications yet; a newer gpud may send some. */
         if (r == 0 && message.type == MESSAGE_NOTIFICATION)
                 return 0;
-        if (r < 0)
-                return client_lose(client, "out of memory in this process");
         snprintf(why, sizeof(why), "gpud sent %.90s",
                  r == 0 ? "a request, which only clients do" : fault.text);
         return client_lose(client, why);

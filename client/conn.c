@@ -197,7 +197,6 @@ int conn_next(Conn *conn, const void **ret_data, size_t *ret_size, char *ret_fau
                 scan_error_to_string(r, &reply_limits, ret_fault, n_fault);
                 return CONN_E_INVALID;
         }
-        conn->scan = SCAN_NULL;
         conn->input_start += size;
         *ret_data = data;
         *ret_size = size;

@@ -17,12 +17,12 @@
 
 typedef struct Decoder {
         CodecRole role;
+        Cursor cursor;
         msgpack_zone *zone;
         ProtoFault *fault;
 } Decoder;
 
-static int decode_struct(const Decoder *decoder, const ProtoStruct *type, const msgpack_object *object,
-                         void *ret_value);
+static int decode_struct(Decoder *decoder, const ProtoStruct *type, const Item *item, void *ret_value);
 
 static int refuse_kind(const Decoder *decoder, const ProtoField *field) {
         return proto_fault(decoder->fault, GPUD_E_INVALID_ARGUMENT, "`%s` is not a %s", field->name,
@@ -30,73 +30,72 @@ static int refuse_kind(const Decoder *decoder, const ProtoField *field) {
                                                     : proto_kind_to_string(field->kind));
 }
 
-static int decode_str(const Decoder *decoder, const ProtoField *field, const msgpack_object *object,
-                      const char **ret_text) {
-        char *copy;
+static int refuse_size(const Decoder *decoder, const ProtoField *field, const Item *item) {
+        return proto_fault(decoder->fault, GPUD_E_INVALID_ARGUMENT, "`%s` has %" PRIu64 " bytes, limit %zu",
+                           field->name, item->number, field->max);
+}
 
-        if (object->type != MSGPACK_OBJECT_STR)
+/* The bytes of the item, a NUL behind them; NULL without memory. */
+static char *copy_bytes(const Decoder *decoder, const Item *item) {
+        char *copy = msgpack_zone_malloc_no_align(decoder->zone, item->number + 1);
+
+        if (!copy)
+                return NULL;
+        memcpy(copy, item->data, item->number);
+        copy[item->number] = '\0';
+        return copy;
+}
+
+static int decode_str(const Decoder *decoder, const ProtoField *field, const Item *item,
+                      const char **ret_text) {
+        if (item->kind != ITEM_STR)
                 return refuse_kind(decoder, field);
-        if (field->max > 0 && object->via.str.size > field->max)
-                return proto_fault(decoder->fault, GPUD_E_INVALID_ARGUMENT,
-                                   "`%s` has %" PRIu32 " bytes, limit %zu", field->name, object->via.str.size,
-                                   field->max);
-        if (object->via.str.size > 0 && memchr(object->via.str.ptr, '\0', object->via.str.size))
+        if (field->max > 0 && item->number > field->max)
+                return refuse_size(decoder, field, item);
+        if (memchr(item->data, '\0', item->number))
                 return proto_fault(decoder->fault, GPUD_E_INVALID_ARGUMENT, "`%s` contains a NUL byte",
                                    field->name);
-        if (!text_is_utf8(object->via.str.ptr, object->via.str.size))
+        if (!text_is_utf8(item->data, item->number))
                 return proto_fault(decoder->fault, GPUD_E_INVALID_ARGUMENT, "`%s` is not UTF-8", field->name);
-        copy = msgpack_zone_malloc_no_align(decoder->zone, (size_t)object->via.str.size + 1);
-        if (!copy)
-                return -ENOMEM;
-        if (object->via.str.size > 0)
-                memcpy(copy, object->via.str.ptr, object->via.str.size);
-        copy[object->via.str.size] = '\0';
-        *ret_text = copy;
-        return 0;
+        *ret_text = copy_bytes(decoder, item);
+        return *ret_text ? 0 : -ENOMEM;
 }
 
-static int decode_bin(const Decoder *decoder, const ProtoField *field, const msgpack_object *object,
+static int decode_bin(const Decoder *decoder, const ProtoField *field, const Item *item,
                       struct gpud_bin *ret_bin) {
         /* A str will do: older msgpack libraries and Neovim have no bin. */
-        if (object->type == MSGPACK_OBJECT_BIN)
-                *ret_bin = (struct gpud_bin){object->via.bin.ptr, object->via.bin.size};
-        else if (object->type == MSGPACK_OBJECT_STR)
-                *ret_bin = (struct gpud_bin){object->via.str.ptr, object->via.str.size};
-        else
+        if (item->kind != ITEM_BIN && item->kind != ITEM_STR)
                 return refuse_kind(decoder, field);
-        if (field->max > 0 && ret_bin->size > field->max)
-                return proto_fault(decoder->fault, GPUD_E_INVALID_ARGUMENT, "`%s` has %zu bytes, limit %zu",
-                                   field->name, ret_bin->size, field->max);
-        if (!ret_bin->data)
-                ret_bin->data = "";
-        return 0;
+        if (field->max > 0 && item->number > field->max)
+                return refuse_size(decoder, field, item);
+        *ret_bin = (struct gpud_bin){item->data, item->number};
+        if (decoder->role == CODEC_ARGUMENTS)
+                ret_bin->data = copy_bytes(decoder, item);
+        return ret_bin->data ? 0 : -ENOMEM;
 }
 
-static int decode_uuid(const Decoder *decoder, const ProtoField *field, const msgpack_object *object,
+static int decode_uuid(const Decoder *decoder, const ProtoField *field, const Item *item,
                        struct gpud_uuid *ret_uuid) {
-        if (object->type != MSGPACK_OBJECT_STR)
+        if (item->kind != ITEM_STR)
                 return refuse_kind(decoder, field);
-        if (!uuid_from_string(object->via.str.ptr, object->via.str.size, ret_uuid))
+        if (!uuid_from_string(item->data, item->number, ret_uuid))
                 return proto_fault(decoder->fault, GPUD_E_INVALID_ARGUMENT, "`%s` is not a UUID: \"%.*s\"",
-                                   field->name, (int)(object->via.str.size < 64 ? object->via.str.size : 64),
-                                   object->via.str.ptr);
+                                   field->name, (int)(item->number < 64 ? item->number : 64), item->data);
         return 0;
 }
 
-static int decode_enum(const Decoder *decoder, const ProtoField *field, const msgpack_object *object,
-                       int *ret_value) {
+static int decode_enum(Decoder *decoder, const ProtoField *field, const Item *item, int *ret_value) {
         const ProtoEnum *choices = field->choices;
         char list[128] = "";
 
-        if (object->type == MSGPACK_OBJECT_STR)
-                for (size_t i = 0; i < choices->n_values; i++)
-                        if (strlen(choices->values[i].text) == object->via.str.size &&
-                            memcmp(choices->values[i].text, object->via.str.ptr, object->via.str.size) == 0) {
-                                *ret_value = (int)i;
-                                return 0;
-                        }
+        for (size_t i = 0; i < choices->n_values; i++)
+                if (item_is_str(item, choices->values[i].text, strlen(choices->values[i].text))) {
+                        *ret_value = (int)i;
+                        return 0;
+                }
         /* A client meets values that a newer gpud added. */
         if (decoder->role == CODEC_RESULT) {
+                cursor_skip(&decoder->cursor, item);
                 *ret_value = -1;
                 return 0;
         }
@@ -108,105 +107,119 @@ static int decode_enum(const Decoder *decoder, const ProtoField *field, const ms
                            list);
 }
 
-static int decode_list(const Decoder *decoder, const ProtoField *field, const msgpack_object *object,
-                       void *base) {
+static int decode_list(Decoder *decoder, const ProtoField *field, const Item *item, void *base) {
         const void **items = (const void **)((char *)base + field->offset);
         size_t *n_items = (size_t *)(void *)((char *)base + field->count_offset);
         char *array;
+        Item element;
         int r;
 
-        if (object->type != MSGPACK_OBJECT_ARRAY)
+        if (item->kind != ITEM_ARRAY)
                 return refuse_kind(decoder, field);
         /* Never 0 bytes, for which NULL would be a success. */
-        array = msgpack_zone_malloc(decoder->zone, (size_t)object->via.array.size * field->sub->size + 1);
+        array = msgpack_zone_malloc(decoder->zone, item->number * field->sub->size + 1);
         if (!array)
                 return -ENOMEM;
-        for (uint32_t i = 0; i < object->via.array.size; i++) {
-                r = decode_struct(decoder, field->sub, &object->via.array.ptr[i],
-                                  array + i * field->sub->size);
+        for (uint64_t i = 0; i < item->number; i++) {
+                element = cursor_read(&decoder->cursor);
+                r = decode_struct(decoder, field->sub, &element, array + i * field->sub->size);
                 if (r)
                         return r;
         }
         *items = array;
-        *n_items = object->via.array.size;
+        *n_items = item->number;
         return 0;
 }
 
-static int decode_field(const Decoder *decoder, const ProtoField *field, const msgpack_object *object,
-                        void *base) {
+static int decode_f64(const Decoder *decoder, const ProtoField *field, const Item *item, double *ret_value) {
+        switch (item->kind) {
+        case ITEM_UINT:
+                *ret_value = (double)item->number;
+                return 0;
+        case ITEM_INT:
+                *ret_value = (double)(int64_t)item->number;
+                return 0;
+        case ITEM_FLOAT:
+                *ret_value = item_get_float(item);
+                return 0;
+        default:
+                return refuse_kind(decoder, field);
+        }
+}
+
+static int decode_field(Decoder *decoder, const ProtoField *field, const Item *item, void *base) {
         void *value = (char *)base + field->offset;
 
         switch (field->kind) {
         case PROTO_BOOL:
-                if (object->type != MSGPACK_OBJECT_BOOLEAN)
+                if (item->kind != ITEM_BOOL)
                         return refuse_kind(decoder, field);
-                *(bool *)value = object->via.boolean;
+                *(bool *)value = item->number;
                 return 0;
         case PROTO_U64:
-                if (object->type != MSGPACK_OBJECT_POSITIVE_INTEGER)
+                if (item->kind != ITEM_UINT)
                         return refuse_kind(decoder, field);
-                *(uint64_t *)value = object->via.u64;
+                *(uint64_t *)value = item->number;
                 return 0;
         case PROTO_F64:
-                if (object->type == MSGPACK_OBJECT_POSITIVE_INTEGER)
-                        *(double *)value = (double)object->via.u64;
-                else if (object->type == MSGPACK_OBJECT_NEGATIVE_INTEGER)
-                        *(double *)value = (double)object->via.i64;
-                else if (object->type == MSGPACK_OBJECT_FLOAT64 || object->type == MSGPACK_OBJECT_FLOAT32)
-                        *(double *)value = object->via.f64;
-                else
-                        return refuse_kind(decoder, field);
-                return 0;
+                return decode_f64(decoder, field, item, value);
         case PROTO_STR:
-                return decode_str(decoder, field, object, value);
+                return decode_str(decoder, field, item, value);
         case PROTO_BIN:
-                return decode_bin(decoder, field, object, value);
+                return decode_bin(decoder, field, item, value);
         case PROTO_UUID:
-                return decode_uuid(decoder, field, object, value);
+                return decode_uuid(decoder, field, item, value);
         case PROTO_ENUM:
-                return decode_enum(decoder, field, object, value);
+                return decode_enum(decoder, field, item, value);
         case PROTO_STRUCT:
-                return decode_struct(decoder, field->sub, object, value);
+                return decode_struct(decoder, field->sub, item, value);
         case PROTO_LIST:
-                return decode_list(decoder, field, object, base);
+                return decode_list(decoder, field, item, base);
         }
         return 0;
 }
 
-static const ProtoField *find_field(const ProtoStruct *type, const msgpack_object *key) {
-        if (key->type != MSGPACK_OBJECT_STR)
-                return NULL;
+static const ProtoField *find_field(const ProtoStruct *type, const Item *key) {
         for (size_t i = 0; i < type->n_fields; i++)
-                if (type->fields[i].n_name == key->via.str.size &&
-                    memcmp(type->fields[i].name, key->via.str.ptr, key->via.str.size) == 0)
+                if (item_is_str(key, type->fields[i].name, type->fields[i].n_name))
                         return &type->fields[i];
         return NULL;
 }
 
+static int decode_unknown(Decoder *decoder, const Item *key) {
+        Item value;
+
+        if (decoder->role == CODEC_RESULT) {
+                cursor_skip(&decoder->cursor, key);
+                value = cursor_read(&decoder->cursor);
+                cursor_skip(&decoder->cursor, &value);
+                return 0;
+        }
+        if (key->kind != ITEM_STR)
+                return proto_fault(decoder->fault, GPUD_E_INVALID_ARGUMENT,
+                                   "an argument's name is not a str");
+        return proto_fault(decoder->fault, GPUD_E_INVALID_ARGUMENT, "unknown argument `%.*s`",
+                           (int)(key->number < 64 ? key->number : 64), key->data);
+}
+
 /* Takes one pair of the map; `seen` has a bit per field. */
-static int decode_pair(const Decoder *decoder, const ProtoStruct *type, const msgpack_object_kv *pair,
-                       uint64_t *seen, void *ret_value) {
-        const ProtoField *field = find_field(type, &pair->key);
+static int decode_pair(Decoder *decoder, const ProtoStruct *type, uint64_t *seen, void *ret_value) {
+        Item key = cursor_read(&decoder->cursor);
+        const ProtoField *field = find_field(type, &key);
         uint64_t bit;
+        Item value;
         int r;
 
-        if (!field) {
-                if (decoder->role == CODEC_RESULT)
-                        return 0;
-                if (pair->key.type != MSGPACK_OBJECT_STR)
-                        return proto_fault(decoder->fault, GPUD_E_INVALID_ARGUMENT,
-                                           "an argument's name is not a str");
-                return proto_fault(decoder->fault, GPUD_E_INVALID_ARGUMENT, "unknown argument `%.*s`",
-                                   (int)(pair->key.via.str.size < 64 ? pair->key.via.str.size : 64),
-                                   pair->key.via.str.ptr);
-        }
+        if (!field)
+                return decode_unknown(decoder, &key);
         bit = UINT64_C(1) << (field - type->fields);
         if (*seen & bit)
                 return proto_fault(decoder->fault, GPUD_E_INVALID_ARGUMENT, "argument `%s` is given twice",
                                    field->name);
-        if (pair->val.type == MSGPACK_OBJECT_NIL && !field->is_required)
+        value = cursor_read(&decoder->cursor);
+        if (value.kind == ITEM_NIL && !field->is_required)
                 return 0;
-        r = decode_field(decoder, field, &pair->val, ret_value);
+        r = decode_field(decoder, field, &value, ret_value);
         if (r)
                 return r;
         *seen |= bit;
@@ -215,19 +228,18 @@ static int decode_pair(const Decoder *decoder, const ProtoStruct *type, const ms
         return 0;
 }
 
-static int decode_struct(const Decoder *decoder, const ProtoStruct *type, const msgpack_object *object,
-                         void *ret_value) {
+static int decode_struct(Decoder *decoder, const ProtoStruct *type, const Item *item, void *ret_value) {
         uint64_t seen = 0;
         int r;
 
         memset(ret_value, 0, type->size);
-        if (object->type == MSGPACK_OBJECT_MAP) {
-                for (uint32_t i = 0; i < object->via.map.size; i++) {
-                        r = decode_pair(decoder, type, &object->via.map.ptr[i], &seen, ret_value);
+        if (item->kind == ITEM_MAP) {
+                for (uint64_t i = 0; i < item->number; i++) {
+                        r = decode_pair(decoder, type, &seen, ret_value);
                         if (r)
                                 return r;
                 }
-        } else if (object->type != MSGPACK_OBJECT_NIL) {
+        } else if (item->kind != ITEM_NIL) {
                 return proto_fault(decoder->fault, GPUD_E_INVALID_ARGUMENT, "%s is not a map of named fields",
                                    type->name);
         }
@@ -238,9 +250,12 @@ static int decode_struct(const Decoder *decoder, const ProtoStruct *type, const 
         return 0;
 }
 
-int codec_decode(const ProtoStruct *type, CodecRole role, const msgpack_object *object, msgpack_zone *zone,
-                 void *ret_value, ProtoFault *fault) {
-        return decode_struct(&(Decoder){role, zone, fault}, type, object, ret_value);
+int codec_decode(const ProtoStruct *type, CodecRole role, Cursor cursor, msgpack_zone *zone, void *ret_value,
+                 ProtoFault *fault) {
+        Decoder decoder = {role, cursor, zone, fault};
+        Item item = cursor_read(&decoder.cursor);
+
+        return decode_struct(&decoder, type, &item, ret_value);
 }
 
 static bool field_is_absent(const ProtoField *field, const void *base) {

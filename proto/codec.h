@@ -4,7 +4,8 @@
 
 #include <msgpack.h>
 
-#include "proto/message.h"
+#include "proto/cursor.h"
+#include "proto/fault.h"
 #include "proto/table.h"
 
 typedef enum CodecRole {
@@ -13,12 +14,12 @@ typedef enum CodecRole {
 } CodecRole;
 
 /*
- * Fills the structure at `ret_value` (zeroed first) from a map; nil counts as an empty one. Strings and
- * lists are copied into `zone`, bytes stay where the object points. Returns 0, a GPUD_E_ code with `fault`
- * naming field, value and limit, or -ENOMEM.
+ * Fills the structure at `ret_value` (zeroed first) from the map at `cursor`; nil counts as an empty one.
+ * Strings and lists are copied into `zone`; so are the bytes of arguments, while those of a result stay where
+ * they lie. Returns 0, a GPUD_E_ code with `fault` naming field, value and limit, or -ENOMEM.
  */
-int codec_decode(const ProtoStruct *type, CodecRole role, const msgpack_object *object, msgpack_zone *zone,
-                 void *ret_value, ProtoFault *fault);
+int codec_decode(const ProtoStruct *type, CodecRole role, Cursor cursor, msgpack_zone *zone, void *ret_value,
+                 ProtoFault *fault);
 
 /* Packs the structure at `value` as a map. Returns 0 or -ENOMEM. */
 int codec_encode(msgpack_packer *packer, const ProtoStruct *type, CodecRole role, const void *value);

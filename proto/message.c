@@ -10,102 +10,83 @@
 #include "proto/codec.h"
 #include "proto/types.h"
 
-static const char *object_type_to_string(const msgpack_object *object) {
-        switch (object->type) {
-        case MSGPACK_OBJECT_NIL:
-                return "nil";
-        case MSGPACK_OBJECT_BOOLEAN:
-                return "a bool";
-        case MSGPACK_OBJECT_POSITIVE_INTEGER:
-        case MSGPACK_OBJECT_NEGATIVE_INTEGER:
-                return "an integer";
-        case MSGPACK_OBJECT_FLOAT32:
-        case MSGPACK_OBJECT_FLOAT64:
-                return "a float";
-        case MSGPACK_OBJECT_STR:
-                return "a str";
-        case MSGPACK_OBJECT_BIN:
-                return "a bin";
-        case MSGPACK_OBJECT_ARRAY:
-                return "an array";
-        case MSGPACK_OBJECT_MAP:
-                return "a map";
-        default:
-                return "an extension type";
-        }
+static const char *kind_to_string(ItemKind kind) {
+        static const char *const texts[] = {
+                [ITEM_NONE] = "no msgpack", [ITEM_NIL] = "nil",        [ITEM_BOOL] = "a bool",
+                [ITEM_UINT] = "an integer", [ITEM_INT] = "an integer", [ITEM_FLOAT] = "a float",
+                [ITEM_STR] = "a str",       [ITEM_BIN] = "a bin",      [ITEM_ARRAY] = "an array",
+                [ITEM_MAP] = "a map",
+        };
+        return texts[kind];
 }
 
-static int parse_msgid(const msgpack_object *object, uint32_t *ret_msgid, ProtoFault *fault) {
-        if (object->type != MSGPACK_OBJECT_POSITIVE_INTEGER || object->via.u64 > UINT32_MAX)
+static int parse_msgid(Cursor *cursor, uint32_t *ret_msgid, ProtoFault *fault) {
+        Item item = cursor_read(cursor);
+
+        if (item.kind != ITEM_UINT || item.number > UINT32_MAX)
                 return proto_fault(fault, GPUD_E_INVALID_ARGUMENT, "msgid is not an integer of 32 bits");
-        *ret_msgid = (uint32_t)object->via.u64;
+        *ret_msgid = (uint32_t)item.number;
         return 0;
 }
 
-static int parse_call(const msgpack_object *method, const msgpack_object *params, Message *message,
-                      ProtoFault *fault) {
-        const msgpack_object_array *array = &params->via.array;
+static int parse_call(Cursor *cursor, Message *message, ProtoFault *fault) {
+        static const uint8_t nil = 0xc0;
+        Item method = cursor_read(cursor);
+        Item params;
 
-        if (method->type != MSGPACK_OBJECT_STR)
+        if (method.kind != ITEM_STR)
                 return proto_fault(fault, GPUD_E_INVALID_ARGUMENT, "method is %s, not a str",
-                                   object_type_to_string(method));
-        message->method = method->via.str.ptr;
-        message->n_method = method->via.str.size;
+                                   kind_to_string(method.kind));
+        message->method = method.data;
+        message->n_method = method.number;
 
-        if (params->type != MSGPACK_OBJECT_ARRAY || array->size > 1)
+        params = cursor_read(cursor);
+        if (params.kind != ITEM_ARRAY || params.number > 1)
                 return proto_fault(fault, GPUD_E_INVALID_ARGUMENT,
                                    "params is not an array of one map of named arguments");
-        if (array->size == 1)
-                message->arguments = array->ptr[0];
-        else
-                message->arguments.type = MSGPACK_OBJECT_NIL;
+        message->arguments = params.number == 1 ? *cursor : cursor_at(&nil, sizeof(nil));
         return 0;
 }
 
-static int parse_array(const msgpack_object_array *array, Message *message, ProtoFault *fault) {
-        const msgpack_object *item = array->ptr;
+static void parse_response(Cursor *cursor, Message *message) {
+        Item error;
+
+        message->error = *cursor;
+        error = cursor_read(cursor);
+        cursor_skip(cursor, &error);
+        message->is_error = error.kind != ITEM_NIL;
+        message->result = *cursor;
+}
+
+int message_parse(const void *data, size_t n_data, Message *ret_message, ProtoFault *fault) {
+        Cursor cursor = cursor_at(data, n_data);
+        Item array = cursor_read(&cursor);
+        Item type;
         int r;
 
-        if (array->size == 0 || item[0].type != MSGPACK_OBJECT_POSITIVE_INTEGER ||
-            item[0].via.u64 > MESSAGE_NOTIFICATION)
+        *ret_message = (Message){0};
+        if (array.kind != ITEM_ARRAY)
+                return proto_fault(fault, GPUD_E_INVALID_ARGUMENT, "message is %s, not an array",
+                                   kind_to_string(array.kind));
+        type = cursor_read(&cursor);
+        if (array.number == 0 || type.kind != ITEM_UINT || type.number > MESSAGE_NOTIFICATION)
                 return proto_fault(fault, GPUD_E_INVALID_ARGUMENT,
                                    "message type is not 0 (request), 1 (response) or 2 (notification)");
-        message->type = (MessageType)item[0].via.u64;
-        if (array->size != (message->type == MESSAGE_NOTIFICATION ? 3 : 4))
+        ret_message->type = (MessageType)type.number;
+        if (array.number != (ret_message->type == MESSAGE_NOTIFICATION ? 3 : 4))
                 return proto_fault(fault, GPUD_E_INVALID_ARGUMENT,
-                                   "message of type %d has %" PRIu32 " elements", (int)message->type,
-                                   array->size);
-        if (message->type == MESSAGE_NOTIFICATION)
-                return parse_call(&item[1], &item[2], message, fault);
+                                   "message of type %d has %" PRIu64 " elements", (int)ret_message->type,
+                                   array.number);
+        if (ret_message->type == MESSAGE_NOTIFICATION)
+                return parse_call(&cursor, ret_message, fault);
 
-        r = parse_msgid(&item[1], &message->msgid, fault);
+        r = parse_msgid(&cursor, &ret_message->msgid, fault);
         if (r)
                 return r;
-        if (message->type == MESSAGE_REQUEST)
-                return parse_call(&item[2], &item[3], message, fault);
-        message->error = item[2];
-        message->result = item[3];
+        if (ret_message->type == MESSAGE_REQUEST)
+                return parse_call(&cursor, ret_message, fault);
+        parse_response(&cursor, ret_message);
         return 0;
-}
-
-int message_parse(const void *data, size_t n_data, msgpack_zone *zone, Message *ret_message,
-                  ProtoFault *fault) {
-        msgpack_object object;
-        size_t offset = 0;
-
-        *ret_message = (Message){0};
-        switch (msgpack_unpack(data, n_data, &offset, zone, &object)) {
-        case MSGPACK_UNPACK_SUCCESS:
-                break;
-        case MSGPACK_UNPACK_NOMEM_ERROR:
-                return -ENOMEM;
-        default:
-                return proto_fault(fault, GPUD_E_INVALID_ARGUMENT, "message is not msgpack");
-        }
-        if (object.type != MSGPACK_OBJECT_ARRAY)
-                return proto_fault(fault, GPUD_E_INVALID_ARGUMENT, "message is %s, not an array",
-                                   object_type_to_string(&object));
-        return parse_array(&object.via.array, ret_message, fault);
 }
 
 bool message_peek_msgid(const void *data, size_t n_data, uint32_t *ret_msgid) {
@@ -169,24 +150,24 @@ int message_pack_error(msgpack_packer *packer, const uint32_t *msgid, const Prot
         return 0;
 }
 
-static bool string_is(const msgpack_object *object, const char *text) {
-        return object->type == MSGPACK_OBJECT_STR && object->via.str.size == strlen(text) &&
-               memcmp(object->via.str.ptr, text, object->via.str.size) == 0;
-}
-
-void message_read_error(const msgpack_object *error, ProtoFault *ret_fault) {
-        const msgpack_object_kv *pair;
+void message_read_error(Cursor error, ProtoFault *ret_fault) {
+        Item map = cursor_read(&error);
+        Item key;
+        Item value;
 
         proto_fault(ret_fault, GPUD_E_INTERNAL, "the daemon replied with an error that is not understood");
-        if (error->type != MSGPACK_OBJECT_MAP)
+        if (map.kind != ITEM_MAP)
                 return;
-        for (uint32_t i = 0; i < error->via.map.size; i++) {
-                pair = &error->via.map.ptr[i];
-                if (string_is(&pair->key, "code") && pair->val.type == MSGPACK_OBJECT_POSITIVE_INTEGER &&
-                    pair->val.via.u64 <= INT32_MAX && proto_error_find((int)pair->val.via.u64))
-                        ret_fault->code = (int)pair->val.via.u64;
-                else if (string_is(&pair->key, "message") && pair->val.type == MSGPACK_OBJECT_STR)
-                        snprintf(ret_fault->text, sizeof(ret_fault->text), "%.*s",
-                                 (int)pair->val.via.str.size, pair->val.via.str.ptr);
+        for (uint64_t i = 0; i < map.number; i++) {
+                key = cursor_read(&error);
+                cursor_skip(&error, &key);
+                value = cursor_read(&error);
+                cursor_skip(&error, &value);
+                if (item_is_str(&key, "code", 4) && value.kind == ITEM_UINT && value.number <= INT32_MAX &&
+                    proto_error_find((int)value.number))
+                        ret_fault->code = (int)value.number;
+                else if (item_is_str(&key, "message", 7) && value.kind == ITEM_STR)
+                        snprintf(ret_fault->text, sizeof(ret_fault->text), "%.*s", (int)value.number,
+                                 value.data);
         }
 }

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "proto/cursor.h"
 #include "proto/fault.h"
 #include "proto/table.h"
 
@@ -24,17 +25,17 @@ typedef struct Message {
         uint32_t msgid;     /* of a request or response */
         const char *method; /* of a request or notification; not terminated */
         size_t n_method;
-        msgpack_object arguments; /* of a request or notification: the map, or nil */
-        msgpack_object error;     /* of a response */
-        msgpack_object result;
+        Cursor arguments; /* of a request or notification: at the map, or at a nil */
+        bool is_error;    /* of a response */
+        Cursor error;     /* of a response */
+        Cursor result;
 } Message;
 
 /*
- * Unpacks one whole message that scan_walk() passed. The message points into `data` and `zone`. Returns 0, a
- * GPUD_E_ code with `fault` filled, or -ENOMEM.
+ * Takes apart one whole message that scan_walk() passed; what comes out points into `data`. Returns 0, or a
+ * GPUD_E_ code with `fault` filled.
  */
-int message_parse(const void *data, size_t n_data, msgpack_zone *zone, Message *ret_message,
-                  ProtoFault *fault);
+int message_parse(const void *data, size_t n_data, Message *ret_message, ProtoFault *fault);
 
 /* Reads the msgid off the first bytes of a request, for the reply to one that cannot be parsed further. */
 bool message_peek_msgid(const void *data, size_t n_data, uint32_t *ret_msgid);
@@ -42,10 +43,12 @@ bool message_peek_msgid(const void *data, size_t n_data, uint32_t *ret_msgid);
 /*
  * Each packs one whole message and returns 0 or -ENOMEM, after which the packer's buffer is to be dropped.
  */
-int message_pack_request(msgpack_packer *packer, uint32_t msgid, const ProtoMethod *method, const void *args);
-int message_pack_result(msgpack_packer *packer, uint32_t msgid, const ProtoStruct *type, const void *result);
+int message_pack_request(msgpack_packer *packer, uint32_t msgid, const ProtoMethod *method,
+                         const void *args);
+int message_pack_result(msgpack_packer *packer, uint32_t msgid, const ProtoStruct *type,
+                        const void *result);
 /* `msgid` NULL: nobody knows which request it was; nil stands in its place. */
 int message_pack_error(msgpack_packer *packer, const uint32_t *msgid, const ProtoFault *fault);
 
 /* Reads the error of a response: {code, name, message, hint}. What is no such map becomes INTERNAL. */
-void message_read_error(const msgpack_object *error, ProtoFault *ret_fault);
+void message_read_error(Cursor error, ProtoFault *ret_fault);

@@ -1,9 +1,9 @@
 #pragma once
 
 /*
- * Bounded walk over untrusted msgpack: where one message ends, and whether it is safe to unpack. Allocates
- * nothing and believes no promised count, since msgpack-c reserves memory by them. Resumable: the bytes of
- * a message may come in any number of pieces, each is looked at once.
+ * Bounded walk over untrusted msgpack: where one message ends, and whether it is safe to decode. Allocates
+ * nothing and believes no promised count, by which lists then take memory. Resumable: the bytes of a message
+ * may come in any number of pieces, each is looked at once.
  */
 
 #include <stddef.h>
@@ -20,18 +20,22 @@ typedef struct ScanLimits {
 /* What gpud accepts: the limits of methods.def. */
 extern const ScanLimits scan_request_limits;
 
+typedef struct ScanPlace {
+        size_t position;  /* bytes walked */
+        size_t skip;      /* bytes of the last item still to come */
+        uint64_t n_items; /* items seen or promised */
+        uint64_t n_left;  /* items that the innermost open array or map still lacks */
+        uint32_t depth;   /* open arrays and maps */
+} ScanPlace;
+
 typedef struct Scan {
-        size_t position;               /* bytes walked */
-        size_t skip;                   /* payload bytes of a str or bin still to come */
-        uint64_t n_items;              /* items seen or promised */
-        uint32_t depth;                /* open arrays and maps */
-        uint64_t open[SCAN_DEPTH_MAX]; /* items each of them still lacks */
+        ScanPlace place;
+        uint64_t open[SCAN_DEPTH_MAX]; /* items that those around the innermost one still lack */
 } Scan;
 
-#define SCAN_NULL                                                                                            \
-        (Scan) {                                                                                             \
-                .n_items = 1                                                                                 \
-        }
+/* The message itself is one item. */
+#define SCAN_PLACE_NULL ((ScanPlace){.n_items = 1, .n_left = 1})
+#define SCAN_NULL       ((Scan){.place = SCAN_PLACE_NULL})
 
 enum {
         _SCAN_E_SUCCESS,
@@ -44,7 +48,7 @@ enum {
 
 /*
  * Goes on with the message that starts at `data`, of which `n_data` bytes are there. 0: the message is
- * complete and *ret_size bytes long; `scan` must be SCAN_NULL before the next one.
+ * complete and *ret_size bytes long, and `scan` is ready for the next one.
  */
 int scan_walk(Scan *scan, const ScanLimits *limits, const void *data, size_t n_data, size_t *ret_size);
 

@@ -105,7 +105,6 @@ static size_t peer_run(Peer *peer, const char *data, size_t n_data) {
                         peer_refuse(peer, r, data + done, n_data - done);
                         break;
                 }
-                peer->scan = SCAN_NULL;
                 r = pipeline_submit(peer->net->pipeline, &peer->client, data + done, size,
                                     /* is_last= */ done + size == n_data);
                 done += size;

@@ -11,6 +11,7 @@
 #include "daemon/util/clock.h"
 #include "daemon/util/error.h"
 #include "proto/codec.h"
+#include "proto/message.h"
 
 void pipeline_init(Pipeline *pipeline, Registry *registry, const MethodRow *rows) {
         *pipeline = (Pipeline){
@@ -52,8 +53,7 @@ static int take_fd(Request *request, bool is_last) {
 }
 
 /* The envelope to arguments: what the method is, and whether what came is what it takes. */
-static int decode(Request *request, bool is_last) {
-        const Message *message = &request->message;
+static int decode(Request *request, const Message *message, bool is_last) {
         int r;
 
         request->method = proto_method_find(message->method, message->n_method);
@@ -64,11 +64,11 @@ static int decode(Request *request, bool is_last) {
         r = take_fd(request, is_last);
         if (r)
                 return r;
-        request->args = request_alloc_zero(request, request->row->args->size);
+        request->args = request_alloc(request, request->row->args->size);
         request->result = request_alloc_zero(request, request->method->result->size);
         if (!request->args || !request->result)
                 return error_origin(-ENOMEM);
-        return codec_decode(request->row->args, CODEC_ARGUMENTS, &message->arguments, &request->zone,
+        return codec_decode(request->row->args, CODEC_ARGUMENTS, message->arguments, &request->zone,
                             request->args, &request->fault);
 }
 
@@ -105,10 +105,9 @@ static int pack_reply(Request *request, int r) {
 
         msgpack_packer_init(&packer, output, buffer_write);
         if (r == 0)
-                r = message_pack_result(&packer, request->message.msgid, request->method->result,
-                                        request->result);
+                r = message_pack_result(&packer, request->msgid, request->method->result, request->result);
         else
-                r = message_pack_error(&packer, &request->message.msgid, &request->fault);
+                r = message_pack_error(&packer, &request->msgid, &request->fault);
         if (r)
                 output->end = output->start + length;
         return r;
@@ -123,7 +122,7 @@ void pipeline_finish(Request *request, int r) {
                 pipeline->stats.n_errors++;
                 explain(request, r);
         }
-        if (client && request->message.type == MESSAGE_REQUEST) {
+        if (client && request->wants_reply) {
                 if (pack_reply(request, r))
                         client->is_broken = true;
                 client->wake(client);
@@ -145,37 +144,33 @@ void pipeline_refuse(Pipeline *pipeline, Client *client, const void *data, size_
         client->wake(client);
 }
 
-/* Copies the message into the request's arena, where the arguments then point, and takes it apart. */
-static int open_message(Request *request, const void *data, size_t n_data) {
-        void *frame = request_alloc(request, n_data);
-        int r;
+/* The bytes to the envelope: whether they are a message, and one for a server. */
+static int open_message(const void *data, size_t n_data, Message *ret_message, ProtoFault *fault) {
+        int r = message_parse(data, n_data, ret_message, fault);
 
-        if (!frame)
-                return error_origin(-ENOMEM);
-        memcpy(frame, data, n_data);
-        r = message_parse(frame, n_data, &request->zone, &request->message, &request->fault);
-        if (r == 0 && request->message.type == MESSAGE_RESPONSE)
-                r = request_refuse(request, GPUD_E_INVALID_ARGUMENT,
+        if (r == 0 && ret_message->type == MESSAGE_RESPONSE)
+                return proto_fault(fault, GPUD_E_INVALID_ARGUMENT,
                                    "message is a response, and gpud asked nothing");
         return r;
 }
 
 int pipeline_submit(Pipeline *pipeline, Client *client, const void *data, size_t n_data, bool is_last) {
         Request *request;
+        Message message;
+        ProtoFault fault;
         int r;
 
-        r = request_new(&request, pipeline, client);
+        if (open_message(data, n_data, &message, &fault)) {
+                pipeline_refuse(pipeline, client, data, n_data, &fault);
+                return PIPELINE_E_PROTOCOL;
+        }
+        r = request_new(&request, pipeline, client, n_data);
         if (r)
                 return error_trace(r);
-        r = open_message(request, data, n_data);
-        if (r) {
-                if (r > 0)
-                        pipeline_refuse(pipeline, client, data, n_data, &request->fault);
-                request_free(request);
-                return r > 0 ? PIPELINE_E_PROTOCOL : error_trace(r);
-        }
+        request->msgid = message.msgid;
+        request->wants_reply = message.type == MESSAGE_REQUEST;
 
-        r = decode(request, is_last);
+        r = decode(request, &message, is_last);
         if (r == 0)
                 r = authorise(request);
         if (r == 0)

@@ -26,7 +26,7 @@ static Request *request_new_fresh(void) {
         return request;
 }
 
-int request_new(Request **ret_request, Pipeline *pipeline, Client *client) {
+int request_new(Request **ret_request, Pipeline *pipeline, Client *client, size_t n_message) {
         List *spare = list_pop(&pipeline->spare);
         Request *request;
 
@@ -40,7 +40,8 @@ int request_new(Request **ret_request, Pipeline *pipeline, Client *client) {
         }
         request->pipeline = pipeline;
         request->client = client;
-        request->n_arena = 0;
+        request->n_arena = n_message;
+        client->n_arena += n_message;
         request->method = NULL;
         request->row = NULL;
         request->args = NULL;

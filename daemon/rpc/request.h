@@ -1,9 +1,9 @@
 #pragma once
 
 /*
- * One request, from its frame to its reply. It owns the frame, the descriptor that came with it and an arena
- * (the zone) for arguments and result; all go when the reply is queued. Its client may go first: then it
- * ends without a reply.
+ * One request, from its message to its reply. It owns the descriptor that came with it and an arena (the zone)
+ * for arguments and result; both go when the reply is queued. Its client may go first: then it ends without a
+ * reply.
  */
 
 #include <msgpack.h>
@@ -14,7 +14,6 @@
 #include "daemon/rpc/client.h"
 #include "daemon/util/list.h"
 #include "proto/fault.h"
-#include "proto/message.h"
 #include "proto/table.h"
 
 typedef struct Pipeline Pipeline;
@@ -34,8 +33,9 @@ struct Request {
         Client *client; /* NULL: it went */
         List link;      /* Client.requests, or Pipeline.spare */
         msgpack_zone zone;
-        size_t n_arena; /* bytes of `zone` that count against the client */
-        Message message;
+        size_t n_arena; /* bytes that count against the client: the message, and what is in `zone` */
+        uint32_t msgid;
+        bool wants_reply; /* false: it came as a notification */
         const ProtoMethod *method;
         const MethodRow *row;
         void *args;
@@ -46,8 +46,11 @@ struct Request {
         GpuOp op;
 };
 
-/* Takes a request off the pipeline's spare ones, or makes one. Returns 0 or -ENOMEM. */
-int request_new(Request **ret_request, Pipeline *pipeline, Client *client);
+/*
+ * Takes a request off the pipeline's spare ones, or makes one, for a message of `n_message` bytes. Returns 0 or
+ * -ENOMEM.
+ */
+int request_new(Request **ret_request, Pipeline *pipeline, Client *client, size_t n_message);
 
 /* Drops everything it owns. Returns NULL. */
 Request *request_free(Request *request);

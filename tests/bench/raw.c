@@ -248,7 +248,6 @@ static void take_replies(Raw *raw, size_t n, Uuid *ret_uuids) {
                 if (ret_uuids)
                         ret_uuids[i] = read_uuid(raw->input + start, size);
                 start += size;
-                scan = SCAN_NULL;
                 i++;
         }
 }

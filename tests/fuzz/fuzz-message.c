@@ -37,9 +37,9 @@ static void check_round_trip(const ProtoMethod *method, const void *args, msgpac
                         break;
                 assert(scan_walk(&scan, &scan_request_limits, buffers[0].data, buffers[0].size, &size) == 0);
                 assert(size == buffers[0].size);
-                assert(message_parse(buffers[0].data, size, zone, &message, &fault) == 0);
+                assert(message_parse(buffers[0].data, size, &message, &fault) == 0);
                 assert(proto_method_find(message.method, message.n_method) == method);
-                assert(codec_decode(method->args, CODEC_ARGUMENTS, &message.arguments, zone, again, &fault) ==
+                assert(codec_decode(method->args, CODEC_ARGUMENTS, message.arguments, zone, again, &fault) ==
                        0);
         }
         assert(buffers[0].size == buffers[1].size);
@@ -59,7 +59,7 @@ static void decode_call(const Message *message, msgpack_zone *zone) {
                 return;
         args = malloc(method->args->size);
         assert(args);
-        r = codec_decode(method->args, CODEC_ARGUMENTS, &message->arguments, zone, args, &fault);
+        r = codec_decode(method->args, CODEC_ARGUMENTS, message->arguments, zone, args, &fault);
         if (r == 0)
                 check_round_trip(method, args, zone);
         else
@@ -72,9 +72,9 @@ static void decode_reply(const Message *message, const ProtoMethod *method, msgp
         void *result = malloc(method->result->size);
 
         assert(result);
-        message_read_error(&message->error, &fault);
+        message_read_error(message->error, &fault);
         assert(proto_error_find(fault.code));
-        codec_decode(method->result, CODEC_RESULT, &message->result, zone, result, &fault);
+        codec_decode(method->result, CODEC_RESULT, message->result, zone, result, &fault);
         free(result);
 }
 
@@ -93,7 +93,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_data) {
                 return 0;
         zone = msgpack_zone_new(1024);
         assert(zone);
-        if (message_parse(data + 1, size, zone, &message, &fault) == 0) {
+        if (message_parse(data + 1, size, &message, &fault) == 0) {
                 if (message.type == MESSAGE_RESPONSE)
                         decode_reply(&message, &proto_methods[data[0] % PROTO_N_METHODS], zone);
                 else

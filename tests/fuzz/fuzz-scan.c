@@ -1,15 +1,17 @@
 /*
  * Fuzzes the scanner: the first byte chooses how the rest is cut into pieces, and cutting must change nothing.
- * Whatever passes must be exactly one object to msgpack-c, which by then may reserve memory as it is promised.
+ * Whatever passes must be exactly one object to msgpack-c, and the cursor must read from it what msgpack-c does.
  */
 
 #include <assert.h>
+#include <math.h>
 #include <msgpack.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/cursor.h"
 #include "proto/scan.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_data);
@@ -33,6 +35,68 @@ static int walk_in_pieces(const uint8_t *data, size_t n_data, size_t step, size_
         return r;
 }
 
+static void compare(Cursor *cursor, const msgpack_object *object);
+
+/* Both point into the input. Where msgpack-c puts no bytes does not matter. */
+static void compare_bytes(const Item *item, ItemKind kind, const char *data, uint32_t n_data) {
+        assert(item->kind == kind && item->number == n_data);
+        assert(n_data == 0 || item->data == data);
+}
+
+static void compare_array(Cursor *cursor, const Item *item, const msgpack_object_array *array) {
+        assert(item->kind == ITEM_ARRAY && item->number == array->size);
+        for (uint32_t i = 0; i < array->size; i++)
+                compare(cursor, &array->ptr[i]);
+}
+
+static void compare_map(Cursor *cursor, const Item *item, const msgpack_object_map *map) {
+        assert(item->kind == ITEM_MAP && item->number == map->size);
+        for (uint32_t i = 0; i < map->size; i++) {
+                compare(cursor, &map->ptr[i].key);
+                compare(cursor, &map->ptr[i].val);
+        }
+}
+
+/* Reads one item, and those in it. */
+static void compare(Cursor *cursor, const msgpack_object *object) {
+        Item item = cursor_read(cursor);
+
+        switch (object->type) {
+        case MSGPACK_OBJECT_NIL:
+                assert(item.kind == ITEM_NIL);
+                break;
+        case MSGPACK_OBJECT_BOOLEAN:
+                assert(item.kind == ITEM_BOOL && item.number == object->via.boolean);
+                break;
+        case MSGPACK_OBJECT_POSITIVE_INTEGER:
+                assert(item.kind == ITEM_UINT && item.number == object->via.u64);
+                break;
+        case MSGPACK_OBJECT_NEGATIVE_INTEGER:
+                assert(item.kind == ITEM_INT && (int64_t)item.number == object->via.i64);
+                break;
+        case MSGPACK_OBJECT_FLOAT32:
+        case MSGPACK_OBJECT_FLOAT64:
+                assert(item.kind == ITEM_FLOAT);
+                assert(isnan(object->via.f64) ? isnan(item_get_float(&item))
+                                              : item_get_float(&item) == object->via.f64);
+                break;
+        case MSGPACK_OBJECT_STR:
+                compare_bytes(&item, ITEM_STR, object->via.str.ptr, object->via.str.size);
+                break;
+        case MSGPACK_OBJECT_BIN:
+                compare_bytes(&item, ITEM_BIN, object->via.bin.ptr, object->via.bin.size);
+                break;
+        case MSGPACK_OBJECT_ARRAY:
+                compare_array(cursor, &item, &object->via.array);
+                break;
+        case MSGPACK_OBJECT_MAP:
+                compare_map(cursor, &item, &object->via.map);
+                break;
+        default:
+                abort();
+        }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_data) {
         size_t size = 0;
         size_t size_in_pieces = 0;
@@ -40,6 +104,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_data) {
         char text[256];
         msgpack_object object;
         msgpack_zone *zone;
+        Cursor cursor;
         int r;
 
         if (n_data == 0)
@@ -58,6 +123,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_data) {
         assert(msgpack_unpack((const char *)data + 1, size, &offset, zone, &object) ==
                MSGPACK_UNPACK_SUCCESS);
         assert(offset == size);
+        cursor = cursor_at(data + 1, size);
+        compare(&cursor, &object);
+        assert(cursor.at == cursor.end);
         msgpack_zone_free(zone);
         return 0;
 }

@@ -105,9 +105,9 @@ static bool daemon_serve(Daemon *daemon, const void *data, size_t size) {
         ProtoFault fault;
         Message message;
 
-        ck_assert_int_eq(message_parse(data, size, zone, &message, &fault), 0);
+        ck_assert_int_eq(message_parse(data, size, &message, &fault), 0);
         method = proto_method_find(message.method, message.n_method);
-        ck_assert_int_eq(codec_decode(method->args, CODEC_ARGUMENTS, &message.arguments, zone, &args, &fault),
+        ck_assert_int_eq(codec_decode(method->args, CODEC_ARGUMENTS, message.arguments, zone, &args, &fault),
                          0);
         if (method == &proto_methods[PROTO_METHOD_mem_write])
                 daemon_write(daemon, message.msgid, &args.mem_write_args);
@@ -156,7 +156,6 @@ static void *daemon_run(void *userdata) {
                         goes_on = daemon_serve(daemon, data, size);
                         memmove(data, data + size, n_data - size);
                         n_data -= size;
-                        scan = SCAN_NULL;
                 }
         }
         if (!goes_on)

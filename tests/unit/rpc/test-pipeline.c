@@ -17,7 +17,7 @@
 
 #include "daemon/method/table.h"
 #include "daemon/rpc/pipeline.h"
-#include "proto/codec.h"
+#include "proto/message.h"
 #include "proto/scan.h"
 #include "tests/unit/rpc/fake-gpu.h"
 
@@ -83,16 +83,31 @@ static void on_wake(Client *client) {
         (void)client;
 }
 
-/* Takes the replies off the output; each must be a whole message. Returns the last one's result in `zone`. */
-static bool take_reply(World *world, msgpack_zone *zone, Message *ret_message) {
+/* Copies the string at `key` of the result, if it has one. */
+static void read_text(Cursor result, const char *key, char *ret_text) {
+        Item map = cursor_read(&result);
+        Item name;
+        Item value;
+
+        for (uint64_t i = 0; map.kind == ITEM_MAP && i < map.number; i++) {
+                name = cursor_read(&result);
+                value = cursor_read(&result);
+                cursor_skip(&result, &value);
+                if (item_is_str(&name, key, strlen(key)))
+                        snprintf(ret_text, GPUD_UUID_TEXT + 1, "%.*s", (int)value.number, value.data);
+        }
+}
+
+/* Takes the replies off the output; each must be a whole message. With `key`, reads that of the last result. */
+static void take_replies(World *world, const char *key, char *ret_text) {
+        static const ScanLimits limits = {
+                .size_max = SIZE_MAX, .depth_max = SCAN_DEPTH_MAX, .items_max = UINT64_MAX};
         Buffer *output = &world->client.output;
-        bool has_reply = false;
 
         while (buffer_get_length(output) > 0) {
-                ScanLimits limits = {
-                        .size_max = SIZE_MAX, .depth_max = SCAN_DEPTH_MAX, .items_max = UINT64_MAX};
                 Scan scan = SCAN_NULL;
                 ProtoFault fault;
+                Message message;
                 size_t size;
                 long saved = n_until_failure;
 
@@ -100,33 +115,28 @@ static bool take_reply(World *world, msgpack_zone *zone, Message *ret_message) {
                 ck_assert_int_eq(
                         scan_walk(&scan, &limits, buffer_get_data(output), buffer_get_length(output), &size),
                         0);
-                msgpack_zone_clear(zone);
-                ck_assert_int_eq(message_parse(buffer_get_data(output), size, zone, ret_message, &fault), 0);
-                has_reply = true;
-                world->n_ok += ret_message->error.type == MSGPACK_OBJECT_NIL;
-                if (ret_message->error.type == MSGPACK_OBJECT_NIL) {
-                        *ret_message = (Message){.result = ret_message->result};
-                } else {
-                        message_read_error(&ret_message->error, &fault);
+                ck_assert_int_eq(message_parse(buffer_get_data(output), size, &message, &fault), 0);
+                if (message.is_error) {
+                        message_read_error(message.error, &fault);
                         ck_assert_msg(fault.code == GPUD_E_RESOURCE_EXHAUSTED ||
                                               fault.code == GPUD_E_OUT_OF_MEMORY ||
                                               fault.code == GPUD_E_NOT_FOUND ||
                                               fault.code == GPUD_E_INVALID_ARGUMENT,
                                       "%s", fault.text);
-                        has_reply = false;
+                } else {
+                        world->n_ok++;
+                        if (key)
+                                read_text(message.result, key, ret_text);
                 }
                 n_until_failure = saved;
                 buffer_consume(output, size);
         }
-        return has_reply;
 }
 
 /* Sends one call and returns the string at `key` of its result in `ret_text`, empty if it failed. */
 static void call(World *world, ProtoMethodId id, const void *args, const char *key, char *ret_text) {
         msgpack_sbuffer buffer;
         msgpack_packer packer;
-        msgpack_zone zone;
-        Message message;
         long saved = n_until_failure;
 
         if (ret_text)
@@ -135,24 +145,14 @@ static void call(World *world, ProtoMethodId id, const void *args, const char *k
         msgpack_sbuffer_init(&buffer);
         msgpack_packer_init(&packer, &buffer, msgpack_sbuffer_write);
         ck_assert_int_eq(message_pack_request(&packer, 1, &proto_methods[id], args), 0);
-        ck_assert(msgpack_zone_init(&zone, 1024));
         n_until_failure = saved;
 
         /* -ENOMEM: the connection would be closed; here the story goes on. */
         if (pipeline_submit(&world->pipeline, &world->client, buffer.data, buffer.size, true) == 0)
                 fake_gpu_turn();
-        if (take_reply(world, &zone, &message) && key && message.result.type == MSGPACK_OBJECT_MAP)
-                for (uint32_t i = 0; i < message.result.via.map.size; i++) {
-                        const msgpack_object_kv *pair = &message.result.via.map.ptr[i];
-
-                        if (pair->key.via.str.size == strlen(key) &&
-                            memcmp(pair->key.via.str.ptr, key, strlen(key)) == 0)
-                                snprintf(ret_text, GPUD_UUID_TEXT + 1, "%.*s", (int)pair->val.via.str.size,
-                                         pair->val.via.str.ptr);
-                }
+        take_replies(world, key, ret_text);
         saved = n_until_failure;
         n_until_failure = 0;
-        msgpack_zone_destroy(&zone);
         msgpack_sbuffer_destroy(&buffer);
         n_until_failure = saved;
 }
