@@ -46,7 +46,8 @@ PROTO_SRCS := \
 	proto/scan.c \
 	proto/table.c \
 	proto/text.c \
-	proto/uuid.c
+	proto/uuid.c \
+	proto/writer.c
 
 # Everything of gpud but main(), so that unit tests can link it.
 DAEMON_SRCS := \
@@ -162,6 +163,7 @@ DAEMON_TESTS := \
 	tests/unit/gpu/test-tlsf.c \
 	tests/unit/object/test-holdset.c \
 	tests/unit/proto/test-codec.c \
+	tests/unit/proto/test-item.c \
 	tests/unit/proto/test-scan.c \
 	tests/unit/proto/test-text.c \
 	tests/unit/proto/test-uuid.c \

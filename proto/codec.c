@@ -12,8 +12,8 @@
 #include "proto/text.h"
 #include "proto/types.h"
 
-/* A reply of mem.alloc, and most others, goes out in one piece. */
-#define BATCH_SIZE 1024
+/* The most that a field takes: its name, and a UUID or an item without its bytes. */
+#define FIELD_MAX (1 + PROTO_NAME_SIZE + WRITER_ITEM_MAX + GPUD_UUID_TEXT)
 
 typedef struct Decoder {
         CodecRole role;
@@ -270,113 +270,100 @@ static bool field_is_absent(const ProtoField *field, const void *base) {
         return field->kind == PROTO_BIN && !((const struct gpud_bin *)value)->data;
 }
 
-/* Gathers the many small pieces of a map, and hands them on by the kilobyte. */
-typedef struct Batch {
-        msgpack_packer packer;
-        const msgpack_packer *out;
-        size_t n;
-        char bytes[BATCH_SIZE];
-} Batch;
+/* What follows is put at `at`, in the room that is reserved for a field, and committed. */
 
-static int batch_flush(Batch *batch) {
-        size_t n = batch->n;
+static void encode_text(Writer *writer, char *at, const char *text) {
+        size_t n = strlen(text);
 
-        batch->n = 0;
-        return n > 0 ? batch->out->callback(batch->out->data, batch->bytes, n) : 0;
+        writer_commit(writer, writer_put_str(at, n));
+        writer_write(writer, text, n);
 }
 
-static int batch_write(void *data, const char *bytes, size_t n) {
-        Batch *batch = data;
-
-        if (n > sizeof(batch->bytes) - batch->n) {
-                if (batch_flush(batch))
-                        return -1;
-                if (n > sizeof(batch->bytes))
-                        return batch->out->callback(batch->out->data, bytes, n);
-        }
-        memcpy(batch->bytes + batch->n, bytes, n);
-        batch->n += n;
-        return 0;
+static void encode_bin(Writer *writer, char *at, const struct gpud_bin *bin) {
+        writer_commit(writer, writer_put_bin(at, bin->size));
+        writer_write(writer, bin->data, bin->size);
 }
 
-static int encode_struct(msgpack_packer *packer, const ProtoStruct *type, CodecRole role, const void *value);
-
-static int encode_text(msgpack_packer *packer, const char *text, size_t n) {
-        return msgpack_pack_str(packer, n) || msgpack_pack_str_body(packer, text, n);
+static void encode_uuid(Writer *writer, char *at, const struct gpud_uuid *uuid) {
+        at = writer_put_str(at, GPUD_UUID_TEXT);
+        uuid_to_string(uuid, at);
+        writer_commit(writer, at + GPUD_UUID_TEXT);
 }
 
-static int encode_list(msgpack_packer *packer, const ProtoField *field, CodecRole role, const void *base) {
+static void encode_list(Writer *writer, char *at, const ProtoField *field, CodecRole role, const void *base) {
         const char *items = *(const char *const *)(const void *)((const char *)base + field->offset);
         size_t n_items = *(const size_t *)(const void *)((const char *)base + field->count_offset);
 
-        if (msgpack_pack_array(packer, n_items))
-                return -ENOMEM;
+        writer_commit(writer, writer_put_array(at, n_items));
         for (size_t i = 0; i < n_items; i++)
-                if (encode_struct(packer, field->sub, role, items + i * field->sub->size))
-                        return -ENOMEM;
-        return 0;
+                codec_encode(writer, field->sub, role, items + i * field->sub->size);
 }
 
-static int encode_field(msgpack_packer *packer, const ProtoField *field, CodecRole role, const void *base) {
+static void encode_value(Writer *writer, char *at, const ProtoField *field, CodecRole role,
+                         const void *base) {
         const void *value = (const char *)base + field->offset;
-        const struct gpud_bin *bin = value;
-        const char *text = "";
-        char uuid[GPUD_UUID_TEXT + 1];
+        const char *text;
 
         switch (field->kind) {
         case PROTO_BOOL:
-                return *(const bool *)value ? msgpack_pack_true(packer) : msgpack_pack_false(packer);
+                writer_commit(writer, writer_put_bool(at, *(const bool *)value));
+                break;
         case PROTO_U64:
-                return msgpack_pack_uint64(packer, *(const uint64_t *)value);
+                writer_commit(writer, writer_put_uint(at, *(const uint64_t *)value));
+                break;
         case PROTO_F64:
-                return msgpack_pack_double(packer, *(const double *)value);
+                writer_commit(writer, writer_put_double(at, *(const double *)value));
+                break;
         case PROTO_STR:
-                if (*(const char *const *)value)
-                        text = *(const char *const *)value;
-                return encode_text(packer, text, strlen(text));
+                text = *(const char *const *)value;
+                encode_text(writer, at, text ? text : "");
+                break;
         case PROTO_BIN:
-                return msgpack_pack_bin(packer, bin->size) ||
-                       msgpack_pack_bin_body(packer, bin->data, bin->size);
+                encode_bin(writer, at, value);
+                break;
         case PROTO_UUID:
-                uuid_to_string(value, uuid);
-                return encode_text(packer, uuid, GPUD_UUID_TEXT);
+                encode_uuid(writer, at, value);
+                break;
         case PROTO_ENUM:
-                text = field->choices->values[*(const int *)value].text;
-                return encode_text(packer, text, strlen(text));
+                encode_text(writer, at, field->choices->values[*(const int *)value].text);
+                break;
         case PROTO_STRUCT:
-                return encode_struct(packer, field->sub, role, value);
+                writer_commit(writer, at);
+                codec_encode(writer, field->sub, role, value);
+                break;
         case PROTO_LIST:
-                return encode_list(packer, field, role, base);
+                encode_list(writer, at, field, role, base);
+                break;
         }
-        return 0;
 }
 
-static int encode_struct(msgpack_packer *packer, const ProtoStruct *type, CodecRole role, const void *value) {
-        uint32_t n_fields = 0;
-        bool is_absent;
+static size_t count_fields(const ProtoStruct *type, CodecRole role, const void *value) {
+        size_t n = 0;
 
+        if (role == CODEC_RESULT)
+                return type->n_fields;
         for (size_t i = 0; i < type->n_fields; i++)
-                if (role == CODEC_RESULT || !field_is_absent(&type->fields[i], value))
-                        n_fields++;
-        if (msgpack_pack_map(packer, n_fields))
-                return -ENOMEM;
-        for (size_t i = 0; i < type->n_fields; i++) {
-                is_absent = field_is_absent(&type->fields[i], value);
+                n += !field_is_absent(&type->fields[i], value);
+        return n;
+}
+
+void codec_encode(Writer *writer, const ProtoStruct *type, CodecRole role, const void *value) {
+        const ProtoField *end = type->fields + type->n_fields;
+        bool is_absent;
+        char *at;
+
+        at = writer_reserve(writer, WRITER_ITEM_MAX);
+        writer_commit(writer, writer_put_map(at, count_fields(type, role, value)));
+        for (const ProtoField *field = type->fields; field < end; field++) {
+                is_absent = field_is_absent(field, value);
                 if (is_absent && role == CODEC_ARGUMENTS)
                         continue;
-                if (encode_text(packer, type->fields[i].name, type->fields[i].n_name) ||
-                    (is_absent ? msgpack_pack_nil(packer)
-                               : encode_field(packer, &type->fields[i], role, value)))
-                        return -ENOMEM;
+                at = writer_put_short_str(writer_reserve(writer, FIELD_MAX), field->n_name);
+                memcpy(at, field->name, sizeof(field->name));
+                at += field->n_name;
+                if (is_absent)
+                        writer_commit(writer, writer_put_nil(at));
+                else
+                        encode_value(writer, at, field, role, value);
         }
-        return 0;
-}
-
-int codec_encode(msgpack_packer *packer, const ProtoStruct *type, CodecRole role, const void *value) {
-        Batch batch;
-
-        batch.out = packer;
-        batch.n = 0;
-        msgpack_packer_init(&batch.packer, &batch, batch_write);
-        return encode_struct(&batch.packer, type, role, value) || batch_flush(&batch) ? -ENOMEM : 0;
 }

@@ -7,6 +7,7 @@
 #include "proto/cursor.h"
 #include "proto/fault.h"
 #include "proto/table.h"
+#include "proto/writer.h"
 
 typedef enum CodecRole {
         CODEC_ARGUMENTS, /* unknown keys are refused; what is absent is left out */
@@ -21,5 +22,5 @@ typedef enum CodecRole {
 int codec_decode(const ProtoStruct *type, CodecRole role, Cursor cursor, msgpack_zone *zone, void *ret_value,
                  ProtoFault *fault);
 
-/* Packs the structure at `value` as a map. Returns 0 or -ENOMEM. */
-int codec_encode(msgpack_packer *packer, const ProtoStruct *type, CodecRole role, const void *value);
+/* Packs the structure at `value` as a map. */
+void codec_encode(Writer *writer, const ProtoStruct *type, CodecRole role, const void *value);

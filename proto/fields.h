@@ -60,7 +60,7 @@
          .count_offset = offsetof(struct STRUCT_NAME(s_), n_##name_),                                        \
          .sub = &TABLE_NAME(struct_##other_)},
 #define END_STRUCT(name_)                                                                                    \
-        { .name = NULL }                                                                                     \
+        { .n_name = 0 }                                                                                      \
         }                                                                                                    \
         ;
 #include "proto/rows.h"

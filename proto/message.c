@@ -112,42 +112,63 @@ bool message_peek_msgid(const void *data, size_t n_data, uint32_t *ret_msgid) {
         return true;
 }
 
-static int pack_string(msgpack_packer *packer, const char *text) {
-        size_t n = strlen(text);
-
-        return msgpack_pack_str(packer, n) || msgpack_pack_str_body(packer, text, n);
+/* [type, msgid or nil, ... */
+static char *put_head(char *at, MessageType type, const uint32_t *msgid) {
+        at = writer_put_array(at, 4);
+        at = writer_put_uint(at, type);
+        return msgid ? writer_put_uint(at, *msgid) : writer_put_nil(at);
 }
 
-int message_pack_request(msgpack_packer *packer, uint32_t msgid, const ProtoMethod *method,
+int message_pack_request(const msgpack_packer *packer, uint32_t msgid, const ProtoMethod *method,
                          const void *args) {
         bool has_args = method->args->n_fields > 0;
+        Writer writer;
+        char *at;
 
-        if (msgpack_pack_array(packer, 4) || msgpack_pack_int(packer, MESSAGE_REQUEST) ||
-            msgpack_pack_uint32(packer, msgid) || pack_string(packer, method->name) ||
-            msgpack_pack_array(packer, has_args ? 1 : 0))
-                return -ENOMEM;
-        return has_args ? codec_encode(packer, method->args, CODEC_ARGUMENTS, args) : 0;
+        writer_init(&writer, packer);
+        at = writer_reserve(&writer, 3 * WRITER_ITEM_MAX);
+        writer_commit(&writer, put_head(at, MESSAGE_REQUEST, &msgid));
+        writer_write_str(&writer, method->name);
+        at = writer_reserve(&writer, WRITER_ITEM_MAX);
+        writer_commit(&writer, writer_put_array(at, has_args ? 1 : 0));
+        if (has_args)
+                codec_encode(&writer, method->args, CODEC_ARGUMENTS, args);
+        return writer_finish(&writer);
 }
 
-int message_pack_result(msgpack_packer *packer, uint32_t msgid, const ProtoStruct *type, const void *result) {
-        if (msgpack_pack_array(packer, 4) || msgpack_pack_int(packer, MESSAGE_RESPONSE) ||
-            msgpack_pack_uint32(packer, msgid) || msgpack_pack_nil(packer))
-                return -ENOMEM;
-        return codec_encode(packer, type, CODEC_RESULT, result);
+int message_pack_result(const msgpack_packer *packer, uint32_t msgid, const ProtoStruct *type,
+                        const void *result) {
+        Writer writer;
+        char *at;
+
+        writer_init(&writer, packer);
+        at = writer_reserve(&writer, 4 * WRITER_ITEM_MAX);
+        at = put_head(at, MESSAGE_RESPONSE, &msgid);
+        writer_commit(&writer, writer_put_nil(at));
+        codec_encode(&writer, type, CODEC_RESULT, result);
+        return writer_finish(&writer);
 }
 
-int message_pack_error(msgpack_packer *packer, const uint32_t *msgid, const ProtoFault *fault) {
+int message_pack_error(const msgpack_packer *packer, const uint32_t *msgid, const ProtoFault *fault) {
         const ProtoError *error = proto_error_find(fault->code);
+        Writer writer;
+        char *at;
 
-        if (msgpack_pack_array(packer, 4) || msgpack_pack_int(packer, MESSAGE_RESPONSE) ||
-            (msgid ? msgpack_pack_uint32(packer, *msgid) : msgpack_pack_nil(packer)) ||
-            msgpack_pack_map(packer, 4) || pack_string(packer, "code") ||
-            msgpack_pack_int(packer, error->code) || pack_string(packer, "name") ||
-            pack_string(packer, error->name) || pack_string(packer, "message") ||
-            pack_string(packer, fault->text[0] ? fault->text : error->text) || pack_string(packer, "hint") ||
-            pack_string(packer, error->hint) || msgpack_pack_nil(packer))
-                return -ENOMEM;
-        return 0;
+        writer_init(&writer, packer);
+        at = writer_reserve(&writer, 4 * WRITER_ITEM_MAX);
+        at = put_head(at, MESSAGE_RESPONSE, msgid);
+        writer_commit(&writer, writer_put_map(at, 4));
+        writer_write_str(&writer, "code");
+        at = writer_reserve(&writer, WRITER_ITEM_MAX);
+        writer_commit(&writer, writer_put_uint(at, (uint64_t)error->code));
+        writer_write_str(&writer, "name");
+        writer_write_str(&writer, error->name);
+        writer_write_str(&writer, "message");
+        writer_write_str(&writer, fault->text[0] ? fault->text : error->text);
+        writer_write_str(&writer, "hint");
+        writer_write_str(&writer, error->hint);
+        writer_commit(&writer, writer_put_nil(writer_reserve(&writer, WRITER_ITEM_MAX)));
+        return writer_finish(&writer);
 }
 
 void message_read_error(Cursor error, ProtoFault *ret_fault) {

@@ -43,12 +43,12 @@ bool message_peek_msgid(const void *data, size_t n_data, uint32_t *ret_msgid);
 /*
  * Each packs one whole message and returns 0 or -ENOMEM, after which the packer's buffer is to be dropped.
  */
-int message_pack_request(msgpack_packer *packer, uint32_t msgid, const ProtoMethod *method,
+int message_pack_request(const msgpack_packer *packer, uint32_t msgid, const ProtoMethod *method,
                          const void *args);
-int message_pack_result(msgpack_packer *packer, uint32_t msgid, const ProtoStruct *type,
+int message_pack_result(const msgpack_packer *packer, uint32_t msgid, const ProtoStruct *type,
                         const void *result);
 /* `msgid` NULL: nobody knows which request it was; nil stands in its place. */
-int message_pack_error(msgpack_packer *packer, const uint32_t *msgid, const ProtoFault *fault);
+int message_pack_error(const msgpack_packer *packer, const uint32_t *msgid, const ProtoFault *fault);
 
 /* Reads the error of a response: {code, name, message, hint}. What is no such map becomes INTERNAL. */
 void message_read_error(Cursor error, ProtoFault *ret_fault);

@@ -36,6 +36,17 @@
 #include "proto/methods.def"
 #include "proto/view.h"
 
+#define NAME_FITS(name_)                                                                                     \
+        _Static_assert(sizeof(#name_) <= PROTO_NAME_SIZE, #name_ " is too long a name for a field");
+#define FIELD(struct_, name_, kind_, need_, doc_)  NAME_FITS(name_)
+#define CHOICE(struct_, name_, enum_, need_, doc_) NAME_FITS(name_)
+#define EMBED(struct_, name_, other_, doc_)        NAME_FITS(name_)
+#define LIST(struct_, name_, other_, doc_)         NAME_FITS(name_)
+#include "proto/rows.h"
+#include "proto/methods.def"
+#include "proto/view.h"
+#undef NAME_FITS
+
 const ProtoStruct proto_struct_none = {"none", "Nothing.", sizeof(struct gpud_none), NULL, 0};
 
 const ProtoStruct *const proto_structs[] = {
