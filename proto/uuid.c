@@ -5,6 +5,7 @@
 
 #include "proto/uuid.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,45 +44,68 @@ void uuid_new_random(struct gpud_uuid *ret_uuid) {
         ret_uuid->bytes[8] = (uint8_t)((ret_uuid->bytes[8] & 0x3f) | 0x80);
 }
 
-/* Whether a dash stands before the byte of this index. */
-static bool has_dash(size_t i) {
-        return i == 4 || i == 6 || i == 8 || i == 10;
+/* Writes four bytes as eight digits. Eight half bytes are turned at once, each in a byte of its own. */
+static void write_digits(char *place, const uint8_t *bytes) {
+        const uint64_t ones = UINT64_C(0x0101010101010101);
+        uint32_t value;
+        uint64_t digits;
+        uint64_t is_letter;
+
+        memcpy(&value, bytes, sizeof(value));
+        digits = be32toh(value);
+        digits = (digits << 16 | digits) & UINT64_C(0x0000ffff0000ffff);
+        digits = (digits << 8 | digits) & UINT64_C(0x00ff00ff00ff00ff);
+        digits = (digits << 4 | digits) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+        is_letter = (digits + 6 * ones) >> 4 & ones;
+        digits = htobe64(digits + '0' * ones + is_letter * ('a' - '0' - 10));
+        memcpy(place, &digits, sizeof(digits));
 }
 
 void uuid_to_string(const struct gpud_uuid *uuid, char ret_text[GPUD_UUID_TEXT + 1]) {
-        static const char digits[] = "0123456789abcdef";
-        char *place = ret_text;
+        char digits[2 * sizeof(uuid->bytes)];
 
-        for (size_t i = 0; i < sizeof(uuid->bytes); i++) {
-                if (has_dash(i))
-                        *place++ = '-';
-                *place++ = digits[uuid->bytes[i] >> 4];
-                *place++ = digits[uuid->bytes[i] & 0x0f];
-        }
-        *place = '\0';
+        for (size_t i = 0; i < sizeof(uuid->bytes); i += 4)
+                write_digits(digits + 2 * i, uuid->bytes + i);
+        memcpy(ret_text, digits, 8);
+        ret_text[8] = '-';
+        memcpy(ret_text + 9, digits + 8, 4);
+        ret_text[13] = '-';
+        memcpy(ret_text + 14, digits + 12, 4);
+        ret_text[18] = '-';
+        memcpy(ret_text + 19, digits + 16, 4);
+        ret_text[23] = '-';
+        memcpy(ret_text + 24, digits + 20, 12);
+        ret_text[GPUD_UUID_TEXT] = '\0';
 }
 
-/* One more than the value of a hexadecimal digit of either case; 0: it is none. */
+/* What is no hexadecimal digit lacks this bit. */
+#define IS_DIGIT      0x10
+#define DIGIT(value_) (IS_DIGIT | (value_))
+
 static const uint8_t digit_values[256] = {
-        ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
-        ['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
-        ['A'] = 11, ['B'] = 12, ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16,
+        ['0'] = DIGIT(0),  ['1'] = DIGIT(1),  ['2'] = DIGIT(2),  ['3'] = DIGIT(3),  ['4'] = DIGIT(4),
+        ['5'] = DIGIT(5),  ['6'] = DIGIT(6),  ['7'] = DIGIT(7),  ['8'] = DIGIT(8),  ['9'] = DIGIT(9),
+        ['a'] = DIGIT(10), ['b'] = DIGIT(11), ['c'] = DIGIT(12), ['d'] = DIGIT(13), ['e'] = DIGIT(14),
+        ['f'] = DIGIT(15), ['A'] = DIGIT(10), ['B'] = DIGIT(11), ['C'] = DIGIT(12), ['D'] = DIGIT(13),
+        ['E'] = DIGIT(14), ['F'] = DIGIT(15),
 };
 
 bool uuid_from_string(const char *text, size_t n_text, struct gpud_uuid *ret_uuid) {
+        /* Where the digits of each byte are. */
+        static const uint8_t places[sizeof(ret_uuid->bytes)] = {0,  2,  4,  6,  9,  11, 14, 16,
+                                                                19, 21, 24, 26, 28, 30, 32, 34};
+        unsigned all = IS_DIGIT;
         unsigned high;
         unsigned low;
 
-        if (n_text != GPUD_UUID_TEXT)
+        if (n_text != GPUD_UUID_TEXT || text[8] != '-' || text[13] != '-' || text[18] != '-' ||
+            text[23] != '-')
                 return false;
         for (size_t i = 0; i < sizeof(ret_uuid->bytes); i++) {
-                if (has_dash(i) && *text++ != '-')
-                        return false;
-                high = digit_values[(uint8_t)*text++];
-                low = digit_values[(uint8_t)*text++];
-                if (high == 0 || low == 0)
-                        return false;
-                ret_uuid->bytes[i] = (uint8_t)((high - 1) << 4 | (low - 1));
+                high = digit_values[(uint8_t)text[places[i]]];
+                low = digit_values[(uint8_t)text[places[i] + 1]];
+                all &= high & low;
+                ret_uuid->bytes[i] = (uint8_t)(high << 4 | (low & 0x0f));
         }
-        return true;
+        return all != 0;
 }

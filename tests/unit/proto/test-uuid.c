@@ -58,6 +58,28 @@ START_TEST(what_is_none_is_refused) {
 }
 END_TEST
 
+START_TEST(every_byte_at_every_place) {
+        static const char valid[] = "01234567-89ab-cdef-0123-456789abcdef";
+        char text[sizeof(valid)];
+        struct gpud_uuid uuid;
+        char again[GPUD_UUID_TEXT + 1];
+
+        for (size_t place = 0; place < GPUD_UUID_TEXT; place++)
+                for (int byte = 0; byte < 256; byte++) {
+                        bool is_fine = valid[place] == '-' ? byte == '-' : byte < 128 && isxdigit(byte);
+
+                        memcpy(text, valid, sizeof(text));
+                        text[place] = (char)byte;
+                        ck_assert(uuid_from_string(text, GPUD_UUID_TEXT, &uuid) == is_fine);
+                        if (!is_fine)
+                                continue;
+                        uuid_to_string(&uuid, again);
+                        text[place] = (char)tolower(byte);
+                        ck_assert_str_eq(again, text);
+                }
+}
+END_TEST
+
 int main(void) {
         Suite *suite = suite_create("uuid");
         TCase *tests = tcase_create("uuid");
@@ -67,6 +89,7 @@ int main(void) {
         tcase_add_test(tests, random_ones_are_distinct_and_of_version_4);
         tcase_add_test(tests, text_goes_round_in_either_case);
         tcase_add_test(tests, what_is_none_is_refused);
+        tcase_add_test(tests, every_byte_at_every_place);
         suite_add_tcase(suite, tests);
         srunner_run_all(runner, CK_NORMAL);
         n_failed = srunner_ntests_failed(runner);
