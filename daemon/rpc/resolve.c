@@ -17,28 +17,41 @@ static int refuse_unknown(Request *request, const char *what, const struct gpud_
         return request_refuse(request, GPUD_E_NOT_FOUND, "no %s %s%s", what, text, hint);
 }
 
+/* Why the caller, who may see the allocation, may not use it so. */
+static int refuse_use(Request *request, ProtoObject object, const Mem *mem) {
+        uid_t uid = request_get_session(request)->credentials.uid;
+        char text[GPUD_UUID_TEXT + 1];
+
+        uuid_to_string(&mem->id, text);
+        if (object == PROTO_OBJECT_MEM_OWN)
+                return request_refuse(request, GPUD_E_PERMISSION_DENIED,
+                                      "allocation %s belongs to uid %u, not to uid %u", text, mem->uid, uid);
+        return request_refuse(request, GPUD_E_PERMISSION_DENIED,
+                              "mode %04o of allocation %s does not let uid %u %s it", mem->mode, text, uid,
+                              object == PROTO_OBJECT_MEM_R ? "read" : "write");
+}
+
+static int refuse_sealed(Request *request, const Mem *mem) {
+        char text[GPUD_UUID_TEXT + 1];
+
+        uuid_to_string(&mem->id, text);
+        return request_refuse(request, GPUD_E_SEALED, "allocation %s is sealed", text);
+}
+
 static int resolve_mem(Request *request, ProtoObject object, MemRef *ref) {
         Session *session = request_get_session(request);
         Mem *mem = registry_find_mem(request->pipeline->registry, &ref->id);
         unsigned rights = mem ? mem_get_rights(mem, session) : 0;
-        char text[GPUD_UUID_TEXT + 1];
 
         if (!mem || (rights == 0 && !session_owns(session, mem->uid)))
                 return refuse_unknown(request, "allocation", &ref->id,
                                       shm_find(session, &ref->id) ? ": it is a shared-memory region" : "");
-        uuid_to_string(&ref->id, text);
-        if (object == PROTO_OBJECT_MEM_OWN && !session_owns(session, mem->uid))
-                return request_refuse(request, GPUD_E_PERMISSION_DENIED,
-                                      "allocation %s belongs to uid %u, not to uid %u", text, mem->uid,
-                                      session->credentials.uid);
-        if ((object == PROTO_OBJECT_MEM_R && !(rights & MEM_RIGHT_R)) ||
+        if ((object == PROTO_OBJECT_MEM_OWN && !session_owns(session, mem->uid)) ||
+            (object == PROTO_OBJECT_MEM_R && !(rights & MEM_RIGHT_R)) ||
             (object == PROTO_OBJECT_MEM_W && !(rights & MEM_RIGHT_W)))
-                return request_refuse(request, GPUD_E_PERMISSION_DENIED,
-                                      "mode %04o of allocation %s does not let uid %u %s it", mem->mode, text,
-                                      session->credentials.uid,
-                                      object == PROTO_OBJECT_MEM_R ? "read" : "write");
+                return refuse_use(request, object, mem);
         if (object == PROTO_OBJECT_MEM_W && mem->is_sealed)
-                return request_refuse(request, GPUD_E_SEALED, "allocation %s is sealed", text);
+                return refuse_sealed(request, mem);
         ref->mem = mem;
         return 0;
 }
@@ -68,11 +81,10 @@ static int resolve_device(Request *request, DeviceRef *ref) {
 static int resolve_field(Request *request, const ProtoField *field) {
         void *value = (char *)request->args + field->offset;
 
-        if (field->has_offset != PROTO_NO_OFFSET && !*((bool *)request->args + field->has_offset))
+        if (field->object == PROTO_OBJECT_NONE ||
+            (field->has_offset != PROTO_NO_OFFSET && !*((bool *)request->args + field->has_offset)))
                 return 0;
         switch (field->object) {
-        case PROTO_OBJECT_NONE:
-                return 0;
         case PROTO_OBJECT_DEVICE:
                 return ((DeviceRef *)value)->id ? resolve_device(request, value) : 0;
         case PROTO_OBJECT_SHM:
