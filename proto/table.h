@@ -81,7 +81,6 @@ struct ProtoStruct {
 
 typedef struct ProtoMethod {
         const char *name; /* noun.verb */
-        size_t n_name;
         const char *noun;
         const char *verb;
         const char *doc;
