@@ -118,8 +118,11 @@ static size_t peer_run(Peer *peer, const char *data, size_t n_data) {
 static void peer_run_kept(Peer *peer) {
         size_t n = buffer_get_length(&peer->input);
 
-        if (n > 0)
-                buffer_consume(&peer->input, peer_run(peer, buffer_get_data(&peer->input), n));
+        if (n == 0)
+                return;
+        buffer_consume(&peer->input, peer_run(peer, buffer_get_data(&peer->input), n));
+        if (buffer_get_length(&peer->input) == 0)
+                buffer_deinit(&peer->input);
 }
 
 /* Queues the descriptors that came with the bytes; those over the limit are closed. */
@@ -186,7 +189,7 @@ static int peer_read(Peer *peer) {
                 return 0;
         }
         done = peer_run(peer, peer->net->scratch, n_data);
-        return buffer_append(&peer->input, peer->net->scratch + done, n_data - done);
+        return done < n_data ? buffer_append(&peer->input, peer->net->scratch + done, n_data - done) : 0;
 }
 
 static int peer_write(Peer *peer) {
@@ -242,6 +245,7 @@ void peer_settle(Peer *peer) {
                 has_output = buffer_get_length(&peer->client.output) > 0;
         } while (has_output);
 
+        pipeline_recycle_output(peer->net->pipeline, &peer->client);
         list_unlink(&peer->dirty_link);
         if ((peer->is_ending || peer->is_eof) && !peer_is_busy(peer)) {
                 peer_close(peer);

@@ -13,6 +13,9 @@
 #include "proto/codec.h"
 #include "proto/message.h"
 
+/* A spare output that is larger goes back to malloc. */
+#define SPARE_OUTPUT_MAX ((size_t)256 * 1024)
+
 void pipeline_init(Pipeline *pipeline, Registry *registry, const MethodRow *rows) {
         *pipeline = (Pipeline){
                 .registry = registry,
@@ -30,6 +33,7 @@ void pipeline_deinit(Pipeline *pipeline) {
                 msgpack_zone_destroy(&request->zone);
                 free(request);
         }
+        buffer_deinit(&pipeline->spare_output);
 }
 
 /* Takes the descriptor that the method wants; those that nobody wants are refused with it. */
@@ -97,9 +101,27 @@ static void explain(Request *request, int r) {
                 request_refuse(request, r, "%s", proto_error_find(r)->text);
 }
 
+static Buffer *get_output(Pipeline *pipeline, Client *client) {
+        if (!client->output.data) {
+                client->output = pipeline->spare_output;
+                pipeline->spare_output = (Buffer){0};
+        }
+        return &client->output;
+}
+
+void pipeline_recycle_output(Pipeline *pipeline, Client *client) {
+        if (buffer_get_length(&client->output) > 0)
+                return;
+        if (pipeline->spare_output.data || client->output.size > SPARE_OUTPUT_MAX)
+                buffer_deinit(&client->output);
+        else
+                pipeline->spare_output = client->output;
+        client->output = (Buffer){0};
+}
+
 /* Appends the reply to the client's output; nothing of it if there is no memory for all of it. */
 static int pack_reply(Request *request, int r) {
-        Buffer *output = &request->client->output;
+        Buffer *output = get_output(request->pipeline, request->client);
         size_t length = buffer_get_length(output);
         msgpack_packer packer;
 
@@ -138,7 +160,7 @@ void pipeline_refuse(Pipeline *pipeline, Client *client, const void *data, size_
 
         pipeline->stats.n_requests++;
         pipeline->stats.n_errors++;
-        msgpack_packer_init(&packer, &client->output, buffer_write);
+        msgpack_packer_init(&packer, get_output(pipeline, client), buffer_write);
         /* The connection is closed next; what could not be packed is not missed. */
         (void)message_pack_error(&packer, has_msgid ? &msgid : NULL, fault);
         client->wake(client);

@@ -14,6 +14,7 @@
 #include "daemon/rpc/client.h"
 #include "daemon/rpc/request.h"
 #include "daemon/rpc/stats.h"
+#include "daemon/util/buffer.h"
 #include "daemon/util/list.h"
 
 struct Pipeline {
@@ -23,6 +24,7 @@ struct Pipeline {
         Stats stats;
         List spare; /* Request.link */
         size_t n_spare;
+        Buffer spare_output; /* empty; the next client that has something to say takes it */
 };
 
 void pipeline_init(Pipeline *pipeline, Registry *registry, const MethodRow *rows);
@@ -42,6 +44,9 @@ int pipeline_submit(Pipeline *pipeline, Client *client, const void *data, size_t
 /* Tells the client, before its connection is closed, why bytes that begin with `data` are no message. */
 void pipeline_refuse(Pipeline *pipeline, Client *client, const void *data, size_t n_data,
                      const ProtoFault *fault);
+
+/* Keeps the memory of the client's output for the next one, once all of it has been sent. */
+void pipeline_recycle_output(Pipeline *pipeline, Client *client);
 
 /* Turns the outcome of a request into its reply, and drops the request. Handlers call request_complete(). */
 void pipeline_finish(Request *request, int r);

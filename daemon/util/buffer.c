@@ -8,8 +8,6 @@
 
 #include "daemon/util/macros.h"
 
-/* An empty buffer that is larger than this goes back to malloc: an idle connection costs little. */
-#define KEEP_MAX ((size_t)4096)
 #define SIZE_MIN ((size_t)1024)
 
 void buffer_deinit(Buffer *buffer) {
@@ -64,6 +62,4 @@ void buffer_consume(Buffer *buffer, size_t n) {
         if (buffer->start < buffer->end)
                 return;
         buffer->start = buffer->end = 0;
-        if (buffer->size > KEEP_MAX)
-                buffer_deinit(buffer);
 }

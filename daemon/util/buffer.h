@@ -1,6 +1,6 @@
 #pragma once
 
-/* Bytes in a row: appended at the end, consumed at the front. Gives its memory back when it runs empty. */
+/* Bytes in a row: appended at the end, consumed at the front. Keeps its memory when it runs empty. */
 
 #include <stddef.h>
 
@@ -11,6 +11,7 @@ typedef struct Buffer {
         size_t size;  /* allocated */
 } Buffer;
 
+/* Gives the memory back; the buffer is empty, and can be used again. */
 void buffer_deinit(Buffer *buffer);
 
 static inline size_t buffer_get_length(const Buffer *buffer) {
