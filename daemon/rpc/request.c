@@ -69,7 +69,8 @@ Request *request_free(Request *request) {
                 return NULL;
         }
         msgpack_zone_clear(&request->zone);
-        list_link(&pipeline->spare, &request->link);
+        /* In front: the next request takes the one whose memory is in the cache. */
+        list_link(pipeline->spare.next, &request->link);
         pipeline->n_spare++;
         return NULL;
 }
