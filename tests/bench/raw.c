@@ -26,6 +26,7 @@
 #include "tests/bench/side.h"
 
 #define DEPTH_MAX  128 /* message ids of one byte */
+#define GROW_DEPTH 64
 #define UUID_TEXT  36
 #define INPUT_SIZE 65536
 
@@ -70,6 +71,8 @@ typedef struct Raw {
         size_t n_live;
         size_t n_live_max;
         unsigned long long random;
+        size_t n_alloc; /* bytes of one request of `allocs` */
+        char allocs[DEPTH_MAX * 64];
         char output[DEPTH_MAX * 128];
         char input[INPUT_SIZE];
 } Raw;
@@ -185,7 +188,12 @@ static void do_set(void *side, char **args) {
 #define ALLOC                                                                                                \
         "\xa9mem.alloc\x91\x82\xa6"                                                                          \
         "device\xa8vulkan:0\xa4size\xcf"
-#define FREE        "\xa8mem.free\x91\x81\xa3mem\xd9\x24"
+#define FREE "\xa8mem.free\x91\x81\xa3mem\xd9\x24"
+
+/* How a reply begins that is no error: [1, id, nil, ...; and what comes first in that of mem.alloc. */
+#define REPLY_START "\x94\x01"
+#define REPLY_NIL   3
+#define REPLY_MEM   5
 #define ALLOC_REPLY "\xa3mem\xd9\x24"
 
 static size_t pack_alloc(char *data, size_t id, size_t size) {
@@ -213,51 +221,63 @@ static size_t pack_free(char *data, size_t id, const Uuid *uuid) {
         return (size_t)(at + UUID_TEXT - data);
 }
 
-/* The handle in a reply to mem.alloc. */
-static Uuid read_uuid(const char *reply, size_t n) {
-        const char *found = memmem(reply, n, ALLOC_REPLY, LENGTH(ALLOC_REPLY));
-        Uuid uuid;
-
-        if (!found || (size_t)(reply + n - found) < LENGTH(ALLOC_REPLY) + UUID_TEXT)
-                die("mem.alloc: %.*s", (int)n, reply);
-        memcpy(uuid.text, found + LENGTH(ALLOC_REPLY), UUID_TEXT);
-        return uuid;
-}
-
-/* Takes `n` replies; their handles go to `ret_uuids` in the order they come, if it is not NULL. */
-static void take_replies(Raw *raw, size_t n, Uuid *ret_uuids) {
-        Scan scan = SCAN_NULL;
-        size_t start = 0;
-        size_t end = 0;
-        size_t size;
-
-        for (size_t i = 0; i < n;) {
-                if (end == start ||
-                    scan_walk(&scan, &scan_request_limits, raw->input + start, end - start, &size) != 0) {
-                        if (start > 0) {
-                                memmove(raw->input, raw->input + start, end - start);
-                                end -= start;
-                                start = 0;
-                        }
-                        end += receive(raw->fd, raw->input + end, INPUT_SIZE - end);
-                        continue;
-                }
-                /* [1, id, error, result]: nil is no error. */
-                if (raw->input[start + 3] != '\xc0')
-                        die("gpud refused: %.*s", (int)size, raw->input + start);
-                if (ret_uuids)
-                        ret_uuids[i] = read_uuid(raw->input + start, size);
-                start += size;
-                i++;
-        }
-}
-
-static void alloc_batch(Raw *raw, size_t depth, size_t size, Uuid *ret_uuids) {
-        size_t n = 0;
+/* Readies the requests of a batch. Only mem.free's differ from one batch to the next. */
+static void pack_allocs(Raw *raw, size_t depth, size_t size) {
+        char *at = raw->allocs;
 
         for (size_t i = 0; i < depth; i++)
-                n += pack_alloc(raw->output + n, i, size);
-        send_all(raw->fd, raw->output, n);
+                at += pack_alloc(at, i, size);
+        raw->n_alloc = (size_t)(at - raw->allocs) / depth;
+}
+
+static void check_reply(const char *reply, size_t size) {
+        if (size <= REPLY_NIL || memcmp(reply, REPLY_START, LENGTH(REPLY_START)) != 0 ||
+            reply[REPLY_NIL] != '\xc0')
+                die("gpud refused: %.*s", (int)size, reply);
+}
+
+/* The handle in a reply to mem.alloc. */
+static void read_uuid(Uuid *ret_uuid, const char *reply, size_t size) {
+        const char *mem = reply + REPLY_MEM;
+
+        if (size < REPLY_MEM + LENGTH(ALLOC_REPLY) + UUID_TEXT ||
+            memcmp(mem, ALLOC_REPLY, LENGTH(ALLOC_REPLY)) != 0)
+                die("mem.alloc: %.*s", (int)size, reply);
+        memcpy(ret_uuid->text, mem + LENGTH(ALLOC_REPLY), UUID_TEXT);
+}
+
+/*
+ * Takes `n` replies; their handles go to `ret_uuids` in the order they come, if it is not NULL. The first
+ * tells how long each of them is: they differ in ids, handles and times.
+ */
+static void take_replies(Raw *raw, size_t n, Uuid *ret_uuids) {
+        Scan scan = SCAN_NULL;
+        size_t size = 0;
+        size_t end = 0;
+        int r;
+
+        do {
+                end += receive(raw->fd, raw->input + end, INPUT_SIZE - end);
+                r = scan_walk(&scan, &scan_request_limits, raw->input, end, &size);
+        } while (r == SCAN_E_MORE);
+        if (r != 0 || n * size > INPUT_SIZE)
+                die("gpud replied something else: %.*s", (int)end, raw->input);
+        for (size_t i = 0; i < n; i++) {
+                const char *reply = raw->input + i * size;
+
+                while (end < (i + 1) * size)
+                        end += receive(raw->fd, raw->input + end, INPUT_SIZE - end);
+                check_reply(reply, size);
+                if (ret_uuids)
+                        read_uuid(&ret_uuids[i], reply, size);
+        }
+        if (end != n * size)
+                die("gpud replied %zu bytes, not %zu", end, n * size);
+}
+
+/* As many as pack_allocs() made ready, or fewer. */
+static void alloc_batch(Raw *raw, size_t depth, Uuid *ret_uuids) {
+        send_all(raw->fd, raw->allocs, depth * raw->n_alloc);
         take_replies(raw, depth, ret_uuids);
 }
 
@@ -274,14 +294,14 @@ static void do_pair(void *side, char **args) {
         Raw *raw = side;
         size_t depth = to_depth(args[0]);
         size_t n_batches = to_size(args[1]) / depth + 1;
-        size_t size = to_size(args[2]);
         Uuid uuids[DEPTH_MAX];
         double began = 0;
 
+        pack_allocs(raw, depth, to_size(args[2]));
         for (size_t i = 0; i < n_batches / 10 + n_batches; i++) {
                 if (i == n_batches / 10)
                         began = now_us();
-                alloc_batch(raw, depth, size, uuids);
+                alloc_batch(raw, depth, uuids);
                 free_batch(raw, depth, uuids);
         }
         print_rate(n_batches * depth, now_us() - began);
@@ -290,10 +310,10 @@ static void do_pair(void *side, char **args) {
 static void do_grow(void *side, char **args) {
         Raw *raw = side;
         size_t n = to_size(args[0]);
-        size_t size = to_size(args[1]);
         size_t n_before = raw->n_live;
         double began = now_us();
 
+        pack_allocs(raw, GROW_DEPTH, to_size(args[1]));
         if (n > raw->n_live_max) {
                 raw->live = realloc(raw->live, n * sizeof(raw->live[0]));
                 if (!raw->live)
@@ -301,9 +321,9 @@ static void do_grow(void *side, char **args) {
                 raw->n_live_max = n;
         }
         while (raw->n_live < n) {
-                size_t depth = n - raw->n_live < 64 ? n - raw->n_live : 64;
+                size_t depth = n - raw->n_live < GROW_DEPTH ? n - raw->n_live : GROW_DEPTH;
 
-                alloc_batch(raw, depth, size, &raw->live[raw->n_live]);
+                alloc_batch(raw, depth, &raw->live[raw->n_live]);
                 raw->n_live += depth;
         }
         print_rate(n - n_before, now_us() - began);
@@ -318,11 +338,11 @@ static void do_churn(void *side, char **args) {
         Raw *raw = side;
         size_t depth = to_depth(args[0]);
         size_t n_batches = to_size(args[1]) / depth + 1;
-        size_t size = to_size(args[2]);
         double us = 0;
 
         if (raw->n_live < depth)
                 depth = raw->n_live;
+        pack_allocs(raw, depth, to_size(args[2]));
         for (size_t i = 0; i < n_batches / 10 + n_batches; i++) {
                 double began;
 
@@ -336,7 +356,7 @@ static void do_churn(void *side, char **args) {
                 }
                 began = now_us();
                 free_batch(raw, depth, raw->live);
-                alloc_batch(raw, depth, size, raw->live);
+                alloc_batch(raw, depth, raw->live);
                 if (i >= n_batches / 10)
                         us += now_us() - began;
         }
