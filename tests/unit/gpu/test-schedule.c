@@ -281,6 +281,34 @@ START_TEST(test_trim_sticks) {
 }
 END_TEST
 
+/* Small ops that wait together go to the driver in one submit: it is most of what one costs. */
+START_TEST(test_one_submit) {
+        static TestOp ops[N_MANY];
+        TestMemory memory;
+        unsigned char bytes[N_MANY];
+        GpuQueue *queue;
+        Loop loop;
+
+        loop_init(&loop, &variants[_i]);
+        memory_init(&loop, &memory, loop.device, N_MANY, false);
+        queue = loop.device->bus[1];
+        for (int round = 0; round < 3; ++round) {
+                uint64_t submitted = queue->submitted;
+
+                bytes_init(bytes, sizeof(bytes), (uint32_t)round);
+                for (size_t i = 0; i < N_MANY; ++i)
+                        gpu_op_write(op_prepare(&ops[i]), &memory.memory, i, &bytes[i], 1);
+                gpu_instance_flush(loop.instance);
+                ck_assert_uint_eq(queue->submitted, submitted + 1);
+                for (size_t i = 0; i < N_MANY; ++i)
+                        op_wait(&loop, &ops[i]);
+                ck_assert_uint_eq(queue->submitted, submitted + 1);
+        }
+        memory_deinit(&loop, &memory);
+        loop_deinit(&loop);
+}
+END_TEST
+
 int main(void) {
         Suite *suite = suite_create("schedule");
         TCase *tcase = tcase_create("schedule");
@@ -294,6 +322,7 @@ int main(void) {
         tcase_add_loop_test(tcase, test_many_flows, 0, (int)N_ELEMENTS(variants));
         tcase_add_loop_test(tcase, test_crowd, 0, (int)N_ELEMENTS(variants));
         tcase_add_test(tcase, test_trim_sticks);
+        tcase_add_loop_test(tcase, test_one_submit, 0, (int)N_ELEMENTS(variants));
         suite_add_tcase(suite, tcase);
         runner = srunner_create(suite);
         srunner_run_all(runner, CK_NORMAL);
