@@ -10,19 +10,20 @@
 #include "daemon/gpu/device-internal.h"
 #include "daemon/gpu/transfer.h"
 
-#define BULK_CHUNKS_GPU 4 /* under way on a queue: the loop may sleep through one or two of them, */
-#define BULK_CHUNKS_CPU 2 /* but on a CPU they take milliseconds */
+#define BULK_CHUNKS_BUS 4 /* under way over a GPU's bus: the loop may sleep through one or two of them */
+#define BULK_CHUNKS     2 /* elsewhere, where they take longer */
 #define BULK_PATIENCE   3 /* turns: time for an answer to go out and the next request to come */
 #define SMALL_BYTES_MAX (UINT64_C(8) << 20) /* of small ops, likewise */
 
 void schedule_init(GpuDevice *device) {
-        uint64_t n_bulk = device->is_cpu ? BULK_CHUNKS_CPU : BULK_CHUNKS_GPU;
         /* The way of staged chunks is longer: two ops may be on it with all their chunks. */
         uint32_t n_staged = 2 * GPU_OP_CHUNKS;
 
         for (uint32_t i = 0; i < device->n_queues; ++i) {
                 GpuQueue *queue = &device->queues[i];
-                uint64_t quantum = queue == device->bus[0] ? device->chunk_bus : device->chunk_local;
+                bool is_bus = queue == device->bus[0];
+                uint64_t quantum = is_bus ? device->chunk_bus : device->chunk_local;
+                uint64_t n_bulk = is_bus && !device->is_cpu ? BULK_CHUNKS_BUS : BULK_CHUNKS;
                 uint64_t bytes_max = MAX(n_bulk * quantum, n_staged * device->staged_max);
 
                 line_init(&queue->bulk, quantum, bytes_max, n_staged, BULK_PATIENCE);
