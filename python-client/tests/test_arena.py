@@ -335,7 +335,7 @@ async def test_mem_frees_at_the_end_and_tolerates_the_end_of_all() -> None:
 
 
 def test_arena_fits_the_machine() -> None:
-    assert 1 <= arena_module.COPY_THREADS <= 8
+    assert 1 <= arena_module.COPY_THREADS <= 14
     assert arena_module.SLOTS_MAX > arena_module.COPY_THREADS
 
 
