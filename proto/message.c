@@ -20,13 +20,14 @@ static const char *kind_to_string(ItemKind kind) {
         return texts[kind];
 }
 
-static int parse_msgid(Cursor *cursor, uint32_t *ret_msgid, ProtoFault *fault) {
+/* Takes the next item for the msgid; false: it is none. */
+static bool read_msgid(Cursor *cursor, uint32_t *ret_msgid) {
         Item item = cursor_read(cursor);
 
         if (item.kind != ITEM_UINT || item.number > UINT32_MAX)
-                return proto_fault(fault, GPUD_E_INVALID_ARGUMENT, "msgid is not an integer of 32 bits");
+                return false;
         *ret_msgid = (uint32_t)item.number;
-        return 0;
+        return true;
 }
 
 static int parse_call(Cursor *cursor, Message *message, ProtoFault *fault) {
@@ -62,7 +63,6 @@ int message_parse(const void *data, size_t n_data, Message *ret_message, ProtoFa
         Cursor cursor = cursor_at(data, n_data);
         Item array = cursor_read(&cursor);
         Item type;
-        int r;
 
         *ret_message = (Message){0};
         if (array.kind != ITEM_ARRAY)
@@ -80,9 +80,8 @@ int message_parse(const void *data, size_t n_data, Message *ret_message, ProtoFa
         if (ret_message->type == MESSAGE_NOTIFICATION)
                 return parse_call(&cursor, ret_message, fault);
 
-        r = parse_msgid(&cursor, &ret_message->msgid, fault);
-        if (r)
-                return r;
+        if (!read_msgid(&cursor, &ret_message->msgid))
+                return proto_fault(fault, GPUD_E_INVALID_ARGUMENT, "msgid is not an integer of 32 bits");
         if (ret_message->type == MESSAGE_REQUEST)
                 return parse_call(&cursor, ret_message, fault);
         parse_response(&cursor, ret_message);
@@ -90,26 +89,17 @@ int message_parse(const void *data, size_t n_data, Message *ret_message, ProtoFa
 }
 
 bool message_peek_msgid(const void *data, size_t n_data, uint32_t *ret_msgid) {
-        const uint8_t *bytes = data;
-        uint32_t value = 0;
-        size_t width;
+        Cursor cursor;
+        Item array;
+        Item type;
 
-        /* [0, msgid, ...: the array's header, type 0, then any form of unsigned integer. */
-        if (n_data < 3 || bytes[0] != 0x94 || bytes[1] != MESSAGE_REQUEST)
+        if (n_data == 0)
                 return false;
-        if (bytes[2] <= 0x7f) {
-                *ret_msgid = bytes[2];
-                return true;
-        }
-        if (bytes[2] < 0xcc || bytes[2] > 0xce)
-                return false;
-        width = (size_t)1 << (bytes[2] - 0xcc);
-        if (n_data < 3 + width)
-                return false;
-        for (size_t i = 0; i < width; i++)
-                value = value << 8 | bytes[3 + i];
-        *ret_msgid = value;
-        return true;
+        cursor = cursor_at(data, n_data);
+        array = cursor_read(&cursor);
+        type = cursor_read(&cursor);
+        return array.kind == ITEM_ARRAY && array.number == 4 && type.kind == ITEM_UINT &&
+               type.number == MESSAGE_REQUEST && read_msgid(&cursor, ret_msgid);
 }
 
 /* [type, msgid or nil, ... */

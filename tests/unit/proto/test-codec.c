@@ -200,7 +200,12 @@ START_TEST(the_msgid_is_found_early) {
         ck_assert_uint_eq(msgid, 7);
         ck_assert(message_peek_msgid("\x94\x00\xce\x01\x02\x03\x04", 7, &msgid));
         ck_assert_uint_eq(msgid, 0x01020304);
+        /* However it is written. */
+        ck_assert(message_peek_msgid("\xdc\x00\x04\xd0\x00\xd3\x00\x00\x00\x00\x00\x00\x00\x09", 14, &msgid));
+        ck_assert_uint_eq(msgid, 9);
         ck_assert(!message_peek_msgid("\x94\x00\xce\x01\x02\x03", 6, &msgid));
+        ck_assert(!message_peek_msgid("\x94\x00\xcf\x00\x00\x00\x01\x00\x00\x00\x00", 11, &msgid));
+        ck_assert(!message_peek_msgid("\x94\x00", 2, &msgid));
         ck_assert(!message_peek_msgid("\x94\x02\x07", 3, &msgid));
         ck_assert(!message_peek_msgid("GET", 3, &msgid));
         ck_assert(!message_peek_msgid(NULL, 0, &msgid));
