@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "proto/codec.h"
@@ -178,7 +177,6 @@ void message_read_error(Cursor error, ProtoFault *ret_fault) {
                     proto_error_find((int)value.number))
                         ret_fault->code = (int)value.number;
                 else if (item_is_str(&key, "message", 7) && value.kind == ITEM_STR)
-                        snprintf(ret_fault->text, sizeof(ret_fault->text), "%.*s", (int)value.number,
-                                 value.data);
+                        proto_fault(ret_fault, ret_fault->code, "%.*s", (int)value.number, value.data);
         }
 }

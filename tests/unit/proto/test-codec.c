@@ -229,6 +229,18 @@ START_TEST(errors_go_round) {
 }
 END_TEST
 
+/* They go to a terminal. */
+START_TEST(errors_of_strangers_are_no_commands) {
+        static const char error[] = "\x82\xa7message\xa5\x1b[31m\xa4"
+                                    "code\x02";
+        ProtoFault fault;
+
+        message_read_error(cursor_at(error, sizeof(error) - 1), &fault);
+        ck_assert_int_eq(fault.code, 2);
+        ck_assert_str_eq(fault.text, "?[31m");
+}
+END_TEST
+
 int main(void) {
         Suite *suite = suite_create("codec");
         TCase *tests = tcase_create("codec");
@@ -244,6 +256,7 @@ int main(void) {
         tcase_add_test(tests, broken_envelopes_are_refused);
         tcase_add_test(tests, the_msgid_is_found_early);
         tcase_add_test(tests, errors_go_round);
+        tcase_add_test(tests, errors_of_strangers_are_no_commands);
         suite_add_tcase(suite, tests);
         srunner_run_all(runner, CK_NORMAL);
         n_failed = srunner_ntests_failed(runner);
