@@ -47,7 +47,8 @@
 #include "proto/view.h"
 #undef NAME_FITS
 
-const ProtoStruct proto_struct_none = {"none", "Nothing.", sizeof(struct gpud_none), NULL, 0};
+static const ProtoField no_fields[] = {{.n_name = 0}};
+const ProtoStruct proto_struct_none = {"none", "Nothing.", sizeof(struct gpud_none), no_fields, 0};
 
 const ProtoStruct *const proto_structs[] = {
 #define STRUCT(name_, doc_) &proto_struct_##name_,
