@@ -1,7 +1,10 @@
-"""Writes the corpus: `seed.py`, from the root of the tree. One input per method with arguments it takes, and
-one per way to be wrong. The first byte of each is the fuzzers' own choice, then comes the message."""
+"""Writes the corpus: `seed.py`, from the root of the tree. One input per method with arguments it takes, one
+with its result, and one per way to be wrong. The first byte of each is the fuzzers' own choice, in a reply
+the number of its method; then comes the message."""
 
 import pathlib
+import re
+from typing import Any
 
 import msgpack
 
@@ -49,7 +52,7 @@ CALLS = {
 
 OTHERS = {
     "notification": msgpack.packb([2, "daemon.ping", []]),
-    "reply": msgpack.packb([1, 3, None, {"mems": [{"mem": MEM, "size": 1}], "next": None}]),
+    "reply-newer": msgpack.packb([1, 3, None, {"sessions": [], "kinds": [{"a": [None, b"b"]}, 1.5]}]),
     "reply-error": msgpack.packb([1, 4, {"code": 2, "name": "NOT_FOUND", "message": "no", "hint": ""}, None]),
     "unknown-method": msgpack.packb([0, 5, "mem.nothing", [{}]]),
     "unknown-argument": msgpack.packb([0, 6, "mem.free", [{"mem": MEM, "ofset": 1}]]),
@@ -64,7 +67,36 @@ OTHERS = {
     "reserved": b"\x94\x00\x01\xc1",
     "extension": b"\x94\x00\x01\xd4\x01\x02",
     "half": msgpack.packb([0, 10, "daemon.status", []])[:9],
+    "too-long": msgpack.packb([0, 11, "session.hello", [{"client": 65 * "c"}]]),
 }
+
+
+METHODS_DEF = pathlib.Path(__file__).parents[2] / "proto/methods.def"
+VALUES = {"BOOL": True, "U64": 1 << 40, "F64": 0.5, "STR": "text", "BIN": b"bytes", "UUID": MEM}
+
+
+def read_results() -> dict[str, Any]:
+    """A full result of every method, in the order of methods.def."""
+    structs: dict[str, dict[str, Any]] = {"none": {}}
+    enums: dict[str, str] = {}
+    results = {}
+    for row, arguments in re.findall(r"^([A-Z]+)\((.*)\)$", METHODS_DEF.read_text(), re.MULTILINE):
+        name, *rest = [each.strip(' "') for each in arguments.split(",")]
+        if row == "VALUE":
+            enums.setdefault(name, rest[1])
+        elif row == "STRUCT":
+            structs[name] = {}
+        elif row in ("FIELD", "BOUNDED"):
+            structs[name][rest[0]] = VALUES.get(rest[1])
+        elif row == "CHOICE":
+            structs[name][rest[0]] = enums[rest[1]]
+        elif row == "EMBED":
+            structs[name][rest[0]] = structs[rest[1]]
+        elif row == "LIST":
+            structs[name][rest[0]] = 2 * [structs[rest[1]]]
+        elif row == "METHOD":
+            results[f"{name}.{rest[0]}"] = structs[rest[2]]
+    return results
 
 
 def main() -> None:
@@ -74,6 +106,9 @@ def main() -> None:
         params = [] if arguments is None else [arguments]
         message = msgpack.packb([0, i, method, params], use_bin_type=True)
         (corpus / method).write_bytes(bytes([i]) + message)
+    for i, (method, result) in enumerate(read_results().items()):
+        message = msgpack.packb([1, i, None, result], use_bin_type=True)
+        (corpus / f"{method}-result").write_bytes(bytes([i]) + message)
     for i, (name, message) in enumerate(OTHERS.items()):
         (corpus / name).write_bytes(bytes([i]) + message)
 
