@@ -189,8 +189,9 @@ DAEMON_TOOLS := \
 TEST_SUPPORT_SRCS := \
 	tests/unit/gpu/loop.c
 
-# A GPU layer that takes the real one's place, in the programs that name it below.
+# A GPU layer and a malloc() that take the real ones' places, in the programs that name them below.
 TEST_FAKE_SRCS := \
+	tests/unit/failing.c \
 	tests/unit/rpc/fake-gpu.c
 
 # What programs that load drivers link with in the mode asan.

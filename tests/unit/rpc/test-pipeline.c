@@ -19,57 +19,8 @@
 #include "daemon/rpc/pipeline.h"
 #include "proto/message.h"
 #include "proto/scan.h"
+#include "tests/unit/failing.h"
 #include "tests/unit/rpc/fake-gpu.h"
-
-/* AddressSanitizer brings an allocator of its own that must not be replaced. */
-#if defined(__SANITIZE_ADDRESS__)
-#define CAN_FAIL 0
-#else
-#define CAN_FAIL 1
-#endif
-
-static long n_until_failure; /* 0: none fails */
-static long n_live;          /* allocated and not freed */
-
-#if CAN_FAIL
-/* For the libraries too: what one allocates the other frees. */
-#pragma GCC visibility push(default)
-void *__libc_malloc(size_t size);
-void *__libc_calloc(size_t n, size_t size);
-void *__libc_realloc(void *memory, size_t size);
-void __libc_free(void *memory);
-
-static int fails(void) {
-        return n_until_failure > 0 && --n_until_failure == 0;
-}
-
-void *malloc(size_t size) {
-        void *memory = fails() ? NULL : __libc_malloc(size);
-
-        n_live += memory != NULL;
-        return memory;
-}
-
-void *calloc(size_t n, size_t size) {
-        void *memory = fails() ? NULL : __libc_calloc(n, size);
-
-        n_live += memory != NULL;
-        return memory;
-}
-
-void *realloc(void *old, size_t size) {
-        void *memory = fails() ? NULL : __libc_realloc(old, size);
-
-        n_live += memory && !old;
-        return memory;
-}
-
-void free(void *memory) {
-        n_live -= memory != NULL;
-        __libc_free(memory);
-}
-#pragma GCC visibility pop
-#endif
 
 typedef struct World {
         Registry registry;
@@ -109,9 +60,9 @@ static void take_replies(World *world, const char *key, char *ret_text) {
                 ProtoFault fault;
                 Message message;
                 size_t size;
-                long saved = n_until_failure;
+                long saved = failing_n_until;
 
-                n_until_failure = 0;
+                failing_n_until = 0;
                 ck_assert_int_eq(
                         scan_walk(&scan, &limits, buffer_get_data(output), buffer_get_length(output), &size),
                         0);
@@ -128,7 +79,7 @@ static void take_replies(World *world, const char *key, char *ret_text) {
                         if (key)
                                 read_text(message.result, key, ret_text);
                 }
-                n_until_failure = saved;
+                failing_n_until = saved;
                 buffer_consume(output, size);
         }
 }
@@ -137,36 +88,36 @@ static void take_replies(World *world, const char *key, char *ret_text) {
 static void call(World *world, ProtoMethodId id, const void *args, const char *key, char *ret_text) {
         msgpack_sbuffer buffer;
         msgpack_packer packer;
-        long saved = n_until_failure;
+        long saved = failing_n_until;
 
         if (ret_text)
                 ret_text[0] = '\0';
-        n_until_failure = 0;
+        failing_n_until = 0;
         msgpack_sbuffer_init(&buffer);
         msgpack_packer_init(&packer, &buffer, msgpack_sbuffer_write);
         ck_assert_int_eq(message_pack_request(&packer, 1, &proto_methods[id], args), 0);
-        n_until_failure = saved;
+        failing_n_until = saved;
 
         /* -ENOMEM: the connection would be closed; here the story goes on. */
         if (pipeline_submit(&world->pipeline, &world->client, buffer.data, buffer.size, true) == 0)
                 fake_gpu_turn();
         take_replies(world, key, ret_text);
-        saved = n_until_failure;
-        n_until_failure = 0;
+        saved = failing_n_until;
+        failing_n_until = 0;
         msgpack_sbuffer_destroy(&buffer);
-        n_until_failure = saved;
+        failing_n_until = saved;
 }
 
 static void attach_memfd(World *world) {
         int fd = memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-        long saved = n_until_failure;
+        long saved = failing_n_until;
 
-        n_until_failure = 0; /* check allocates in its assertions */
+        failing_n_until = 0; /* check allocates in its assertions */
         ck_assert_int_ge(fd, 0);
         ck_assert_int_eq(ftruncate(fd, 65536), 0);
         ck_assert_int_eq(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW), 0);
         ck_assert_int_eq(fd_queue_push(&world->client.fds, fd), 0);
-        n_until_failure = saved;
+        failing_n_until = saved;
 }
 
 static struct gpud_uuid uuid_of(const char *text) {
@@ -234,18 +185,18 @@ static bool run(long n_failing, size_t *ret_n_ok) {
         Credentials credentials = {.uid = 1000, .gid = 1000, .pid = 1};
         Session *session;
         size_t fds = count_fds();
-        long live = n_live;
+        long live = failing_n_live;
 
         registry_init(&world.registry, NULL, &fake_gpu_host, 1 << 20);
         pipeline_init(&world.pipeline, &world.registry, method_rows);
-        n_until_failure = n_failing;
+        failing_n_until = n_failing;
         if (session_new(&session, &world.registry, &credentials) == 0) {
                 client_init(&world.client, session, on_wake);
                 tell_story(&world);
                 client_deinit(&world.client);
         }
-        has_failed = n_failing > 0 && n_until_failure == 0;
-        n_until_failure = 0;
+        has_failed = n_failing > 0 && failing_n_until == 0;
+        failing_n_until = 0;
         while (registry_reap(&world.registry))
                 continue;
         fake_gpu_turn();
@@ -258,8 +209,8 @@ static bool run(long n_failing, size_t *ret_n_ok) {
         ck_assert_uint_eq(world.registry.n_mems, 0);
         ck_assert_uint_eq(world.registry.n_shms, 0);
         ck_assert_uint_eq(count_fds(), fds);
-        ck_assert_msg(n_live == live, "%ld allocations are left, the %ld-th failed", n_live - live,
-                      n_failing);
+        ck_assert_msg(failing_n_live == live, "%ld allocations are left, the %ld-th failed",
+                      failing_n_live - live, n_failing);
         *ret_n_ok = world.n_ok;
         return has_failed;
 }
@@ -278,9 +229,9 @@ START_TEST(any_allocation_may_fail) {
 
         /* The first story warms up what the C library allocates once. */
         run(0, &n_ok);
-        while (CAN_FAIL && run(n, &n_ok))
+        while (FAILING_CAN && run(n, &n_ok))
                 n++;
-        ck_assert(!CAN_FAIL || n > 20);
+        ck_assert(!FAILING_CAN || n > 20);
 }
 END_TEST
 
