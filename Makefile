@@ -162,6 +162,7 @@ DAEMON_TESTS := \
 	tests/unit/gpu/test-stress.c \
 	tests/unit/gpu/test-tlsf.c \
 	tests/unit/object/test-holdset.c \
+	tests/unit/object/test-mem.c \
 	tests/unit/proto/test-codec.c \
 	tests/unit/proto/test-item.c \
 	tests/unit/proto/test-scan.c \
@@ -381,7 +382,7 @@ $(patsubst %.c,$(OUT)/%,$(DAEMON_TESTS) $(DAEMON_TOOLS)): $(OUT)/%: $(OBJ)/%.o $
 	$(Q)$(CC) $(CFLAGS_MODE) $(LINK_PLAIN) -pie -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDFLAGS_ALL) $(LIBS_CHECK) \
 		$(LIBS_DAEMON) $(LIBS_PROTO)
 
-$(OUT)/tests/unit/rpc/test-pipeline: $(call objs,$(TEST_FAKE_SRCS))
+$(OUT)/tests/unit/object/test-mem $(OUT)/tests/unit/rpc/test-pipeline: $(call objs,$(TEST_FAKE_SRCS))
 
 $(patsubst %.c,$(OUT)/%,$(CLIENT_TESTS)): $(OUT)/%: $(OBJ)/%.o build/$(MODE)/client-objects.a
 	$(call say,LINK,$@)

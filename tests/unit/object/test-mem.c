@@ -1,0 +1,295 @@
+/* Allocations, who holds them and how they are found, on a GPU layer of host memory. */
+
+#include "daemon/object/mem.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/object/registry.h"
+#include "tests/unit/failing.h"
+#include "tests/unit/rpc/fake-gpu.h"
+
+#define N_MEMS   5000u /* more than a chunk of the slab has */
+#define N_SLICES 2500u /* more than twice what one turn reaps */
+
+static Registry registry;
+static GpuDevice *device;
+static int n_ready;
+static int ready_r;
+
+static void on_ready(Mem *mem, int r, void *userdata) {
+        (void)mem;
+        (void)userdata;
+        n_ready++;
+        ready_r = r;
+}
+
+static void setup(void) {
+        n_ready = 0;
+        registry_init(&registry, NULL, &fake_gpu_host, 1 << 20);
+        device = registry_find_device(&registry, "vulkan:0");
+}
+
+/* Everybody has gone. */
+static void teardown(void) {
+        while (registry_reap(&registry))
+                continue;
+        registry_close(&registry);
+        ck_assert_uint_eq(fake_gpu_count(), 0);
+        registry_deinit(&registry);
+}
+
+static Session *open_session(uid_t uid) {
+        Credentials credentials = {.uid = uid, .gid = uid};
+        Session *session;
+
+        return session_new(&session, &registry, &credentials) ? NULL : session;
+}
+
+static MemParams named(const char *name) {
+        return (MemParams){.device = device, .size = 1, .mode = 0600, .name = name};
+}
+
+static Mem *alloc(Session *session, const char *name) {
+        MemParams params = named(name);
+        Mem *mem;
+
+        if (mem_new(&mem, session, &params, on_ready, NULL))
+                ck_abort_msg("no memory");
+        return mem;
+}
+
+static bool is_found(const struct gpud_uuid *id) {
+        return registry_find_mem(&registry, id) != NULL;
+}
+
+static void drop(Session *session, Mem *mem) {
+        session_drop(session_find_hold(session, mem));
+}
+
+START_TEST(a_handle_means_one_allocation_for_ever) {
+        static struct gpud_uuid stale[N_MEMS];
+        static Mem *mems[N_MEMS];
+        Session *session = open_session(1000);
+        struct gpud_uuid random;
+        size_t end;
+
+        for (size_t i = 0; i < N_MEMS; i++)
+                mems[i] = alloc(session, NULL);
+        end = registry_get_mems_end(&registry);
+        for (size_t i = 0; i < N_MEMS; i++) {
+                stale[i] = mems[i]->id;
+                if ((stale[i].bytes[6] >> 4) != 4 || (stale[i].bytes[8] >> 6) != 2)
+                        ck_abort_msg("no UUID of version 4");
+                if (registry_find_mem(&registry, &stale[i]) != mems[i])
+                        ck_abort_msg("a handle is not found");
+        }
+        /* Others come to where they were; all but two of the bytes say which is which. */
+        for (size_t i = 0; i < N_MEMS; i++)
+                drop(session, mems[i]);
+        for (size_t i = 0; i < N_MEMS; i++)
+                mems[i] = alloc(session, NULL);
+        ck_assert_uint_eq(registry_get_mems_end(&registry), end);
+        for (size_t i = 0; i < N_MEMS; i++) {
+                uuid_new_random(&random);
+                if (is_found(&stale[i]) || is_found(&random))
+                        ck_abort_msg("a handle of nothing is found");
+        }
+        for (size_t bit = 0; bit < 128; bit++) {
+                random = mems[0]->id;
+                random.bytes[bit / 8] ^= (uint8_t)(1U << bit % 8);
+                ck_assert(!is_found(&random));
+        }
+        ck_assert(is_found(&mems[0]->id));
+        session_end(session);
+}
+END_TEST
+
+START_TEST(a_session_holds_an_allocation_once) {
+        Session *sessions[] = {open_session(1000), open_session(1000), open_session(1001)};
+        struct gpud_session_info info;
+        struct gpud_uuid id;
+        Mem *mem = alloc(sessions[0], NULL);
+
+        id = mem->id;
+        for (int i = 0; i < 2; i++)
+                for (size_t j = 0; j < 3; j++)
+                        ck_assert_int_eq(session_hold(sessions[j], mem), 0);
+        ck_assert_uint_eq(mem->n_holds, 3);
+        /* Who allocated drops it and takes it again, as any other. */
+        drop(sessions[0], mem);
+        ck_assert_ptr_null(session_find_hold(sessions[0], mem));
+        drop(sessions[1], mem);
+        ck_assert_int_eq(session_hold(sessions[1], mem), 0);
+        ck_assert_int_eq(session_hold(sessions[0], mem), 0);
+        ck_assert_uint_eq(mem->n_holds, 3);
+        for (size_t i = 0; i < 3; i++) {
+                session_get_info(sessions[i], &info);
+                ck_assert_uint_eq(info.mems, 1);
+                ck_assert_uint_eq(info.bytes, 1);
+                ck_assert(is_found(&id));
+                drop(sessions[i], mem);
+                session_get_info(sessions[i], &info);
+                ck_assert_uint_eq(info.mems + info.bytes, 0);
+        }
+        ck_assert(!is_found(&id));
+        for (size_t i = 0; i < 3; i++)
+                session_end(sessions[i]);
+}
+END_TEST
+
+START_TEST(names_move) {
+        static Mem *mems[1000];
+        Session *session = open_session(1000);
+        Session *other = open_session(1001);
+        MemParams taken = named("name-1999");
+        char name[16];
+        Mem *mem;
+
+        for (unsigned i = 0; i < 1000; i++) {
+                snprintf(name, sizeof(name), "name-%u", i);
+                mems[i] = alloc(session, name);
+        }
+        for (unsigned i = 0; i < 1000; i++) {
+                snprintf(name, sizeof(name), "name-%u", i + 1000);
+                ck_assert_int_eq(mem_set_name(mems[i], name), 0);
+                ck_assert_int_eq(mem_set_name(mems[i], name), 0);
+        }
+        for (unsigned i = 0; i < 2000; i++) {
+                snprintf(name, sizeof(name), "name-%u", i);
+                ck_assert_ptr_eq(registry_find_name(&registry, device, 1000, name),
+                                 i < 1000 ? NULL : mems[i - 1000]);
+        }
+        ck_assert_int_eq(mem_new(&mem, session, &taken, on_ready, NULL), GPUD_E_ALREADY_EXISTS);
+        ck_assert_int_eq(mem_set_name(mems[0], taken.name), GPUD_E_ALREADY_EXISTS);
+        ck_assert_ptr_eq(registry_find_name(&registry, device, 1000, "name-1000"), mems[0]);
+        /* Each user has names of its own. */
+        mem = alloc(other, taken.name);
+        ck_assert_ptr_eq(registry_find_name(&registry, device, 1001, taken.name), mem);
+        drop(session, mems[999]);
+        ck_assert_ptr_null(registry_find_name(&registry, device, 1000, taken.name));
+        ck_assert_int_eq(mem_set_name(mems[0], taken.name), 0);
+        ck_assert_int_eq(mem_set_name(mems[1], NULL), 0);
+        ck_assert_ptr_null(registry_find_name(&registry, device, 1000, "name-1001"));
+        session_end(session);
+        session_end(other);
+}
+END_TEST
+
+START_TEST(sessions_end_in_slices) {
+        static struct gpud_uuid ids[N_SLICES];
+        Session *session = open_session(1000);
+        Session *other = open_session(1000);
+        MemParams pending = {.device = device, .size = 1, .is_exportable = true, .is_persistent = true};
+        size_t n_turns = 0;
+        bool is_left;
+        Mem *mem;
+
+        for (size_t i = 0; i < N_SLICES; i++) {
+                mem = alloc(session, NULL);
+                ids[i] = mem->id;
+                mem->is_persistent = i % 3 == 1;
+                if (i % 3 == 2)
+                        ck_assert_int_eq(session_hold(other, mem), 0);
+        }
+        ck_assert_int_eq(mem_new(&mem, session, &pending, on_ready, NULL), MEM_PENDING);
+        session_end(session);
+        do {
+                /* New ones take the places of those that go. */
+                session = open_session(1000);
+                for (size_t i = 0; i < 100; i++)
+                        alloc(session, NULL);
+                is_left = registry_reap(&registry);
+                n_turns++;
+                session_end(session);
+        } while (is_left && n_turns < 10);
+        while (registry_reap(&registry))
+                continue;
+        ck_assert_uint_ge(n_turns, 3);
+        ck_assert_uint_lt(n_turns, 10);
+        /* A pending one goes with its session, whatever it was to be. */
+        ck_assert_int_eq(n_ready, 1);
+        ck_assert_int_eq(ready_r, GPUD_E_CONNECTION_LOST);
+        fake_gpu_turn();
+        ck_assert_int_eq(n_ready, 1);
+        for (size_t i = 0; i < N_SLICES; i++)
+                if (is_found(&ids[i]) != (i % 3 > 0))
+                        ck_abort_msg("allocation %zu went or stayed", i);
+        ck_assert_uint_eq(registry.n_mems, N_SLICES / 3 * 2);
+        session_end(other);
+}
+END_TEST
+
+/* Everything that takes host memory; what fails is left out. */
+static void tell_story(void) {
+        Session *owner = open_session(1000);
+        Session *other = open_session(1001);
+        MemParams params = named(NULL);
+        Mem *mem;
+
+        for (size_t i = 0; owner && other && i < 600; i++) {
+                char name[] = {(char)('a' + i % 26), (char)('a' + i / 26), '\0'};
+
+                params.name = i % 5 == 0 ? name : NULL;
+                params.meta = (struct gpud_bin){"meta", i % 4};
+                params.is_exportable = i % 7 == 6;
+                params.is_persistent = i % 11 == 0;
+                if (mem_new(&mem, owner, &params, on_ready, NULL) != 0)
+                        continue;
+                session_hold(other, mem);
+                name[0] = 'A';
+                if (i % 10 == 0)
+                        mem_set_name(mem, name);
+        }
+        fake_gpu_turn();
+        session_end(owner);
+        session_end(other);
+}
+
+START_TEST(any_allocation_may_fail) {
+        bool is_through = !FAILING_CAN;
+
+        tell_story();
+        for (long n = 1; !is_through; n++) {
+                long n_live;
+
+                teardown();
+                n_live = failing_n_live;
+                registry_init(&registry, NULL, &fake_gpu_host, 1 << 20);
+                failing_n_until = n;
+                tell_story();
+                is_through = failing_n_until > 0;
+                failing_n_until = 0;
+                while (registry_reap(&registry))
+                        continue;
+                registry_close(&registry);
+                fake_gpu_turn();
+                registry_deinit(&registry);
+                if (failing_n_live != n_live || fake_gpu_count() > 0)
+                        ck_abort_msg("%ld are left, the %ld-th failed", failing_n_live - n_live, n);
+                registry_init(&registry, NULL, &fake_gpu_host, 1 << 20);
+        }
+}
+END_TEST
+
+int main(void) {
+        Suite *suite = suite_create("mem");
+        TCase *tests = tcase_create("mem");
+        SRunner *runner = srunner_create(suite);
+        int n_failed;
+
+        tcase_set_timeout(tests, 60);
+        tcase_add_checked_fixture(tests, setup, teardown);
+        tcase_add_test(tests, a_handle_means_one_allocation_for_ever);
+        tcase_add_test(tests, a_session_holds_an_allocation_once);
+        tcase_add_test(tests, names_move);
+        tcase_add_test(tests, sessions_end_in_slices);
+        tcase_add_test(tests, any_allocation_may_fail);
+        suite_add_tcase(suite, tests);
+        srunner_run_all(runner, CK_NORMAL);
+        n_failed = srunner_ntests_failed(runner);
+        srunner_free(runner);
+        return n_failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
