@@ -82,13 +82,13 @@ static bool is_free(const Tlsf *tlsf, uint32_t node) {
 }
 
 /* A node for a range that is on no free list; 0 without memory. */
-static uint32_t node_new(Tlsf *tlsf, TlsfNode init) {
+static uint32_t node_new(Tlsf *tlsf, const TlsfNode *init) {
         uint32_t number;
         TlsfNode *node = slab_alloc(&tlsf->nodes, &number);
 
         if (!node)
                 return 0;
-        *node = init;
+        *node = *init;
         node->free_prev = TLSF_IS_USED;
         return number + 1;
 }
@@ -103,12 +103,13 @@ static void node_free(Tlsf *tlsf, uint32_t node) {
  */
 static uint32_t node_split(Tlsf *tlsf, uint32_t node, uint32_t size) {
         TlsfNode *low = get_node(tlsf, node);
-        uint32_t high = node_new(tlsf, (TlsfNode){
-                                               .offset = low->offset + size,
-                                               .size = low->size - size,
-                                               .prev = node,
-                                               .next = low->next,
-                                       });
+        const TlsfNode rest = {
+                .offset = low->offset + size,
+                .size = low->size - size,
+                .prev = node,
+                .next = low->next,
+        };
+        uint32_t high = node_new(tlsf, &rest);
 
         if (!high)
                 return 0;
@@ -166,7 +167,7 @@ int tlsf_add(Tlsf *tlsf, uint32_t offset, uint32_t size, uint32_t *ret_region) {
         uint32_t node;
 
         assert(size > 0);
-        node = node_new(tlsf, (TlsfNode){.offset = offset, .size = size});
+        node = node_new(tlsf, &(TlsfNode){.offset = offset, .size = size});
         if (!node)
                 return -ENOMEM;
         free_link(tlsf, node);
