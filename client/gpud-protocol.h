@@ -288,7 +288,8 @@ struct gpud_mem_list_args {
 struct gpud_mem_list_result {
         const struct gpud_mem_info *mems; /* the allocations the caller may see, at most list_max of them */
         size_t n_mems;
-        uint64_t next;                    /* optional: cursor of the next part; nil at the end */
+        uint64_t next;                    /* optional: cursor of the next part, even if this one is empty;
+                                             nil at the end */
         bool has_next;
 };
 

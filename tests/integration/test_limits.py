@@ -75,6 +75,12 @@ def test_hundred_thousand_allocations(daemon: Daemon, client: Client) -> None:
     listed = client.list_mems()
     print(f"{len(listed)} listed in {elapsed():.2f} s")
     assert {m["mem"] for m in listed} == set(mems)
+    # One that is looked for among all these is not in the first part, which is not the end.
+    last = client.alloc(1, name="needle")
+    assert client.call("mem.list", name_prefix="needle")["mems"] == []
+    assert client.call("mem.list", name_prefix="needle")["next"] is not None
+    assert [m["mem"] for m in client.list_mems(name_prefix="needle")] == [last]
+    client.free(last)
     dice.shuffle(mems)
     half = len(mems) // 2
     pipelined(client, "mem.free", [{"mem": mem} for mem in mems[:half]])

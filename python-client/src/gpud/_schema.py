@@ -614,7 +614,7 @@ class MemListResult:
     mems: tuple[MemInfo, ...]
     """the allocations the caller may see, at most list_max of them"""
     next: int | None
-    """cursor of the next part; nil at the end"""
+    """cursor of the next part, even if this one is empty; nil at the end"""
 
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any]) -> Self:
