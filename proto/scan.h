@@ -22,7 +22,7 @@ extern const ScanLimits scan_request_limits;
 
 typedef struct ScanPlace {
         size_t position;  /* bytes walked */
-        size_t skip;      /* bytes of the last item still to come */
+        uint64_t skip;    /* bytes of the last item still to come: a length of 32 bits and its head */
         uint64_t n_items; /* items seen or promised */
         uint64_t n_left;  /* items that the innermost open array or map still lacks */
         uint32_t depth;   /* open arrays and maps */
