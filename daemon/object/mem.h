@@ -63,6 +63,8 @@ struct Mem {
         void (*ready)(Mem *mem, int r, void *userdata); /* pending allocation: whom to tell */
         void *userdata;
 };
+_Static_assert(offsetof(Mem, memory) == MEM_LINE && sizeof(Mem) <= 4 * MEM_LINE,
+               "lines are as they were meant");
 
 typedef struct MemParams {
         GpuDevice *device;

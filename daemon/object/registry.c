@@ -39,7 +39,7 @@ void registry_deinit(Registry *registry) {
         slab_deinit(&registry->mems);
 }
 
-/* What hides the number in a handle: a hash of bytes that are random. */
+/* Makes the number look as random as what it is made of. No secret: whoever has the handle can take it off. */
 static uint32_t mask_of(const struct gpud_uuid *id) {
         uint64_t random;
 
