@@ -117,6 +117,9 @@ int method_mem_open(Request *request, const struct mem_open_args *args, struct g
         uid_t uid = args->has_uid ? (uid_t)args->uid : session->credentials.uid;
         int r;
 
+        if (args->has_uid && args->uid != uid)
+                return request_refuse(request, GPUD_E_INVALID_ARGUMENT, "uid %" PRIu64 " exceeds %u",
+                                      args->uid, UINT32_MAX);
         if (mem && (args->device.device || args->name || args->has_uid))
                 return request_refuse(request, GPUD_E_INVALID_ARGUMENT,
                                       "`mem` is given, and also `device`, `name` or `uid`: one or the other");

@@ -92,6 +92,10 @@ def test_persistent(daemon: Daemon, client: Client) -> None:
     mem = info["mem"]
     assert until(lambda: refs(client, mem) == 1)
     assert client.call("mem.open", device=DEVICE, name="kept")["refs"] == 2
+    # Not the owner whose number is the lower half of it.
+    uid = os.getuid() + (1 << 32)
+    refusal = client.refusal("mem.open", device=DEVICE, name="kept", uid=uid)
+    assert refusal.name == "INVALID_ARGUMENT" and str(uid) in refusal.message
     assert client.read(mem, 10) == b"still here"
     # Its owner's free drops both references.
     client.free(mem)
