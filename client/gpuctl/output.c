@@ -303,7 +303,7 @@ static void print_dump(const struct gpud_bin *bytes) {
 void output_bytes(const Gpuctl *ctl, const struct gpud_bin *bytes) {
         if (ctl->is_terminal)
                 print_dump(bytes);
-        else
+        else if (bytes->size > 0)
                 fwrite(bytes->data, 1, bytes->size, stdout);
 }
 
