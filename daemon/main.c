@@ -1,20 +1,27 @@
 /* gpud: command line, limits of the process, and the daemon's life. */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "daemon/config.h"
 #include "daemon/daemon.h"
 #include "daemon/util/log.h"
+#include "daemon/util/macros.h"
 #include "daemon/util/version.h"
 #include "proto/socket.h"
 
 #define EXIT_USAGE 2
+
+/* Descriptors besides those of connections: of devices, of memory, and on their way in a message. */
+#define FDS_BESIDE ((rlim_t)60 * 1024)
 
 static void print_help(void) {
         puts("gpud [--socket PATH] [--config FILE]\n"
@@ -37,6 +44,27 @@ static void raise_fd_limit(void) {
         limit.rlim_cur = limit.rlim_max;
         if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
                 log_warning("cannot raise the limit of file descriptors: %s", strerror(errno));
+}
+
+/*
+ * Makes the kernel's table of descriptors as large as it will have to be, while there is no thread yet. Later it
+ * doubles when it is full, and in a process with threads whoever opens that descriptor waits 10 ms for it. A place
+ * is 8 bytes of kernel memory.
+ */
+static void reserve_fds(uint64_t connections_max) {
+        struct rlimit limit;
+        rlim_t n_fds;
+        int fd;
+
+        if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+                return;
+        n_fds = MIN(MIN(limit.rlim_cur, (rlim_t)INT_MAX - FDS_BESIDE), connections_max) + FDS_BESIDE;
+        n_fds = MIN(n_fds, limit.rlim_cur);
+        fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, (int)n_fds - 1);
+        if (fd < 0)
+                log_warning("cannot reserve %ju descriptors: %s", (uintmax_t)n_fds, strerror(errno));
+        else
+                close(fd);
 }
 
 /* Returns below 0 to go on, else the exit status. */
@@ -91,6 +119,7 @@ static int run(Config *config, const char *socket_path, const char *config_path)
                         return -ENOMEM;
         }
         raise_fd_limit();
+        reserve_fds(config->connections_max);
         signal(SIGPIPE, SIG_IGN);
         r = daemon_new(&daemon, config);
         if (r)

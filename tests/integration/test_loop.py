@@ -2,6 +2,9 @@
 it. Told by the histogram in daemon.status, and by a client that is served meanwhile."""
 
 import os
+import pathlib
+import re
+import resource
 import time
 from collections.abc import Callable
 from typing import Any
@@ -19,6 +22,8 @@ GIB = 1 << 30
 # test can tell. What a driver would do on the loop takes a hundred times as long.
 STALL_MAX_US = 100_000 if IS_ASAN else 10_000
 N_TRIES = 3
+
+CONNECTIONS_MAX_DEFAULT = 4096
 
 
 def count_stalls(client: Client) -> int:
@@ -107,6 +112,13 @@ def test_histogram_counts_every_turn(client: Client) -> None:
     counts = [b["count"] - a["count"] for a, b in zip(before["stalls"], after["stalls"], strict=True)]
     assert min(counts) >= 0 and sum(counts) >= 50
     assert after["stall_max_us"] >= before["stall_max_us"]
+
+
+def test_descriptors_have_their_places(daemon: Daemon) -> None:
+    """The kernel makes a table of descriptors that is full larger, for 10 ms and more when there are threads."""
+    status = pathlib.Path(f"/proc/{daemon.pid}/status").read_text()
+    n_places = int(re.search(r"^FDSize:\s*(\d+)$", status, re.MULTILINE)[1])  # type: ignore[index]
+    assert n_places >= min(resource.getrlimit(resource.RLIMIT_NOFILE)[1], CONNECTIONS_MAX_DEFAULT)
 
 
 def processor_seconds(daemon: Daemon) -> float:
