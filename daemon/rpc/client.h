@@ -2,7 +2,7 @@
 
 /*
  * A connected client as the pipeline sees it: its session, what came from it and what goes to it. The
- * connection (net) owns it, moves the bytes, and is woken when there is something to send.
+ * connection (net) owns it, moves the bytes, and is woken when a request has ended.
  */
 
 #include <stdbool.h>
@@ -21,7 +21,7 @@ struct Client {
         Buffer output;          /* waits to be sent */
         List requests;          /* Request.link, in flight */
         size_t n_arena;         /* bytes that these keep, messages and results */
-        void (*wake)(Client *); /* there is output */
+        void (*wake)(Client *); /* there is output, or room for requests */
         bool is_broken;         /* a reply was lost for want of memory: close the connection */
 };
 

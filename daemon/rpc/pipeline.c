@@ -144,12 +144,12 @@ void pipeline_finish(Request *request, int r) {
                 pipeline->stats.n_errors++;
                 explain(request, r);
         }
-        if (client && request->wants_reply) {
-                if (pack_reply(request, r))
-                        client->is_broken = true;
-                client->wake(client);
-        }
+        if (client && request->wants_reply && pack_reply(request, r))
+                client->is_broken = true;
         request_free(request);
+        /* Without a reply too: the client may have been full. */
+        if (client)
+                client->wake(client);
 }
 
 void pipeline_refuse(Pipeline *pipeline, Client *client, const void *data, size_t n_data,

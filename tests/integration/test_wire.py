@@ -209,6 +209,15 @@ def test_notification_gets_no_reply(client: Client) -> None:
     assert client.call("daemon.ping") == {}
 
 
+def test_more_notifications_than_may_be_in_flight(client: Client) -> None:
+    """They end without replies, and yet the connection goes on with what it kept back."""
+    mem = client.alloc(65536)
+    fill = msgpack.packb([2, "mem.fill", [{"mem": mem, "pattern": b"x"}]])
+    client.send(fill * 1000)
+    assert client.read(mem, 65536) == b"x" * 65536
+    client.free(mem)
+
+
 def test_msgid_is_echoed(client: Client) -> None:
     for msgid in (0, 1, 127, 128, 65535, 1 << 31, (1 << 32) - 1):
         client.send(msgpack.packb([0, msgid, "daemon.ping", []]))
