@@ -175,17 +175,18 @@ static void daemon_advance(Daemon *daemon) {
 }
 
 static void daemon_turn(Daemon *daemon) {
-        bool has_more;
+        bool has_more = false;
         bool is_busy;
 
         stats_begin_turn(&daemon->pipeline.stats);
         executor_flush(&daemon->executor);
         gpu_instance_poll(daemon->gpu);
         if (daemon->state <= DAEMON_DRAINING)
-                net_flush(&daemon->net);
+                has_more = net_flush(&daemon->net);
         if (daemon->state == DAEMON_RUNNING && !uv_is_active((uv_handle_t *)&daemon->timer))
                 daemon_schedule_lease(daemon);
-        has_more = daemon->state <= DAEMON_DRAINING && registry_reap(&daemon->registry);
+        if (daemon->state <= DAEMON_DRAINING && registry_reap(&daemon->registry))
+                has_more = true;
         daemon_advance(daemon);
         is_busy = gpu_instance_flush(daemon->gpu);
         if (daemon->state == DAEMON_CLOSED)

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <uv.h>
 
 #include "daemon/net/credentials.h"
@@ -19,6 +20,10 @@ typedef struct Net Net;
 /* Bytes that one recvmsg may bring. */
 #define NET_SCRATCH_SIZE ((size_t)256 * 1024)
 
+/* Work between two looks at the clock, in bytes: a look costs a tenth of a small request. */
+#define NET_CLOCK_BYTES   ((size_t)16 * 1024)
+#define NET_REQUEST_BYTES ((size_t)1024) /* that any request counts for at least */
+
 struct Net {
         uv_loop_t *loop;
         Pipeline *pipeline;      /* borrowed */
@@ -28,11 +33,16 @@ struct Net {
         int listener_fd;
         char *path;        /* to unlink at the end; NULL: the socket was passed in */
         bool is_listening; /* polled for connections */
+        bool has_arrivals; /* some wait */
         bool is_stopping;  /* nothing more is read */
         List peers;        /* Peer.link */
         size_t n_peers;
-        List dirty;    /* Peer.dirty_link: something changed that net_flush() has to look at */
-        char *scratch; /* what one recvmsg brings */
+        List dirty;         /* Peer.dirty_link: something changed that net_flush() has to look at */
+        uint64_t until_ns;  /* net_flush() leaves what there is then to the next turn */
+        bool is_late;       /* it is then */
+        size_t n_unclocked; /* work since the clock was read */
+        unsigned n_flush;   /* grows with each net_flush() that has something to do */
+        char *scratch;      /* what one recvmsg brings */
 };
 
 /* Takes over the listening socket `fd`, and `path`, which it unlinks at the end. Returns 0 or -errno. */
@@ -45,8 +55,20 @@ void net_deinit(Net *net);
 /* Accepts connections again after a shortage; a peer that closes calls it. */
 void net_resume_listening(Net *net);
 
-/* Sends what waits, goes on with connections that were full. Once per loop turn. */
-void net_flush(Net *net);
+/*
+ * Serves the connections that have something to do, in turn: reads, runs requests, sends. Once per loop turn.
+ * Returns whether the time was not enough for all of it: then the loop must not sleep.
+ */
+bool net_flush(Net *net);
+
+/* Returns whether net_flush() has had its time. */
+bool net_read_clock(Net *net);
+
+/* Counts some work, by its bytes, and looks at the clock when it has come to much. */
+static inline bool net_is_late(Net *net, size_t n_bytes) {
+        net->n_unclocked += NET_REQUEST_BYTES + n_bytes;
+        return net->n_unclocked < NET_CLOCK_BYTES ? net->is_late : net_read_clock(net);
+}
 
 /* Accepts and reads nothing more; requests in flight still get their replies. */
 void net_stop(Net *net);

@@ -23,11 +23,14 @@
 
 static void peer_on_event(uv_poll_t *handle, int status, int events);
 
-static void peer_wake(Client *client) {
-        Peer *peer = container_of(client, Peer, client);
-
+/* Behind the others; a peer that is in line keeps its place. */
+static void peer_queue(Peer *peer) {
         if (list_is_empty(&peer->dirty_link))
                 list_link(&peer->net->dirty, &peer->dirty_link);
+}
+
+static void peer_wake(Client *client) {
+        peer_queue(container_of(client, Peer, client));
 }
 
 int peer_new(Net *net, int fd) {
@@ -91,13 +94,15 @@ static void peer_refuse(Peer *peer, int r, const char *data, size_t n_data) {
         peer->is_ending = true;
 }
 
-/* Runs the whole messages at `data`. Returns how many bytes it is done with. */
+/* Runs the whole messages at `data`, as far as there is time. Returns how many bytes it is done with. */
 static size_t peer_run(Peer *peer, const char *data, size_t n_data) {
+        const Buffer *output = &peer->client.output;
         size_t done = 0;
+        bool is_late = false;
         size_t size;
         int r;
 
-        while (done < n_data && !peer->is_ending && !client_is_full(&peer->client)) {
+        while (done < n_data && !peer->is_ending && !is_late && !client_is_full(&peer->client)) {
                 r = scan_walk(&peer->scan, &scan_request_limits, data + done, n_data - done, &size);
                 if (r == SCAN_E_MORE)
                         break;
@@ -110,6 +115,7 @@ static size_t peer_run(Peer *peer, const char *data, size_t n_data) {
                 done += size;
                 if (r)
                         peer->is_ending = true;
+                is_late = net_is_late(peer->net, size + buffer_get_length(output));
         }
         return peer->is_ending ? n_data : done;
 }
@@ -158,7 +164,7 @@ static bool peer_is_hung_up(const Peer *peer) {
         return poll(&poll_fd, 1, 0) > 0 && (poll_fd.revents & (POLLHUP | POLLERR));
 }
 
-/* One recvmsg; the rest comes in the next loop turn, after the other connections had theirs. */
+/* One recvmsg; the rest comes in the next turn, after the other connections had theirs. */
 static int peer_read(Peer *peer) {
         char control[CMSG_SPACE(RECV_FDS_MAX * sizeof(int))];
         struct iovec part = {peer->net->scratch, NET_SCRATCH_SIZE};
@@ -207,7 +213,8 @@ static int peer_write(Peer *peer) {
 }
 
 bool peer_is_busy(const Peer *peer) {
-        return !list_is_empty(&peer->client.requests) || buffer_get_length(&peer->client.output) > 0;
+        return !list_is_empty(&peer->client.requests) || buffer_get_length(&peer->client.output) > 0 ||
+               peer->is_cut_short;
 }
 
 /* Polls for what would change something: room to write, bytes to read, or that the client goes. */
@@ -230,43 +237,70 @@ static void peer_watch(Peer *peer) {
                 uv_poll_stop(&peer->poll);
 }
 
-void peer_settle(Peer *peer) {
-        bool has_output = false;
+/* Reads, unless there is enough to do with what was read before: the event comes again. */
+static int peer_take_events(Peer *peer) {
+        int events = peer->events_due;
 
-        /* Sending makes room for messages that wait, which make output again. */
+        peer->events_due = 0;
+        if ((events & UV_DISCONNECT) && peer_is_hung_up(peer))
+                return -EPIPE;
+        if (events & UV_DISCONNECT)
+                peer->is_half_closed = true;
+        if (!(events & UV_READABLE) || peer->is_cut_short || peer->net->is_stopping)
+                return 0;
+        return peer_read(peer);
+}
+
+/* Runs what was kept, and sends, as long as that makes room for more and there is time. */
+static int peer_move(Peer *peer) {
+        const Buffer *output = &peer->client.output;
+        bool is_stopping = peer->net->is_stopping;
+        size_t n;
+        int r;
+
         do {
-                if (peer_write(peer) || peer->client.is_broken) {
-                        peer_close(peer);
-                        return;
-                }
-                if (buffer_get_length(&peer->client.output) > 0 || peer->net->is_stopping)
-                        break;
-                peer_run_kept(peer);
-                has_output = buffer_get_length(&peer->client.output) > 0;
-        } while (has_output);
+                if (!is_stopping)
+                        peer_run_kept(peer);
+                n = buffer_get_length(output);
+                r = peer_write(peer);
+                if (r || peer->client.is_broken)
+                        return r ? r : -ENOMEM;
+        } while (n > 0 && buffer_get_length(output) == 0 && !net_is_late(peer->net, n));
+        peer->is_cut_short = peer->net->is_late && !is_stopping && buffer_get_length(&peer->input) > 0;
+        return 0;
+}
 
+void peer_settle(Peer *peer) {
+        if (peer_take_events(peer) || peer_move(peer)) {
+                peer_close(peer);
+                return;
+        }
         pipeline_recycle_output(peer->net->pipeline, &peer->client);
         list_unlink(&peer->dirty_link);
         if ((peer->is_ending || peer->is_eof) && !peer_is_busy(peer)) {
                 peer_close(peer);
                 return;
         }
+        if (peer->is_cut_short && buffer_get_length(&peer->client.output) == 0)
+                peer_queue(peer);
         peer_watch(peer);
 }
 
+/* Only notes it: who is served in this turn, net_flush() decides. */
 static void peer_on_event(uv_poll_t *handle, int status, int events) {
         Peer *peer = container_of(handle, Peer, poll);
 
         stats_begin_turn(&peer->net->pipeline->stats);
-        if (status < 0 || ((events & UV_DISCONNECT) && peer_is_hung_up(peer))) {
+        if (status < 0) {
                 peer_close(peer);
                 return;
         }
-        if (events & UV_DISCONNECT)
-                peer->is_half_closed = true;
-        if ((events & UV_READABLE) && peer_read(peer) < 0) {
-                peer_close(peer);
-                return;
+        /* libuv asks for more events up to 48 times in one turn when there are very many. */
+        if (peer->n_flush == peer->net->n_flush && peer->events_due) {
+                uv_poll_stop(&peer->poll);
+                peer->events = 0;
         }
-        peer_wake(&peer->client);
+        peer->n_flush = peer->net->n_flush;
+        peer->events_due |= events;
+        peer_queue(peer);
 }

@@ -20,8 +20,11 @@ typedef struct Peer {
         uv_poll_t poll;
         int fd;
         int events;          /* polled for */
+        int events_due;      /* came, and are not looked at yet */
+        unsigned n_flush;    /* Net.n_flush when they came last */
         Buffer input;        /* bytes of messages that are not run yet */
         Scan scan;           /* of the message at the front of `input` */
+        bool is_cut_short;   /* of `input` not all that could be was run, for want of time */
         bool is_half_closed; /* the client sends no more; what it sent may not be read yet */
         bool is_eof;         /* the client has sent its last byte */
         bool is_ending;      /* to be closed once the output is sent */
@@ -36,7 +39,10 @@ int peer_new(Net *net, int fd);
 /* Ends the session now; the structure goes when the loop has let go of it. */
 void peer_close(Peer *peer);
 
-/* Runs messages that wait, sends replies that wait, and polls for what is due next. */
+/*
+ * Does what its events ask for, runs messages that wait, sends replies that wait, and polls for what is due next.
+ * What the turn's time is not enough for is done in the next one, after the other peers had theirs.
+ */
 void peer_settle(Peer *peer);
 
 /* Whether replies are still to come or to be sent. */
