@@ -96,6 +96,7 @@ static int read_inline(Request *request, const struct mem_read_args *args, struc
         if (!data)
                 return error_origin(-ENOMEM);
         ret->data = (struct gpud_bin){data, args->size};
+        request->owns_result = true;
         gpu_op_read(request_get_op(request), &args->mem.mem->memory, args->offset, data, args->size);
         return REQUEST_LATER;
 }

@@ -213,8 +213,7 @@ static int peer_write(Peer *peer) {
 }
 
 bool peer_is_busy(const Peer *peer) {
-        return !list_is_empty(&peer->client.requests) || buffer_get_length(&peer->client.output) > 0 ||
-               peer->is_cut_short;
+        return client_is_busy(&peer->client) || peer->is_cut_short;
 }
 
 /* Polls for what would change something: room to write, bytes to read, or that the client goes. */
@@ -251,7 +250,7 @@ static int peer_take_events(Peer *peer) {
         return peer_read(peer);
 }
 
-/* Runs what was kept, and sends, as long as that makes room for more and there is time. */
+/* Makes output and sends it, as long as that makes room for more and there is time. */
 static int peer_move(Peer *peer) {
         const Buffer *output = &peer->client.output;
         bool is_stopping = peer->net->is_stopping;
@@ -259,6 +258,7 @@ static int peer_move(Peer *peer) {
         int r;
 
         do {
+                pipeline_pack(&peer->client);
                 if (!is_stopping)
                         peer_run_kept(peer);
                 n = buffer_get_length(output);
@@ -268,6 +268,12 @@ static int peer_move(Peer *peer) {
         } while (n > 0 && buffer_get_length(output) == 0 && !net_is_late(peer->net, n));
         peer->is_cut_short = peer->net->is_late && !is_stopping && buffer_get_length(&peer->input) > 0;
         return 0;
+}
+
+/* Whether there is more to do that waits for nothing but time. */
+static bool peer_can_go_on(const Peer *peer) {
+        return buffer_get_length(&peer->client.output) == 0 &&
+               (peer->is_cut_short || !list_is_empty(&peer->client.ended));
 }
 
 void peer_settle(Peer *peer) {
@@ -281,7 +287,7 @@ void peer_settle(Peer *peer) {
                 peer_close(peer);
                 return;
         }
-        if (peer->is_cut_short && buffer_get_length(&peer->client.output) == 0)
+        if (peer_can_go_on(peer))
                 peer_queue(peer);
         peer_watch(peer);
 }

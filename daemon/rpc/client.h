@@ -20,6 +20,7 @@ struct Client {
         FdQueue fds;            /* came, and wait for their message */
         Buffer output;          /* waits to be sent */
         List requests;          /* Request.link, in flight */
+        List ended;             /* Request.link, whose replies are to be packed yet */
         size_t n_arena;         /* bytes that these keep, messages and results */
         void (*wake)(Client *); /* there is output, or room for requests */
         bool is_broken;         /* a reply was lost for want of memory: close the connection */
@@ -30,6 +31,9 @@ void client_init(Client *client, Session *session, void (*wake)(Client *));
 
 /* Lets go of the requests in flight, which end without a reply, and ends the session. */
 void client_deinit(Client *client);
+
+/* Whether replies are still to come or to be sent. */
+bool client_is_busy(const Client *client);
 
 /* Whether it has so much in flight or unsent that nothing more is read from it. */
 bool client_is_full(const Client *client);

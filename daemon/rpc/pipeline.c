@@ -13,8 +13,11 @@
 #include "proto/codec.h"
 #include "proto/message.h"
 
-/* A spare output that is larger goes back to malloc. */
-#define SPARE_OUTPUT_MAX ((size_t)256 * 1024)
+/* Output of replies that could wait: above it the next one does. A socket takes a little more at once. */
+#define PACK_MAX ((size_t)128 * 1024)
+
+/* A spare output that is larger goes back to malloc. A doubling of PACK_MAX and one such reply passes. */
+#define SPARE_OUTPUT_MAX ((size_t)512 * 1024)
 
 void pipeline_init(Pipeline *pipeline, Registry *registry, const MethodRow *rows) {
         *pipeline = (Pipeline){
@@ -135,10 +138,24 @@ static int pack_reply(Request *request, int r) {
         return r;
 }
 
+/* Its reply has to wait until there is room for it in the client's output. */
+static void set_aside(Request *request) {
+        Client *client = request->client;
+
+        request->owns_result = false;
+        list_unlink(&request->link);
+        list_link(&client->ended, &request->link);
+        client->wake(client);
+}
+
 void pipeline_finish(Request *request, int r) {
         Pipeline *pipeline = request->pipeline;
         Client *client = request->client;
 
+        if (request->owns_result && client && r == 0) {
+                set_aside(request);
+                return;
+        }
         pipeline->stats.n_requests++;
         if (r) {
                 pipeline->stats.n_errors++;
@@ -150,6 +167,11 @@ void pipeline_finish(Request *request, int r) {
         /* Without a reply too: the client may have been full. */
         if (client)
                 client->wake(client);
+}
+
+void pipeline_pack(Client *client) {
+        while (buffer_get_length(&client->output) < PACK_MAX && !list_is_empty(&client->ended))
+                pipeline_finish(container_of(client->ended.next, Request, link), 0);
 }
 
 void pipeline_refuse(Pipeline *pipeline, Client *client, const void *data, size_t n_data,

@@ -45,8 +45,17 @@ int pipeline_submit(Pipeline *pipeline, Client *client, const void *data, size_t
 void pipeline_refuse(Pipeline *pipeline, Client *client, const void *data, size_t n_data,
                      const ProtoFault *fault);
 
+/*
+ * Packs replies that wait for it until there is as much output as is sent at once: a client that has asked for
+ * much gets it bit by bit, and the loop can do other things in between.
+ */
+void pipeline_pack(Client *client);
+
 /* Keeps the memory of the client's output for the next one, once all of it has been sent. */
 void pipeline_recycle_output(Pipeline *pipeline, Client *client);
 
-/* Turns the outcome of a request into its reply, and drops the request. Handlers call request_complete(). */
+/*
+ * Turns the outcome of a request into its reply, and drops the request; where the result can wait, only
+ * pipeline_pack() does. Handlers call request_complete().
+ */
 void pipeline_finish(Request *request, int r);

@@ -42,6 +42,7 @@ int request_new(Request **ret_request, Pipeline *pipeline, Client *client, size_
         request->client = client;
         request->n_arena = n_message;
         client->n_arena += n_message;
+        request->owns_result = false;
         request->method = NULL;
         request->row = NULL;
         request->args = NULL;

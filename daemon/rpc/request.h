@@ -31,11 +31,12 @@ typedef struct MethodRow {
 struct Request {
         Pipeline *pipeline;
         Client *client; /* NULL: it went */
-        List link;      /* Client.requests, or Pipeline.spare */
+        List link;      /* Client.requests or .ended, or Pipeline.spare */
         msgpack_zone zone;
         size_t n_arena; /* bytes that count against the client: the message, and what is in `zone` */
         uint32_t msgid;
         bool wants_reply; /* false: it came as a notification */
+        bool owns_result; /* it may be large, and points to nothing else: the reply can be packed later */
         const ProtoMethod *method;
         const MethodRow *row;
         void *args;

@@ -101,6 +101,7 @@ static void call(World *world, ProtoMethodId id, const void *args, const char *k
         /* -ENOMEM: the connection would be closed; here the story goes on. */
         if (pipeline_submit(&world->pipeline, &world->client, buffer.data, buffer.size, true) == 0)
                 fake_gpu_turn();
+        pipeline_pack(&world->client);
         take_replies(world, key, ret_text);
         saved = failing_n_until;
         failing_n_until = 0;
@@ -179,7 +180,7 @@ static size_t count_fds(void) {
 }
 
 /* Returns whether the story came as far as the allocation that was to fail. */
-static bool run(long n_failing, size_t *ret_n_ok) {
+static bool run(void (*tell)(World *world), long n_failing, size_t *ret_n_ok) {
         bool has_failed;
         World world = {0};
         Credentials credentials = {.uid = 1000, .gid = 1000, .pid = 1};
@@ -192,7 +193,7 @@ static bool run(long n_failing, size_t *ret_n_ok) {
         failing_n_until = n_failing;
         if (session_new(&session, &world.registry, &credentials) == 0) {
                 client_init(&world.client, session, on_wake);
-                tell_story(&world);
+                tell(&world);
                 client_deinit(&world.client);
         }
         has_failed = n_failing > 0 && failing_n_until == 0;
@@ -218,8 +219,52 @@ static bool run(long n_failing, size_t *ret_n_ok) {
 START_TEST(nothing_fails) {
         size_t n_ok;
 
-        ck_assert(!run(0, &n_ok));
+        ck_assert(!run(tell_story, 0, &n_ok));
         ck_assert_uint_eq(n_ok, 17);
+}
+END_TEST
+
+/* Reads `n_calls` times 64 KiB and leaves the replies unpacked. */
+static void read_much(World *world, const char *mem, size_t n_calls) {
+        struct gpud_mem_read_args args = {.mem = uuid_of(mem), .size = GPUD_INLINE_MAX};
+        msgpack_sbuffer buffer;
+        msgpack_packer packer;
+
+        msgpack_sbuffer_init(&buffer);
+        msgpack_packer_init(&packer, &buffer, msgpack_sbuffer_write);
+        ck_assert_int_eq(message_pack_request(&packer, 1, &proto_methods[PROTO_METHOD_mem_read], &args), 0);
+        for (size_t i = 0; i < n_calls; i++)
+                ck_assert_int_eq(
+                        pipeline_submit(&world->pipeline, &world->client, buffer.data, buffer.size, true), 0);
+        msgpack_sbuffer_destroy(&buffer);
+        fake_gpu_turn();
+}
+
+/* Large replies are packed bit by bit, and go with a client that does not wait for them. */
+static void tell_much(World *world) {
+        struct gpud_mem_alloc_args alloc = {.device = "vulkan:0", .size = GPUD_INLINE_MAX};
+        char mem[GPUD_UUID_TEXT + 1];
+        size_t n_ok;
+
+        call(world, PROTO_METHOD_mem_alloc, &alloc, "mem", mem);
+        n_ok = world->n_ok;
+        read_much(world, mem, 16);
+        ck_assert_uint_eq(buffer_get_length(&world->client.output), 0);
+        ck_assert_uint_eq(world->client.session->n_inflight, 16);
+        while (client_is_busy(&world->client)) {
+                pipeline_pack(&world->client);
+                ck_assert_uint_lt(buffer_get_length(&world->client.output), 4 * GPUD_INLINE_MAX);
+                take_replies(world, NULL, NULL);
+        }
+        ck_assert_uint_eq(world->n_ok, n_ok + 16);
+        ck_assert_uint_eq(world->client.session->n_inflight, 0);
+        read_much(world, mem, 16);
+}
+
+START_TEST(large_replies_wait) {
+        size_t n_ok;
+
+        ck_assert(!run(tell_much, 0, &n_ok));
 }
 END_TEST
 
@@ -228,8 +273,8 @@ START_TEST(any_allocation_may_fail) {
         long n = 1;
 
         /* The first story warms up what the C library allocates once. */
-        run(0, &n_ok);
-        while (FAILING_CAN && run(n, &n_ok))
+        run(tell_story, 0, &n_ok);
+        while (FAILING_CAN && run(tell_story, n, &n_ok))
                 n++;
         ck_assert(!FAILING_CAN || n > 20);
 }
@@ -243,6 +288,7 @@ int main(void) {
 
         tcase_set_timeout(tests, 60);
         tcase_add_test(tests, nothing_fails);
+        tcase_add_test(tests, large_replies_wait);
         tcase_add_test(tests, any_allocation_may_fail);
         suite_add_tcase(suite, tests);
         srunner_run_all(runner, CK_NORMAL);
