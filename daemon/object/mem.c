@@ -173,12 +173,13 @@ int mem_set_meta(Mem *mem, const struct gpud_bin *meta) {
 
 void mem_set_lease(Mem *mem, uint64_t ttl_s) {
         List *place = mem->registry->leases.prev;
-        uint64_t now_ns = clock_get_realtime_ns();
+        uint64_t now_ns;
 
         list_unlink(&mem->lease_link);
         mem->expires_ns = 0;
         if (ttl_s == 0)
                 return;
+        now_ns = clock_get_realtime_ns();
         mem->expires_ns = ttl_s > (UINT64_MAX - now_ns) / NS_PER_S ? UINT64_MAX : now_ns + ttl_s * NS_PER_S;
         /* Most leases are as long as the one before: the place is near the end. */
         while (place != &mem->registry->leases &&
