@@ -16,7 +16,7 @@
 #define MODE_MAX     0777
 
 /* Slots that one mem.list looks at: with a filter that little passes, the page ends early. */
-#define SCAN_MAX 16384
+#define SCAN_MAX 2048
 
 static int check_mode(Request *request, uint64_t mode) {
         if (mode > MODE_MAX)
