@@ -41,7 +41,7 @@ enum {
         GPUD_ITEMS_MAX = 256,        /* msgpack items in one request */
         GPUD_INFLIGHT_MAX = 256,     /* requests of one connection in flight; past it gpud stops reading
                                         from that connection */
-        GPUD_OUTPUT_MAX = 4194304,   /* bytes of requests in flight and of replies waiting, for one
+        GPUD_OUTPUT_MAX = 1048576,   /* bytes of requests in flight and of replies waiting, for one
                                         connection; past it gpud stops reading from that connection */
         GPUD_FDS_MAX = 16,           /* file descriptors of one connection waiting for the message that
                                         takes them */

@@ -86,7 +86,7 @@ ITEMS_MAX: Final = 256
 """msgpack items in one request"""
 INFLIGHT_MAX: Final = 256
 """requests of one connection in flight; past it gpud stops reading from that connection"""
-OUTPUT_MAX: Final = 4194304
+OUTPUT_MAX: Final = 1048576
 """bytes of requests in flight and of replies waiting, for one connection; past it gpud stops reading from that connection"""
 FDS_MAX: Final = 16
 """file descriptors of one connection waiting for the message that takes them"""
