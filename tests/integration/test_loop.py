@@ -1,14 +1,17 @@
 """Nothing holds the loop: what takes a driver or a device long happens beside it, and goes with who asked for
 it. Told by the histogram in daemon.status, and by a client that is served meanwhile."""
 
+import contextlib
 import os
 import pathlib
 import re
 import resource
+import signal
 import time
 from collections.abc import Callable
 from typing import Any
 
+import msgpack
 import pytest
 from harness import IS_ASAN, Daemon
 from rpc import Client, Region, RpcError, registered, until
@@ -22,14 +25,15 @@ GIB = 1 << 30
 # test can tell. What a driver would do on the loop takes a hundred times as long.
 STALL_MAX_US = 100_000 if IS_ASAN else 10_000
 N_TRIES = 3
+N_ROUNDS = 20
 
 CONNECTIONS_MAX_DEFAULT = 4096
 
 
-def count_stalls(client: Client) -> int:
+def count_stalls(client: Client, max_us: int = STALL_MAX_US) -> int:
     """Loop turns so far that took longer than they may."""
     stalls = client.call("daemon.status")["stalls"]
-    return sum(s["count"] for s in stalls if s["limit_us"] is None or s["limit_us"] > STALL_MAX_US)
+    return sum(s["count"] for s in stalls if s["limit_us"] is None or s["limit_us"] > max_us)
 
 
 def register_a_gibibyte(daemon: Daemon, client: Client) -> None:
@@ -100,6 +104,62 @@ def test_loop_is_not_held(daemon: Daemon, client: Client, story: Any) -> None:
             return
     status = client.call("daemon.status")
     pytest.fail(f"turns of more than {STALL_MAX_US} us in each try: {n_stalls}, {status['stalls']}")
+
+
+def take_processor(daemon: Daemon) -> None:
+    """Of the loop thread nobody takes the processor away, so that its turns can be held to a millisecond."""
+    try:
+        os.sched_setscheduler(daemon.pid, os.SCHED_FIFO, os.sched_param(1))
+    except PermissionError:
+        pytest.skip("may not give gpud a real-time priority")
+
+
+# What many ask for at once, or one for much: gpud is stopped meanwhile, so that it finds all of it in one turn.
+
+
+def ask_for_much(clients: list[Client], mem: str) -> None:
+    clients[0].send(msgpack.packb([0, 7, "daemon.describe", []]) * 200)
+
+
+def ask_from_a_thousand(clients: list[Client], mem: str) -> None:
+    for client in clients:
+        client.send(msgpack.packb([0, 7, "mem.info", [{"mem": mem}]]))
+
+
+def read_four_mebibytes(clients: list[Client], mem: str) -> None:
+    for client in clients:
+        client.send(msgpack.packb([0, 7, "mem.read", [{"mem": mem, "size": 65536}]]) * 32)
+
+
+@pytest.mark.skipif(IS_ASAN, reason="every request takes several times as long")
+@pytest.mark.parametrize(
+    "ask, n_clients, n_replies",
+    [
+        (ask_for_much, 1, 200),
+        (ask_from_a_thousand, 1000, 1),
+        (read_four_mebibytes, 2, 32),
+    ],
+)
+def test_turns_are_short(spawn: Callable[..., Daemon], ask: Any, n_clients: int, n_replies: int) -> None:
+    daemon = spawn(validation=False)
+    take_processor(daemon)
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(daemon.connect()) for _ in range(n_clients)]
+        mem = clients[0].alloc(65536)
+        n_long = []
+        for _ in range(N_TRIES):
+            before = count_stalls(clients[0], 1000)
+            for _ in range(N_ROUNDS):
+                os.kill(daemon.pid, signal.SIGSTOP)
+                ask(clients, mem)
+                os.kill(daemon.pid, signal.SIGCONT)
+                for client in clients:
+                    assert all(client.receive()[2] is None for _ in range(n_replies))
+            n_long.append(count_stalls(clients[0], 1000) - before)
+            if n_long[-1] <= N_ROUNDS // 4:
+                break
+        clients[0].free(mem)
+    assert n_long[-1] <= N_ROUNDS // 4, f"turns of more than 1 ms in {N_ROUNDS} rounds: {n_long}"
 
 
 def test_histogram_counts_every_turn(client: Client) -> None:
