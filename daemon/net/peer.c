@@ -117,6 +117,7 @@ static size_t peer_run(Peer *peer, const char *data, size_t n_data) {
                         peer->is_ending = true;
                 is_late = net_is_late(peer->net, size + buffer_get_length(output));
         }
+        pipeline_run_next(&peer->client);
         return peer->is_ending ? n_data : done;
 }
 

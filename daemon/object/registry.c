@@ -88,15 +88,17 @@ size_t registry_get_mems_end(const Registry *registry) {
         return slab_get_end(&registry->mems);
 }
 
+void registry_expect_mem(const Registry *registry, const struct gpud_uuid *id) {
+        const char *mem = slab_find(&registry->mems, number_of(id));
+
+        for (size_t i = 0; mem && i < sizeof(Mem); i += MEM_LINE)
+                __builtin_prefetch(mem + i, 1);
+}
+
 Mem *registry_find_mem(Registry *registry, const struct gpud_uuid *id) {
         Mem *mem = slab_find(&registry->mems, number_of(id));
 
-        if (!mem)
-                return NULL;
-        /* Of a million none is in a cache. All of it is asked for at once, not line by line when it is looked at. */
-        for (size_t i = MEM_LINE; i < sizeof(*mem); i += MEM_LINE)
-                __builtin_prefetch((const char *)mem + i, 1);
-        return mem->is_ready && memcmp(&mem->id, id, sizeof(*id)) == 0 ? mem : NULL;
+        return mem && mem->is_ready && memcmp(&mem->id, id, sizeof(*id)) == 0 ? mem : NULL;
 }
 
 Mem *registry_find_name(Registry *registry, const GpuDevice *device, uid_t uid, const char *name) {

@@ -2,6 +2,8 @@
 
 #include "daemon/rpc/client.h"
 
+#include <assert.h>
+
 #include "daemon/rpc/request.h"
 
 void client_init(Client *client, Session *session, void (*wake)(Client *)) {
@@ -11,6 +13,7 @@ void client_init(Client *client, Session *session, void (*wake)(Client *)) {
 }
 
 void client_deinit(Client *client) {
+        assert(!client->next);
         list_for_each (link, &client->requests)
                 request_orphan(container_of(link, Request, link));
         list_for_each (link, &client->ended)

@@ -14,11 +14,13 @@
 #include "daemon/util/list.h"
 
 typedef struct Client Client;
+typedef struct Request Request;
 
 struct Client {
         Session *session;
         FdQueue fds;            /* came, and wait for their message */
         Buffer output;          /* waits to be sent */
+        Request *next;          /* decoded, and run when the one after it is */
         List requests;          /* Request.link, in flight */
         List ended;             /* Request.link, whose replies are to be packed yet */
         size_t n_arena;         /* bytes that these keep, messages and results */

@@ -174,12 +174,27 @@ void pipeline_pack(Client *client) {
                 pipeline_finish(container_of(client->ended.next, Request, link), 0);
 }
 
+void pipeline_run_next(Client *client) {
+        Request *request = client->next;
+        int r;
+
+        if (!request)
+                return;
+        client->next = NULL;
+        r = request_resolve(request);
+        if (r == 0)
+                r = execute(request);
+        if (r != REQUEST_LATER)
+                pipeline_finish(request, r);
+}
+
 void pipeline_refuse(Pipeline *pipeline, Client *client, const void *data, size_t n_data,
                      const ProtoFault *fault) {
         msgpack_packer packer;
         uint32_t msgid;
         bool has_msgid = message_peek_msgid(data, n_data, &msgid);
 
+        pipeline_run_next(client);
         pipeline->stats.n_requests++;
         pipeline->stats.n_errors++;
         msgpack_packer_init(&packer, get_output(pipeline, client), buffer_write);
@@ -218,10 +233,11 @@ int pipeline_submit(Pipeline *pipeline, Client *client, const void *data, size_t
         if (r == 0)
                 r = authorise(request);
         if (r == 0)
-                r = request_resolve(request);
-        if (r == 0)
-                r = execute(request);
-        if (r != REQUEST_LATER)
+                request_expect(request);
+        pipeline_run_next(client);
+        if (r)
                 pipeline_finish(request, r);
+        else
+                client->next = request;
         return 0;
 }

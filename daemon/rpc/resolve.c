@@ -78,11 +78,29 @@ static int resolve_device(Request *request, DeviceRef *ref) {
         return 0;
 }
 
+/* Whether the field names an object and is there. */
+static bool is_given(const Request *request, const ProtoField *field) {
+        return field->object != PROTO_OBJECT_NONE &&
+               (field->has_offset == PROTO_NO_OFFSET || *((bool *)request->args + field->has_offset));
+}
+
+void request_expect(Request *request) {
+        const ProtoStruct *type = request->row->args;
+
+        for (size_t i = 0; i < type->n_fields; i++) {
+                const ProtoField *field = &type->fields[i];
+                const MemRef *ref = (void *)((char *)request->args + field->offset);
+
+                if (is_given(request, field) && field->object != PROTO_OBJECT_DEVICE &&
+                    field->object != PROTO_OBJECT_SHM)
+                        registry_expect_mem(request->pipeline->registry, &ref->id);
+        }
+}
+
 static int resolve_field(Request *request, const ProtoField *field) {
         void *value = (char *)request->args + field->offset;
 
-        if (field->object == PROTO_OBJECT_NONE ||
-            (field->has_offset != PROTO_NO_OFFSET && !*((bool *)request->args + field->has_offset)))
+        if (!is_given(request, field))
                 return 0;
         switch (field->object) {
         case PROTO_OBJECT_DEVICE:

@@ -22,5 +22,8 @@ typedef struct DeviceRef {
         GpuDevice *device; /* NULL: the argument is absent */
 } DeviceRef;
 
+/* The arguments are decoded, and soon the allocations that they name will be looked up. */
+void request_expect(Request *request);
+
 /* Looks up every object the arguments name and checks the caller's right to it. Returns 0 or a GPUD_E_ code. */
 int request_resolve(Request *request);

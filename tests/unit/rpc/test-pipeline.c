@@ -99,8 +99,10 @@ static void call(World *world, ProtoMethodId id, const void *args, const char *k
         failing_n_until = saved;
 
         /* -ENOMEM: the connection would be closed; here the story goes on. */
-        if (pipeline_submit(&world->pipeline, &world->client, buffer.data, buffer.size, true) == 0)
+        if (pipeline_submit(&world->pipeline, &world->client, buffer.data, buffer.size, true) == 0) {
+                pipeline_run_next(&world->client);
                 fake_gpu_turn();
+        }
         pipeline_pack(&world->client);
         take_replies(world, key, ret_text);
         saved = failing_n_until;
@@ -236,6 +238,7 @@ static void read_much(World *world, const char *mem, size_t n_calls) {
         for (size_t i = 0; i < n_calls; i++)
                 ck_assert_int_eq(
                         pipeline_submit(&world->pipeline, &world->client, buffer.data, buffer.size, true), 0);
+        pipeline_run_next(&world->client);
         msgpack_sbuffer_destroy(&buffer);
         fake_gpu_turn();
 }
