@@ -326,6 +326,7 @@ static void scrub_complete(GpuWork *work) {
                 range_free(memory_of(link));
         }
         scrub->is_busy = false;
+        --scrub->pools->n_scrubs;
 }
 
 /* Takes as many as go well in one batch. */
@@ -346,6 +347,7 @@ void pools_scrub(GpuPools *pools, GpuQueue *queue) {
                 if (scrub->is_busy)
                         continue;
                 scrub->is_busy = true;
+                ++pools->n_scrubs;
                 scrub->work.record = scrub_record;
                 scrub->work.complete = scrub_complete;
                 scrub_take(scrub, &pools->dirty, queue->device->chunk_local);
@@ -363,6 +365,7 @@ void pools_init(GpuPools *pools) {
         for (size_t i = 0; i < GPU_POOL_SCRUBS; ++i) {
                 list_init(&pools->scrubs[i].work.link);
                 list_init(&pools->scrubs[i].memories);
+                pools->scrubs[i].pools = pools;
         }
 }
 

@@ -63,6 +63,7 @@ struct GpuPool {
 /* Ranges being zeroed by one batch. */
 struct GpuScrub {
         GpuWork work;
+        GpuPools *pools;
         List memories; /* GpuMemory.accesses */
         bool is_busy;
 };
@@ -71,12 +72,18 @@ struct GpuPools {
         List buckets[GPU_POOL_BUCKETS];
         List dirty; /* GpuMemory.accesses: to be scrubbed */
         GpuScrub scrubs[GPU_POOL_SCRUBS];
+        uint32_t n_scrubs; /* of them busy */
 };
 
 void pools_init(GpuPools *pools);
 
 /* Blocks; no allocations are left. */
 void pools_deinit(GpuPools *pools);
+
+/* Nothing is being scrubbed, or waits for it. */
+static inline bool pools_are_clean(const GpuPools *pools) {
+        return pools->n_scrubs == 0 && list_is_empty(&pools->dirty);
+}
 
 /* Queues the zeroing of ranges that were freed dirty. */
 void pools_scrub(GpuPools *pools, GpuQueue *queue);

@@ -97,7 +97,14 @@ static bool schedule_step(GpuDevice *device) {
         return is_any;
 }
 
+/* Nobody wants anything of it. Most turns are so, and a small request should not pay for looking everywhere. */
+static bool schedule_is_idle(const GpuDevice *device) {
+        return list_is_empty(&device->accesses) && pools_are_clean(&device->pools);
+}
+
 void schedule_flush(GpuDevice *device) {
+        if (schedule_is_idle(device))
+                return;
         ring_wake(&device->ring);
         pools_scrub(&device->pools, device->compute);
         while (schedule_step(device))
@@ -107,6 +114,8 @@ void schedule_flush(GpuDevice *device) {
 }
 
 void schedule_poll(GpuDevice *device) {
+        if (schedule_is_idle(device))
+                return;
         if (atomic_load(&device->waiter.is_lost))
                 device_set_lost(device);
         for (uint32_t i = 0; i < device->n_queues; ++i)
@@ -115,6 +124,8 @@ void schedule_poll(GpuDevice *device) {
 }
 
 bool schedule_is_busy(const GpuDevice *device) {
+        if (schedule_is_idle(device))
+                return false;
         for (uint32_t i = 0; i < device->n_queues; ++i) {
                 if (!list_is_empty(&device->queues[i].in_flight))
                         return true;
