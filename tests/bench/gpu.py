@@ -16,6 +16,8 @@ GIB = 1 << 30
 SMALL = 4096
 HUGE = 64 * GIB
 BULK_GIB = 50
+# Copies of ordinary memory in a turn. After a pause a virtual machine may have to get its pages again.
+N_BYTES = 7
 
 
 @dataclass
@@ -138,8 +140,8 @@ class Gpu:
             rounds = take_turns(
                 self.rounds,
                 {
-                    "ours": lambda what=what: GIB / aio.ask(what, 2)["median_us"] / 1e3,
-                    **self.torch_rate(peer, GIB),
+                    "ours": lambda what=what: GIB / aio.ask(what, N_BYTES)["median_us"] / 1e3,
+                    **self.torch_rate(peer, GIB, N_BYTES),
                 },
             )
             row = self.beside_torch(f"{name}, PyTorch pageable", goal, rounds)
