@@ -114,7 +114,7 @@ def take_processor(daemon: Daemon) -> None:
         pytest.skip("may not give gpud a real-time priority")
 
 
-# What many ask for at once, or one for much: gpud is stopped meanwhile, so that it finds all of it in one turn.
+# What many ask for at once, or one for much: gpud is stopped meanwhile, and finds all of it in one turn.
 
 
 def ask_for_much(clients: list[Client], mem: str) -> None:
@@ -175,7 +175,7 @@ def test_histogram_counts_every_turn(client: Client) -> None:
 
 
 def test_descriptors_have_their_places(daemon: Daemon) -> None:
-    """The kernel makes a table of descriptors that is full larger, for 10 ms and more when there are threads."""
+    """A full table of descriptors is made larger, which takes 10 ms and more when there are threads."""
     status = pathlib.Path(f"/proc/{daemon.pid}/status").read_text()
     n_places = int(re.search(r"^FDSize:\s*(\d+)$", status, re.MULTILINE)[1])  # type: ignore[index]
     assert n_places >= min(resource.getrlimit(resource.RLIMIT_NOFILE)[1], CONNECTIONS_MAX_DEFAULT)

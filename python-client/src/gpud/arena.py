@@ -23,8 +23,8 @@ from gpud.threads import Threads
 
 _CPUS = len(os.sched_getaffinity(0))
 
-# One thread copies 7 to 11 GB/s, and 4 into fresh memory, which the kernel clears first: fourteen keep up with
-# a PCIe 5 link on the way there, and do what the memory can on the way back. Some cores are the caller's.
+# One thread copies 7 to 11 GB/s, and 4 into fresh memory, which the kernel clears first: fourteen keep up
+# with a PCIe 5 link on the way there, and do what memory can on the way back. Some cores are the caller's.
 COPY_THREADS = max(1, min(14, 7 * _CPUS // 8))
 # A file that is not in the page cache wants several readers, whatever the number of cores.
 FILE_THREADS = max(4, COPY_THREADS)
