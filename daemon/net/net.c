@@ -142,6 +142,7 @@ bool net_flush(Net *net) {
 
 void net_stop(Net *net) {
         net->is_stopping = true;
+        net->has_arrivals = false;
         if (net->is_listening)
                 net_pause_listening(net);
         list_for_each (link, &net->peers)
