@@ -101,14 +101,15 @@ class Arena:
 
         await self._read(mem, offset, self._cut(size), empty)
 
-    def close(self) -> None:
-        """Lets go of the slots. The connection is closed, so gpud has as well."""
+    async def close(self) -> None:
+        """Lets go of the slots, when they are made of those being made. The connection is closed, so gpud has
+        let go of them as well."""
         while self._free:
             self._free.pop().unmap()
-        for task in self._growing:
-            task.cancel()
         self._refuse(ConnectionLostError("the client was closed"))
         self._file_threads.close()
+        if self._growing:
+            await asyncio.wait(self._growing)
 
     async def _write(
         self,

@@ -271,8 +271,8 @@ class Client(Methods):
     async def close(self) -> None:
         """Ends the session. gpud drops what it held; calls that still wait fail with ConnectionLostError."""
         self._connection.close()
-        self.arena.close()
         self._threads.close()
+        await self.arena.close()
         # Those who waited for replies learn of it in the next turn, and let go of what they had.
         await asyncio.sleep(0)
 
