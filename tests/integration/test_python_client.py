@@ -401,6 +401,7 @@ def test_clients_come_and_go_without_a_trace(daemon: Daemon, tmp_path: pathlib.P
     async def story() -> None:
         for _ in range(3):
             await visit()
+        gc.collect()
         fds, resident = held()
         gc.disable()
         try:
