@@ -83,6 +83,8 @@ struct GpuInstance {
         atomic_uint n_validation;
         GpuDevice **devices;
         size_t n_devices;
+        List put_off;       /* GpuChunk.task.link: memcpys for the turns to come */
+        uint64_t n_copied;  /* bytes, in this turn */
         List completed;     /* GpuOp.link: complete() is due */
         List settled;       /* GpuRegion.link: ready() is due */
         uint64_t n_regions; /* of clients */

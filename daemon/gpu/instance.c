@@ -20,6 +20,7 @@
 
 #define VALIDATION_LAYER "VK_LAYER_KHRONOS_validation"
 #define BOUNCE_BYTES     (8 * GPU_CHUNK) /* both links busy, and some to spare */
+#define CALLBACKS_MAX    128             /* in one turn: each makes a reply, of some 2 us */
 
 static VKAPI_ATTR VkBool32 VKAPI_CALL on_message(VkDebugUtilsMessageSeverityFlagBitsEXT severity,
                                                  VkDebugUtilsMessageTypeFlagsEXT types,
@@ -220,6 +221,7 @@ int gpu_instance_new(GpuInstance **ret_instance, const GpuOptions *options, cons
         instance->options = *options;
         instance->options.devices = NULL;
         instance->options.n_devices = 0;
+        list_init(&instance->put_off);
         list_init(&instance->completed);
         list_init(&instance->settled);
         list_init(&instance->bounce.ring.waiting);
@@ -315,27 +317,24 @@ int instance_open_bounce(GpuInstance *instance) {
         return 0;
 }
 
-/* Those that are due now, not those that the callbacks make due. */
 static void run_callbacks(GpuInstance *instance) {
-        List completed, settled, *link;
+        List *link;
 
-        list_init(&completed);
-        list_init(&settled);
-        list_splice(&completed, &instance->completed);
-        list_splice(&settled, &instance->settled);
-        while ((link = list_pop(&completed)))
+        for (size_t i = 0; i < CALLBACKS_MAX && (link = list_pop(&instance->completed)); ++i)
                 op_complete(container_of(link, GpuOp, link));
-        while ((link = list_pop(&settled)))
+        for (size_t i = 0; i < CALLBACKS_MAX && (link = list_pop(&instance->settled)); ++i)
                 region_settle(container_of(link, GpuRegion, link));
 }
 
-static bool has_callbacks(const GpuInstance *instance) {
-        return !list_is_empty(&instance->completed) || !list_is_empty(&instance->settled);
+/* There is something to do that waits for no device. */
+static bool is_due(const GpuInstance *instance) {
+        return !list_is_empty(&instance->put_off) || !list_is_empty(&instance->completed) ||
+               !list_is_empty(&instance->settled);
 }
 
 /* Something will come of polling again. */
 static bool instance_is_busy(const GpuInstance *instance) {
-        bool is_busy = has_callbacks(instance);
+        bool is_busy = is_due(instance);
 
         for (size_t i = 0; i < instance->n_devices; ++i)
                 is_busy = is_busy || schedule_is_busy(instance->devices[i]);
@@ -343,6 +342,7 @@ static bool instance_is_busy(const GpuInstance *instance) {
 }
 
 bool gpu_instance_poll(GpuInstance *instance) {
+        transfer_begin_turn(instance);
         ring_wake(&instance->bounce.ring);
         for (size_t i = 0; i < instance->n_devices; ++i)
                 schedule_poll(instance->devices[i]);
@@ -355,7 +355,7 @@ void gpu_instance_arm(GpuInstance *instance) {
                 if (schedule_is_busy(instance->devices[i]))
                         waiter_arm(&instance->devices[i]->waiter);
         }
-        if (has_callbacks(instance))
+        if (is_due(instance))
                 instance->host.notify(instance->host.userdata);
 }
 

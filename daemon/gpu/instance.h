@@ -37,8 +37,8 @@ size_t gpu_instance_get_n_devices(const GpuInstance *instance);
 GpuDevice *gpu_instance_get_device(const GpuInstance *instance, size_t index);
 
 /*
- * Takes notice of what the devices have finished, runs the callbacks that are due, submits what could not be before.
- * True while a device has work in flight: poll again, or arm.
+ * Takes notice of what the devices have finished, runs callbacks that are due, as many as a turn has time for, submits
+ * what could not be before. True while a device has work in flight or callbacks are due: poll again, or arm.
  */
 bool gpu_instance_poll(GpuInstance *instance);
 

@@ -25,6 +25,9 @@ void transfer_start(GpuOp *op);
  */
 void transfer_issue(GpuOp *op);
 
+/* Each turn begins with it: there is time again for what the turns before put off. */
+void transfer_begin_turn(GpuInstance *instance);
+
 /* Bytes of the next chunk. */
 uint64_t transfer_get_next_size(const GpuOp *op);
 

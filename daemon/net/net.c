@@ -18,10 +18,11 @@
 
 /*
  * When in a turn no more connections are served, so that the devices are looked after again; by time, and not by
- * a number of requests, since one takes 0.2 us and another 300. A turn in which the devices had much gets a little.
+ * a number of requests, since one takes 0.2 us and another 300. A turn in which the devices had much gets a little. To
+ * submit what was asked for takes half as long again.
  */
-#define TURN_NS      (600 * NS_PER_US)
-#define FLUSH_MIN_NS (200 * NS_PER_US)
+#define TURN_NS      (450 * NS_PER_US)
+#define FLUSH_MIN_NS (150 * NS_PER_US)
 
 /* Connections accepted in one loop turn, so that a flood of them does not hold the others up. */
 #define ACCEPT_MAX 32

@@ -165,6 +165,13 @@ static bool peer_is_hung_up(const Peer *peer) {
         return poll(&poll_fd, 1, 0) > 0 && (poll_fd.revents & (POLLHUP | POLLERR));
 }
 
+/* Keeps what is not a whole message, in a place where the rest of its last item fits too: none of it moves. */
+static int peer_keep(Peer *peer, const char *data, size_t n_data) {
+        if (!buffer_reserve(&peer->input, n_data + peer->scan.place.skip))
+                return -ENOMEM;
+        return buffer_append(&peer->input, data, n_data);
+}
+
 /* One recvmsg; the rest comes in the next turn, after the other connections had theirs. */
 static int peer_read(Peer *peer) {
         char control[CMSG_SPACE(RECV_FDS_MAX * sizeof(int))];
@@ -190,13 +197,13 @@ static int peer_read(Peer *peer) {
                 return 0;
         n_data = (size_t)n;
         if (buffer_get_length(&peer->input) > 0) {
-                if (buffer_append(&peer->input, peer->net->scratch, n_data))
+                if (peer_keep(peer, peer->net->scratch, n_data))
                         return -ENOMEM;
                 peer_run_kept(peer);
                 return 0;
         }
         done = peer_run(peer, peer->net->scratch, n_data);
-        return done < n_data ? buffer_append(&peer->input, peer->net->scratch + done, n_data - done) : 0;
+        return done < n_data ? peer_keep(peer, peer->net->scratch + done, n_data - done) : 0;
 }
 
 static int peer_write(Peer *peer) {

@@ -309,6 +309,44 @@ START_TEST(test_one_submit) {
 }
 END_TEST
 
+/* However many reads end at once: a turn copies 1 MiB and makes 128 replies at most. */
+static void read_many(Loop *loop, TestMemory *memory, size_t n_ops, uint64_t size, uint32_t most) {
+        static TestOp ops[1000];
+        unsigned char *data = malloc(n_ops * size), *expected = malloc(size);
+        uint32_t n_ended = 0, n_before;
+
+        bytes_init(expected, size, (uint32_t)size);
+        write_wait(loop, memory, 0, expected, size);
+        for (size_t i = 0; i < n_ops; ++i)
+                gpu_op_read(op_prepare(&ops[i]), &memory->memory, 0, data + i * size, size);
+        loop_wake(loop);
+        while (n_ended < n_ops) {
+                loop_turn(loop);
+                n_before = n_ended;
+                n_ended = 0;
+                for (size_t i = 0; i < n_ops; ++i)
+                        n_ended += ops[i].r == 0;
+                ck_assert_uint_le(n_ended - n_before, most);
+        }
+        for (size_t i = 0; i < n_ops; ++i)
+                ck_assert_mem_eq(data + i * size, expected, size);
+        free(expected);
+        free(data);
+}
+
+START_TEST(test_turns_are_short) {
+        TestMemory memory;
+        Loop loop;
+
+        loop_init(&loop, &variants[_i]);
+        memory_init(&loop, &memory, loop.device, 64 * KIB, false);
+        read_many(&loop, &memory, 100, 64 * KIB, 16);
+        read_many(&loop, &memory, 1000, 4, 128);
+        memory_deinit(&loop, &memory);
+        loop_deinit(&loop);
+}
+END_TEST
+
 int main(void) {
         Suite *suite = suite_create("schedule");
         TCase *tcase = tcase_create("schedule");
@@ -323,6 +361,7 @@ int main(void) {
         tcase_add_loop_test(tcase, test_crowd, 0, (int)N_ELEMENTS(variants));
         tcase_add_test(tcase, test_trim_sticks);
         tcase_add_loop_test(tcase, test_one_submit, 0, (int)N_ELEMENTS(variants));
+        tcase_add_loop_test(tcase, test_turns_are_short, 0, (int)N_ELEMENTS(variants));
         suite_add_tcase(suite, tcase);
         runner = srunner_create(suite);
         srunner_run_all(runner, CK_NORMAL);
