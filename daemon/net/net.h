@@ -64,9 +64,14 @@ bool net_flush(Net *net);
 /* Returns whether net_flush() has had its time. */
 bool net_read_clock(Net *net);
 
-/* Counts some work, by its bytes, and looks at the clock when it has come to much. */
+/* Counts some work by its bytes. */
+static inline void net_count(Net *net, size_t n_bytes) {
+        net->n_unclocked += n_bytes;
+}
+
+/* Counts a request, and looks at the clock when there was much. */
 static inline bool net_is_late(Net *net, size_t n_bytes) {
-        net->n_unclocked += NET_REQUEST_BYTES + n_bytes;
+        net_count(net, NET_REQUEST_BYTES + n_bytes);
         return net->n_unclocked < NET_CLOCK_BYTES ? net->is_late : net_read_clock(net);
 }
 

@@ -18,6 +18,9 @@
 #include "daemon/util/fd.h"
 #include "daemon/util/log.h"
 
+/* Requests decoded at once: what so many need from memory comes together. */
+#define DECODED_MAX 8
+
 /* What one sendmsg may carry at most by the kernel: SCM_MAX_FD. */
 #define RECV_FDS_MAX 253
 
@@ -94,15 +97,14 @@ static void peer_refuse(Peer *peer, int r, const char *data, size_t n_data) {
         peer->is_ending = true;
 }
 
-/* Runs the whole messages at `data`, as far as there is time. Returns how many bytes it is done with. */
-static size_t peer_run(Peer *peer, const char *data, size_t n_data) {
-        const Buffer *output = &peer->client.output;
+/* Decodes the next few whole messages at `data`. Returns how many bytes they are. */
+static size_t peer_decode(Peer *peer, const char *data, size_t n_data) {
         size_t done = 0;
-        bool is_late = false;
         size_t size;
         int r;
 
-        while (done < n_data && !peer->is_ending && !is_late && !client_is_full(&peer->client)) {
+        while (done < n_data && !peer->is_ending && peer->client.n_decoded < DECODED_MAX &&
+               !client_is_full(&peer->client)) {
                 r = scan_walk(&peer->scan, &scan_request_limits, data + done, n_data - done, &size);
                 if (r == SCAN_E_MORE)
                         break;
@@ -110,14 +112,32 @@ static size_t peer_run(Peer *peer, const char *data, size_t n_data) {
                         peer_refuse(peer, r, data + done, n_data - done);
                         break;
                 }
-                r = pipeline_submit(peer->net->pipeline, &peer->client, data + done, size,
+                r = pipeline_decode(peer->net->pipeline, &peer->client, data + done, size,
                                     /* is_last= */ done + size == n_data);
                 done += size;
+                net_count(peer->net, size);
                 if (r)
                         peer->is_ending = true;
-                is_late = net_is_late(peer->net, size + buffer_get_length(output));
         }
-        pipeline_run_next(&peer->client);
+        return done;
+}
+
+/* Runs the whole messages at `data`, as far as there is time. Returns how many bytes it is done with. */
+static size_t peer_run(Peer *peer, const char *data, size_t n_data) {
+        Client *client = &peer->client;
+        size_t done = 0;
+        bool is_late = false;
+        size_t n;
+
+        do {
+                n = peer_decode(peer, data + done, n_data - done);
+                done += n;
+                pipeline_expect(client);
+                while (client_can_run(client) && !is_late) {
+                        pipeline_run(client);
+                        is_late = net_is_late(peer->net, buffer_get_length(&client->output));
+                }
+        } while (n > 0 && client->n_decoded == 0 && !is_late);
         return peer->is_ending ? n_data : done;
 }
 
@@ -125,11 +145,16 @@ static size_t peer_run(Peer *peer, const char *data, size_t n_data) {
 static void peer_run_kept(Peer *peer) {
         size_t n = buffer_get_length(&peer->input);
 
-        if (n == 0)
+        if (n == 0 && peer->client.n_decoded == 0)
                 return;
         buffer_consume(&peer->input, peer_run(peer, buffer_get_data(&peer->input), n));
         if (buffer_get_length(&peer->input) == 0)
                 buffer_deinit(&peer->input);
+}
+
+/* Whether something came that is not run yet. */
+static bool peer_has_input(const Peer *peer) {
+        return peer->client.n_decoded > 0 || buffer_get_length(&peer->input) > 0;
 }
 
 /* Queues the descriptors that came with the bytes; those over the limit are closed. */
@@ -274,7 +299,7 @@ static int peer_move(Peer *peer) {
                 if (r || peer->client.is_broken)
                         return r ? r : -ENOMEM;
         } while (n > 0 && buffer_get_length(output) == 0 && !net_is_late(peer->net, n));
-        peer->is_cut_short = peer->net->is_late && !is_stopping && buffer_get_length(&peer->input) > 0;
+        peer->is_cut_short = peer->net->is_late && !is_stopping && peer_has_input(peer);
         return 0;
 }
 

@@ -2,18 +2,18 @@
 
 #include "daemon/rpc/client.h"
 
-#include <assert.h>
-
 #include "daemon/rpc/request.h"
 
 void client_init(Client *client, Session *session, void (*wake)(Client *)) {
         *client = (Client){.session = session, .wake = wake};
+        list_init(&client->decoded);
         list_init(&client->requests);
         list_init(&client->ended);
 }
 
 void client_deinit(Client *client) {
-        assert(!client->next);
+        list_for_each (link, &client->decoded)
+                request_free(container_of(link, Request, link));
         list_for_each (link, &client->requests)
                 request_orphan(container_of(link, Request, link));
         list_for_each (link, &client->ended)
@@ -31,4 +31,8 @@ bool client_is_busy(const Client *client) {
 bool client_is_full(const Client *client) {
         return client->session->n_inflight >= GPUD_INFLIGHT_MAX ||
                buffer_get_length(&client->output) + client->n_arena >= GPUD_OUTPUT_MAX;
+}
+
+bool client_can_run(const Client *client) {
+        return !list_is_empty(&client->decoded) && buffer_get_length(&client->output) < GPUD_OUTPUT_MAX;
 }

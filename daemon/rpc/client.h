@@ -18,9 +18,10 @@ typedef struct Request Request;
 
 struct Client {
         Session *session;
-        FdQueue fds;            /* came, and wait for their message */
-        Buffer output;          /* waits to be sent */
-        Request *next;          /* decoded, and run when the one after it is */
+        FdQueue fds;   /* came, and wait for their message */
+        Buffer output; /* waits to be sent */
+        List decoded;  /* Request.link, to be run */
+        size_t n_decoded;
         List requests;          /* Request.link, in flight */
         List ended;             /* Request.link, whose replies are to be packed yet */
         size_t n_arena;         /* bytes that these keep, messages and results */
@@ -31,11 +32,14 @@ struct Client {
 /* Takes over `session`. */
 void client_init(Client *client, Session *session, void (*wake)(Client *));
 
-/* Lets go of the requests in flight, which end without a reply, and ends the session. */
+/* Lets go of the requests in flight, which end without a reply, drops those not run yet, and ends the session. */
 void client_deinit(Client *client);
 
-/* Whether replies are still to come or to be sent. */
+/* Whether replies are still to come or to be sent, those to requests not run yet aside. */
 bool client_is_busy(const Client *client);
 
 /* Whether it has so much in flight or unsent that nothing more is read from it. */
 bool client_is_full(const Client *client);
+
+/* Whether a request may be run: there is one, and not too much unsent. */
+bool client_can_run(const Client *client);

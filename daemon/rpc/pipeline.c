@@ -1,4 +1,4 @@
-/* The way of a request: six functions, in the order in which they run. */
+/* The way of a request: six steps, in the order in which they run. */
 
 #include "daemon/rpc/pipeline.h"
 
@@ -174,14 +174,24 @@ void pipeline_pack(Client *client) {
                 pipeline_finish(container_of(client->ended.next, Request, link), 0);
 }
 
-void pipeline_run_next(Client *client) {
-        Request *request = client->next;
-        int r;
+void pipeline_expect(Client *client) {
+        list_for_each (link, &client->decoded) {
+                Request *request = container_of(link, Request, link);
 
-        if (!request)
-                return;
-        client->next = NULL;
-        r = request_resolve(request);
+                if (request->r == 0)
+                        request_expect(request);
+        }
+}
+
+void pipeline_run(Client *client) {
+        Request *request = container_of(list_first(&client->decoded), Request, link);
+        int r = request->r;
+
+        client->n_decoded--;
+        list_unlink(&request->link);
+        list_link(&client->requests, &request->link);
+        if (r == 0)
+                r = request_resolve(request);
         if (r == 0)
                 r = execute(request);
         if (r != REQUEST_LATER)
@@ -194,7 +204,8 @@ void pipeline_refuse(Pipeline *pipeline, Client *client, const void *data, size_
         uint32_t msgid;
         bool has_msgid = message_peek_msgid(data, n_data, &msgid);
 
-        pipeline_run_next(client);
+        while (client->n_decoded > 0)
+                pipeline_run(client);
         pipeline->stats.n_requests++;
         pipeline->stats.n_errors++;
         msgpack_packer_init(&packer, get_output(pipeline, client), buffer_write);
@@ -213,7 +224,7 @@ static int open_message(const void *data, size_t n_data, Message *ret_message, P
         return r;
 }
 
-int pipeline_submit(Pipeline *pipeline, Client *client, const void *data, size_t n_data, bool is_last) {
+int pipeline_decode(Pipeline *pipeline, Client *client, const void *data, size_t n_data, bool is_last) {
         Request *request;
         Message message;
         ProtoFault fault;
@@ -229,15 +240,8 @@ int pipeline_submit(Pipeline *pipeline, Client *client, const void *data, size_t
         request->msgid = message.msgid;
         request->wants_reply = message.type == MESSAGE_REQUEST;
 
-        r = decode(request, &message, is_last);
-        if (r == 0)
-                r = authorise(request);
-        if (r == 0)
-                request_expect(request);
-        pipeline_run_next(client);
-        if (r)
-                pipeline_finish(request, r);
-        else
-                client->next = request;
+        request->r = decode(request, &message, is_last);
+        if (request->r == 0)
+                request->r = authorise(request);
         return 0;
 }

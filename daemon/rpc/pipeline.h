@@ -36,14 +36,19 @@ void pipeline_deinit(Pipeline *pipeline);
 #define PIPELINE_E_PROTOCOL 1
 
 /*
- * Decodes one whole message of `client` and runs the one before it: what it needs comes from far away in memory, and is
- * there by then. `is_last`: no byte after it has arrived, so descriptors that it does not take belong to nobody. Returns
- * 0, PIPELINE_E_PROTOCOL or -ENOMEM.
+ * Decodes one whole message of `client`, a request that is to be run. `is_last`: no byte after it has arrived, so
+ * descriptors that it does not take belong to nobody. Returns 0, PIPELINE_E_PROTOCOL or -ENOMEM.
  */
-int pipeline_submit(Pipeline *pipeline, Client *client, const void *data, size_t n_data, bool is_last);
+int pipeline_decode(Pipeline *pipeline, Client *client, const void *data, size_t n_data, bool is_last);
 
-/* Runs the message that was decoded last. After every series of pipeline_submit(). */
-void pipeline_run_next(Client *client);
+/*
+ * Fetches what the decoded requests need: it comes from far away in memory, for a few of them in the time that it takes
+ * for one.
+ */
+void pipeline_expect(Client *client);
+
+/* Runs the first of the decoded requests; there is one. */
+void pipeline_run(Client *client);
 
 /* Tells the client, before its connection is closed, why bytes that begin with `data` are no message. */
 void pipeline_refuse(Pipeline *pipeline, Client *client, const void *data, size_t n_data,

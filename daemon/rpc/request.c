@@ -51,7 +51,8 @@ int request_new(Request **ret_request, Pipeline *pipeline, Client *client, size_
         request->fd = -1;
         request->fault.code = 0;
         request->fault.text[0] = '\0';
-        list_link(&client->requests, &request->link);
+        list_link(&client->decoded, &request->link);
+        client->n_decoded++;
         client->session->n_inflight++;
         pipeline->n_inflight++;
         *ret_request = request;

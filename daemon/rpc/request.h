@@ -31,10 +31,11 @@ typedef struct MethodRow {
 struct Request {
         Pipeline *pipeline;
         Client *client; /* NULL: it went */
-        List link;      /* Client.requests or .ended, or Pipeline.spare */
+        List link;      /* Client.decoded, .requests or .ended, or Pipeline.spare */
         msgpack_zone zone;
         size_t n_arena; /* bytes that count against the client: the message, and what is in `zone` */
         uint32_t msgid;
+        int r;            /* of decoding it; the reply comes when it is its turn */
         bool wants_reply; /* false: it came as a notification */
         bool owns_result; /* it may be large, and points to nothing else: the reply can be packed later */
         const ProtoMethod *method;
@@ -48,8 +49,8 @@ struct Request {
 };
 
 /*
- * Takes a request off the pipeline's spare ones, or makes one, for a message of `n_message` bytes. Returns 0 or
- * -ENOMEM.
+ * Takes a request off the pipeline's spare ones, or makes one, for a message of `n_message` bytes; it is the client's
+ * last decoded one. Returns 0 or -ENOMEM.
  */
 int request_new(Request **ret_request, Pipeline *pipeline, Client *client, size_t n_message);
 

@@ -99,8 +99,9 @@ static void call(World *world, ProtoMethodId id, const void *args, const char *k
         failing_n_until = saved;
 
         /* -ENOMEM: the connection would be closed; here the story goes on. */
-        if (pipeline_submit(&world->pipeline, &world->client, buffer.data, buffer.size, true) == 0) {
-                pipeline_run_next(&world->client);
+        if (pipeline_decode(&world->pipeline, &world->client, buffer.data, buffer.size, true) == 0) {
+                pipeline_expect(&world->client);
+                pipeline_run(&world->client);
                 fake_gpu_turn();
         }
         pipeline_pack(&world->client);
@@ -237,8 +238,10 @@ static void read_much(World *world, const char *mem, size_t n_calls) {
         ck_assert_int_eq(message_pack_request(&packer, 1, &proto_methods[PROTO_METHOD_mem_read], &args), 0);
         for (size_t i = 0; i < n_calls; i++)
                 ck_assert_int_eq(
-                        pipeline_submit(&world->pipeline, &world->client, buffer.data, buffer.size, true), 0);
-        pipeline_run_next(&world->client);
+                        pipeline_decode(&world->pipeline, &world->client, buffer.data, buffer.size, true), 0);
+        pipeline_expect(&world->client);
+        while (world->client.n_decoded > 0)
+                pipeline_run(&world->client);
         msgpack_sbuffer_destroy(&buffer);
         fake_gpu_turn();
 }
@@ -263,6 +266,57 @@ static void tell_much(World *world) {
         ck_assert_uint_eq(world->client.session->n_inflight, 0);
         read_much(world, mem, 16);
 }
+
+/* One message, made of a method and no arguments. */
+static void decode_call(World *world, uint8_t msgid, const char *method) {
+        char data[32];
+        int n = snprintf(data, sizeof(data), "\x94%c%c%c%s\x90", 0, msgid, (int)(0xa0 + strlen(method)),
+                         method);
+
+        ck_assert_int_eq(pipeline_decode(&world->pipeline, &world->client, data, (size_t)n, true), 0);
+}
+
+/* What was decoded together is answered in order, a refusal as well; what was not run goes with the client. */
+static void tell_together(World *world) {
+        static const bool is_error[] = {false, true, false, true};
+        Buffer *output = &world->client.output;
+        Message message;
+        ProtoFault fault;
+        size_t size;
+
+        decode_call(world, 0, "daemon.ping");
+        decode_call(world, 1, "nothing");
+        decode_call(world, 2, "daemon.ping");
+        decode_call(world, 3, "mem.info");
+        ck_assert_uint_eq(world->client.n_decoded, 4);
+        ck_assert_uint_eq(buffer_get_length(output), 0);
+        pipeline_expect(&world->client);
+        while (world->client.n_decoded > 0)
+                pipeline_run(&world->client);
+        for (uint32_t i = 0; i < 4; i++) {
+                Scan scan = SCAN_NULL;
+
+                ck_assert_int_eq(scan_walk(&scan, &scan_request_limits, buffer_get_data(output),
+                                           buffer_get_length(output), &size),
+                                 0);
+                ck_assert_int_eq(message_parse(buffer_get_data(output), size, &message, &fault), 0);
+                ck_assert_uint_eq(message.msgid, i);
+                ck_assert_int_eq(message.is_error, is_error[i]);
+                buffer_consume(output, size);
+        }
+        decode_call(world, 4, "daemon.ping");
+        attach_memfd(world);
+        decode_call(world, 5, "shm.register");
+        ck_assert_uint_eq(world->client.session->n_inflight, 2);
+        ck_assert(!client_is_busy(&world->client));
+}
+
+START_TEST(several_are_decoded_together) {
+        size_t n_ok;
+
+        ck_assert(!run(tell_together, 0, &n_ok));
+}
+END_TEST
 
 START_TEST(large_replies_wait) {
         size_t n_ok;
@@ -291,6 +345,7 @@ int main(void) {
 
         tcase_set_timeout(tests, 60);
         tcase_add_test(tests, nothing_fails);
+        tcase_add_test(tests, several_are_decoded_together);
         tcase_add_test(tests, large_replies_wait);
         tcase_add_test(tests, any_allocation_may_fail);
         suite_add_tcase(suite, tests);
