@@ -182,8 +182,8 @@ static bool list_passes(const struct mem_list_args *args, Session *caller, Sessi
                 return false;
         if (args->has_uid && mem->uid != args->uid)
                 return false;
-        if (args->name_prefix && (!mem->name || strncmp(name_get_text(mem->name), args->name_prefix,
-                                                        strlen(args->name_prefix)) != 0))
+        if (args->name_prefix &&
+            (!mem->name || strncmp(mem->name->text, args->name_prefix, strlen(args->name_prefix)) != 0))
                 return false;
         return !holder || session_find_hold(holder, mem);
 }

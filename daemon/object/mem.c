@@ -145,7 +145,7 @@ int mem_set_name(Mem *mem, const char *name) {
         MemName *new_name = NULL;
         int r;
 
-        if (name && mem->name && strcmp(name_get_text(mem->name), name) == 0)
+        if (name && mem->name && strcmp(mem->name->text, name) == 0)
                 return 0;
         if (name) {
                 r = name_new(&new_name, table, mem, mem->memory.device, mem->uid, name);
@@ -203,7 +203,7 @@ void mem_get_info(const Mem *mem, struct gpud_mem_info *ret_info) {
                 .mem = mem->id,
                 .device = gpu_device_get_info(mem->memory.device)->id,
                 .size = mem->size,
-                .name = mem->name ? name_get_text(mem->name) : NULL,
+                .name = mem->name ? mem->name->text : NULL,
                 .uid = mem->uid,
                 .gid = mem->gid,
                 .mode = mem->mode,
