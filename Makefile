@@ -225,7 +225,7 @@ MSGPACK := $(shell $(PKG_CONFIG) --exists msgpack-c 2>/dev/null && echo msgpack-
 pkg_cflags = $(shell $(PKG_CONFIG) --cflags $(1) 2>/dev/null)
 pkg_libs   = $(shell $(PKG_CONFIG) --libs $(1) 2>/dev/null)
 
-LIBS_PROTO  := $(if $(MSGPACK),$(call pkg_libs,$(MSGPACK)),-lmsgpackc) $(call pkg_libs,uuid)
+LIBS_PROTO  := $(if $(MSGPACK),$(call pkg_libs,$(MSGPACK)),-lmsgpackc)
 LIBS_DAEMON := $(call pkg_libs,vulkan) $(call pkg_libs,libuv) $(call pkg_libs,libsystemd) $(call pkg_libs,inih) -ldl
 LIBS_GPUCTL := $(call pkg_libs,jansson)
 LIBS_CHECK  := $(call pkg_libs,check)

@@ -14,6 +14,10 @@
 
 #define GPUD_PROTOCOL 1
 
+struct gpud_uuid {
+        uint8_t bytes[16];
+};
+
 /* Bytes that somebody else owns; absent when `data` is NULL. */
 struct gpud_bin {
         const void *data;

@@ -11,6 +11,8 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "proto/types.h"
+
 /* UUIDs for which one system call fetches the randomness. */
 #define POOL_MAX 64
 

@@ -4,13 +4,11 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
-#define GPUD_UUID_TEXT 36 /* characters of a UUID as text, without the terminating NUL */
+#define GPUD_UUID_TEXT 36
 
-struct gpud_uuid {
-        uint8_t bytes[16];
-};
+/* Of types.h or, in what is part of libgpud's interface, of gpud-protocol.h. */
+struct gpud_uuid;
 
 /* Fills `uuid` with 122 random bits. */
 void uuid_new_random(struct gpud_uuid *ret_uuid);

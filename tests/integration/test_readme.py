@@ -42,7 +42,7 @@ def test_python(daemon: Daemon) -> None:
 def test_c(daemon: Daemon, tmp_path: pathlib.Path) -> None:
     (tmp_path / "first.c").write_text(block("c", "gpud_connect"))
     shared = [f"-L{BUILD}", "-lgpud"]
-    static = [f"{BUILD}/libgpud.a", "-lmsgpackc", "-luuid"]
+    static = [f"{BUILD}/libgpud.a", "-lmsgpackc"]
     for library, arguments in (("shared", shared), ("static", static)):
         program = str(tmp_path / library)
         source = str(tmp_path / "first.c")

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proto/types.h"
 #include "proto/uuid.h"
 
 START_TEST(random_ones_are_distinct_and_of_version_4) {
