@@ -233,13 +233,14 @@ int method_mem_meta(Request *request, const struct mem_meta_args *args, struct g
                                       session->credentials.uid, args->meta.data ? "replace" : "read");
         if (args->meta.data && mem->is_sealed)
                 return request_refuse(request, GPUD_E_SEALED, "the allocation is sealed, its metadata too");
-        if (args->meta.data) {
-                r = mem_set_meta(mem, &args->meta);
-                if (r)
-                        return r;
+        if (!args->meta.data) {
+                ret->meta = mem->meta.data ? mem->meta : (struct gpud_bin){"", 0};
+                return 0;
         }
-        ret->meta = mem->meta.data ? mem->meta : (struct gpud_bin){"", 0};
-        return 0;
+        r = mem_set_meta(mem, &args->meta);
+        ret->meta = args->meta;
+        request->owns_result = true;
+        return r;
 }
 
 int method_mem_rename(Request *request, const struct mem_rename_args *args, struct gpud_mem_info *ret) {

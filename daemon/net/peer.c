@@ -291,7 +291,8 @@ static int peer_move(Peer *peer) {
         int r;
 
         do {
-                pipeline_pack(&peer->client);
+                if (is_stopping || !peer->net->is_late)
+                        pipeline_pack(&peer->client);
                 if (!is_stopping)
                         peer_run_kept(peer);
                 n = buffer_get_length(output);
