@@ -58,6 +58,7 @@ DAEMON_SRCS := \
 	daemon/gpu/backing.c \
 	daemon/gpu/calibrate.c \
 	daemon/gpu/device.c \
+	daemon/gpu/fill.c \
 	daemon/gpu/gate.c \
 	daemon/gpu/hazard.c \
 	daemon/gpu/info.c \

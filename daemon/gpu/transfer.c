@@ -15,12 +15,12 @@
 #include <string.h>
 
 #include "daemon/gpu/device-internal.h"
+#include "daemon/gpu/fill.h"
 #include "daemon/gpu/hazard.h"
 #include "daemon/gpu/record.h"
 
 #define COPY_ON_LOOP_MAX (UINT64_C(64) << 10) /* a longer memcpy goes to a worker: some 6 us here */
 #define COPY_TURN_MAX    (UINT64_C(1) << 20)  /* bytes of the others in one turn: up to 0.3 ms, caches cold */
-#define FILL_RUN         (UINT64_C(64) << 10) /* bytes of pattern that the host lays out */
 
 typedef enum ChunkState {
         CHUNK_FREE,
@@ -201,44 +201,10 @@ void transfer_begin_turn(GpuInstance *instance) {
 
 /* Commands. */
 
-/* The smallest of 1, 2, 4, 8, 16 bytes that the pattern repeats in. */
-static uint32_t op_get_period(const GpuOp *op) {
-        uint32_t period = op->n_pattern;
-
-        while (period > 1 && !memcmp(op->pattern, op->pattern + period / 2, period / 2))
-                period /= 2;
-        return period;
-}
-
-/* The pattern as it runs from here. */
-static void op_get_run(const GpuOp *op, uint64_t position, unsigned char *run, uint64_t size) {
-        for (uint64_t i = 0; i < size; ++i)
-                run[i] = op->pattern[(position + i) % op->n_pattern];
-}
-
-/* Bytes of pattern that a fill command or the shader repeats, from a multiple of them on; 0: neither can. */
-static uint32_t fill_get_unit(const GpuOp *op) {
-        if (op_get_period(op) <= sizeof(uint32_t))
-                return sizeof(uint32_t);
-        return op->dst.queue->device->shader.is_used ? GPU_SHADER_UNIT : 0;
-}
-
-/* Bytes of pattern that a chunk of a fill needs in a slot; 0: it has no ends beside the units. */
-static uint64_t fill_get_run(const GpuChunk *chunk) {
-        const GpuOp *op = chunk->op;
-        uint32_t unit = fill_get_unit(op);
-
-        if (unit && (op->dst.begin + chunk->position) % unit == 0 && chunk->size % unit == 0)
-                return 0;
-        if (unit && chunk->size > FILL_RUN)
-                return 2 * GPU_OP_PATTERN_MAX;
-        return MIN(chunk->size, FILL_RUN);
-}
-
 static void record_fill(GpuChunk *chunk, GpuQueue *queue) {
         const GpuOp *op = chunk->op;
         GpuSpan dst = access_get_span(&op->dst, chunk), middle = dst, end = dst;
-        uint64_t run = fill_get_run(chunk), head, tail;
+        uint64_t run = fill_get_run(op, chunk->position, chunk->size), head, tail;
         unsigned char bytes[GPU_SHADER_UNIT];
         uint32_t unit = fill_get_unit(op), word;
         GpuSpan src = {};
@@ -254,7 +220,7 @@ static void record_fill(GpuChunk *chunk, GpuQueue *queue) {
         tail = (dst.offset + chunk->size) & (unit - 1);
         middle.offset += head;
         end.offset += chunk->size - tail;
-        op_get_run(op, chunk->position + head, bytes, sizeof(bytes));
+        fill_write_run(op, chunk->position + head, bytes, sizeof(bytes));
         if (unit == sizeof(word)) {
                 memcpy(&word, bytes, sizeof(word));
                 record_fill_word(queue, middle, chunk->size - head - tail, word);
@@ -364,13 +330,14 @@ static void chunk_go_bounce(GpuChunk *chunk) {
 
 static void chunk_go_local(GpuChunk *chunk) {
         GpuDevice *device = chunk->op->dst.queue->device;
-        uint64_t run = chunk->op->kind == GPU_OP_FILL ? fill_get_run(chunk) : 0;
+        const GpuOp *op = chunk->op;
+        uint64_t run = op->kind == GPU_OP_FILL ? fill_get_run(op, chunk->position, chunk->size) : 0;
 
         chunk->state = CHUNK_LOCAL_SLOT;
         if (run) {
                 if (!ring_get(&device->ring, chunk, run, &chunk->slot))
                         return;
-                op_get_run(chunk->op, chunk->position, chunk_get_slot(chunk, device), run);
+                fill_write_run(op, chunk->position, chunk_get_slot(chunk, device), run);
         }
         chunk_command(chunk, CHUNK_LOCAL_COMMANDS);
 }

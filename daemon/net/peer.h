@@ -24,7 +24,7 @@ typedef struct Peer {
         unsigned n_flush;    /* Net.n_flush when they came last */
         Buffer input;        /* bytes of messages that are not run yet */
         Scan scan;           /* of the message at the front of `input` */
-        bool is_cut_short;   /* of `input` not all that could be was run, for want of time */
+        bool is_cut_short;   /* of what came not all that could be was run, for want of time */
         bool is_half_closed; /* the client sends no more; what it sent may not be read yet */
         bool is_eof;         /* the client has sent its last byte */
         bool is_ending;      /* to be closed once the output is sent */
