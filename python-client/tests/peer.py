@@ -11,23 +11,15 @@ import mmap
 import os
 import socket
 import uuid
+from dataclasses import fields
 from typing import Any, NamedTuple, Self
 
 import msgpack
 
-from gpud import Client, Limits, SessionHelloResult
+from gpud import Client, Limits, SessionHelloResult, _schema
 from gpud.connection import Connection
 
-LIMITS = Limits(
-    message_max=2 << 20,
-    inline_max=64 << 10,
-    inflight_max=256,
-    output_max=4 << 20,
-    name_max=255,
-    meta_max=1 << 20,
-    list_max=1000,
-    shms_max=256,
-)
+LIMITS = Limits(**{field.name: getattr(_schema, field.name.upper()) for field in fields(Limits)})
 HELLO = SessionHelloResult(
     session=str(uuid.UUID(int=1)), token="secret", server="peer 0", protocol=1, limits=LIMITS
 )
