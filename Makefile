@@ -196,9 +196,9 @@ TEST_FAKE_SRCS := \
 	tests/unit/failing.c \
 	tests/unit/rpc/fake-gpu.c
 
-# What programs that load drivers link with in the mode asan.
-SANITIZE_SRCS := \
-	tests/sanitize/dlclose.c
+# What programs that load drivers link with in a mode of a sanitizer.
+SANITIZE_SRCS_asan := tests/sanitize/dlclose.c
+SANITIZE_SRCS_tsan := tests/sanitize/timeline.c
 
 # Programs that the benchmark measures with, one per source, and what they share.
 BENCHES := \
@@ -286,7 +286,7 @@ DAEMON_OBJS := $(call objs,$(DAEMON_SRCS))
 CLIENT_OBJS := $(call objs,$(CLIENT_SRCS))
 GPUCTL_OBJS := $(call objs,$(GPUCTL_SRCS))
 
-SANITIZE_OBJS := $(if $(filter asan,$(MODE)),$(call objs,$(SANITIZE_SRCS)))
+SANITIZE_OBJS := $(call objs,$(SANITIZE_SRCS_$(MODE)))
 
 SHADER_HEADERS := $(patsubst %.comp,build/gen/%.spv.h,$(SHADERS))
 
@@ -298,7 +298,7 @@ PROGRAMS := $(if $(DAEMON_MAIN),$(OUT)/gpud) $(if $(CLIENT_SRCS),$(OUT)/libgpud.
 	$(if $(GPUCTL_MAIN),$(OUT)/gpuctl)
 
 ALL_SRCS := $(PROTO_SRCS) $(DAEMON_SRCS) $(DAEMON_MAIN) $(CLIENT_SRCS) $(GPUCTL_SRCS) $(GPUCTL_MAIN) $(DUMP_SRCS) \
-	$(DAEMON_TESTS) $(DAEMON_TOOLS) $(CLIENT_TESTS) $(TEST_SUPPORT_SRCS) $(TEST_FAKE_SRCS) $(SANITIZE_SRCS) $(STORIES) $(FUZZERS) $(BENCHES) \
+	$(DAEMON_TESTS) $(DAEMON_TOOLS) $(CLIENT_TESTS) $(TEST_SUPPORT_SRCS) $(TEST_FAKE_SRCS) $(SANITIZE_SRCS_asan) $(SANITIZE_SRCS_tsan) $(STORIES) $(FUZZERS) $(BENCHES) \
 	$(BENCH_SUPPORT_SRCS)
 
 ifeq ($(V),1)
