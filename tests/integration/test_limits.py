@@ -9,7 +9,7 @@ from typing import Any
 import msgpack
 import pytest
 from harness import IS_ASAN, Daemon, stopwatch
-from rpc import Client, Region, registered
+from rpc import Client, Region, registered, until
 
 DEVICE = "vulkan:0"
 MIB = 1 << 20
@@ -209,3 +209,5 @@ def test_connections_are_bounded(spawn: Any) -> None:
         assert client.call("daemon.ping") == {}
         for other in others:
             other.close()
+        # Whoever comes before gpud has seen them go is refused too.
+        assert until(lambda: client.call("daemon.status")["sessions"] == 1)
