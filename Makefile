@@ -171,6 +171,7 @@ DAEMON_TESTS := \
 	tests/unit/proto/test-uuid.c \
 	tests/unit/rpc/test-fdqueue.c \
 	tests/unit/rpc/test-pipeline.c \
+	tests/unit/test-config.c \
 	tests/unit/util/test-buffer.c \
 	tests/unit/util/test-slab.c
 

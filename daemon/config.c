@@ -18,9 +18,6 @@
 #include "daemon/util/macros.h"
 #include "proto/socket.h"
 
-#define SOCKET_MODE_DEFAULT     0660
-#define CONNECTIONS_MAX_DEFAULT 4096
-
 /* A parser puts `value` where the row says. Returns NULL, or what the value should have been. */
 typedef const char *(*ParseFn)(Config *config, void *place, const char *value);
 
@@ -229,9 +226,9 @@ static const Key keys[] = {
 int config_init(Config *ret_config) {
         *ret_config = (Config){
                 .socket = strdup(PROTO_SOCKET_DEFAULT),
-                .socket_mode = SOCKET_MODE_DEFAULT,
+                .socket_mode = CONFIG_SOCKET_MODE,
                 .socket_group = (gid_t)-1,
-                .connections_max = CONNECTIONS_MAX_DEFAULT,
+                .connections_max = CONFIG_CONNECTIONS_MAX,
                 .shm_max = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) / 4,
         };
         return ret_config->socket ? 0 : error_origin(-ENOMEM);

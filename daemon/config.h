@@ -1,6 +1,9 @@
 #pragma once
 
-/* The configuration: defaults, overridden by an INI file, overridden by the command line. */
+/*
+ * The configuration: defaults, overridden by an INI file, overridden by the command line. What is default is written
+ * here, in proto/socket.h and in daemon/gpu/host.h; gpud.conf and gpud.8 show it, and a test compares them.
+ */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -9,6 +12,17 @@
 
 #include "daemon/gpu/host.h"
 #include "daemon/net/credentials.h"
+
+#define CONFIG_SOCKET_MODE     0660
+#define CONFIG_CONNECTIONS_MAX 4096
+
+/*
+ * How long the loop polls for completions before it sleeps: a wake-up costs a GPU 30-780 us, a poll 12. Who polls for as
+ * long as the wake-up would take never pays more than twice; and a gibibyte inside a fast device takes no longer.
+ */
+#define CONFIG_SPIN_GPU_US UINT64_C(700)
+/* A software device needs the very core that would spin. */
+#define CONFIG_SPIN_CPU_US UINT64_C(10)
 
 typedef struct Config {
         char *socket;

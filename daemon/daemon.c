@@ -29,14 +29,6 @@
 #include "daemon/util/log.h"
 #include "daemon/util/version.h"
 
-/*
- * How long the loop polls for completions before it sleeps: a wake-up costs a GPU 30-780 us, a poll 12. Who polls for as
- * long as the wake-up would take never pays more than twice; and a gibibyte inside a fast device takes no longer.
- */
-#define SPIN_GPU_NS (700 * UINT64_C(1000))
-/* A software device needs the very core that would spin. */
-#define SPIN_CPU_NS (10 * UINT64_C(1000))
-
 /* How long clients get at the end to take the replies they asked for. */
 #define DRAIN_NS (5 * NS_PER_S)
 
@@ -301,10 +293,10 @@ static int daemon_init_gpu(Daemon *daemon) {
 
         if (r)
                 return r == GPU_E_NO_DEVICE ? -ENODEV : error_fold(r);
-        daemon->spin_ns = SPIN_CPU_NS;
+        daemon->spin_ns = CONFIG_SPIN_CPU_US * NS_PER_US;
         for (size_t i = 0; i < gpu_instance_get_n_devices(daemon->gpu); i++)
                 if (gpu_device_get_info(gpu_instance_get_device(daemon->gpu, i))->type != GPU_DEVICE_CPU)
-                        daemon->spin_ns = SPIN_GPU_NS;
+                        daemon->spin_ns = CONFIG_SPIN_GPU_US * NS_PER_US;
         if (daemon->config->has_spin)
                 daemon->spin_ns = daemon->config->spin_ns;
         daemon_log_devices(daemon);

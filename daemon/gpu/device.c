@@ -13,10 +13,7 @@
 #include "daemon/util/error.h"
 #include "daemon/util/log.h"
 
-#define STAGING_BYTES    (UINT64_C(64) << 20)
 #define STAGED_MAX       (UINT64_C(4) << 20) /* a memcpy of some 0.4 ms: four of them keep four workers busy */
-#define SEGMENT_MAX      (UINT64_C(1) << 30)
-#define BLOCK_MAX        (UINT64_C(256) << 20)
 #define BLOCK_MIN        (UINT64_C(64) << 10)
 #define BLOCK_HEAP_SHARE 64
 #define STAGING_MIN      (UINT64_C(1) << 20)
@@ -191,10 +188,10 @@ static void device_choose_sizes(GpuDevice *device) {
                 .pNext = &maintenance,
         };
         uint64_t block =
-                MIN(device->ledger.total / BLOCK_HEAP_SHARE, or_default(options->block_max, BLOCK_MAX));
+                MIN(device->ledger.total / BLOCK_HEAP_SHARE, or_default(options->block_max, GPU_BLOCK_MAX));
 
         vkGetPhysicalDeviceProperties2(device->physical, &properties);
-        device->segment_max = or_default(options->segment_max, SEGMENT_MAX);
+        device->segment_max = or_default(options->segment_max, GPU_SEGMENT_MAX);
         /* NVIDIA's gives far more than it says; the validation layer holds it to its word. */
         if (options->validation)
                 device->segment_max = MIN(device->segment_max, maintenance.maxMemoryAllocationSize);
@@ -205,7 +202,8 @@ static void device_choose_sizes(GpuDevice *device) {
 }
 
 static int device_init_staging(GpuDevice *device) {
-        uint64_t size = MAX(or_default(device->instance->options.staging_bytes, STAGING_BYTES), STAGING_MIN);
+        uint64_t size =
+                MAX(or_default(device->instance->options.staging_bytes, GPU_STAGING_BYTES), STAGING_MIN);
         GpuSegmentSource on_host = {
                 .types = device_get_memory_types(device, UINT32_MAX,
                                                  VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT |

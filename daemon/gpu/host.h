@@ -36,7 +36,11 @@ struct GpuHost {
         void *userdata;
 };
 
-/* A number of 0 stands for the default. */
+/* What 0 stands for in GpuOptions. */
+#define GPU_STAGING_BYTES (UINT64_C(64) << 20)
+#define GPU_SEGMENT_MAX   (UINT64_C(1) << 30)
+#define GPU_BLOCK_MAX     (UINT64_C(256) << 20) /* or a 64th of the device's memory, if that is less */
+
 struct GpuOptions {
         bool validation;    /* VK_LAYER_KHRONOS_validation with synchronisation; its messages go to the log */
         bool force_staging; /* never import host memory: all bytes go through the staging ring */
