@@ -35,6 +35,7 @@ CFLAGS=-fno-omit-frame-pointer and add --callers. Where perf may not run, callgr
 """
 
 import argparse
+import hashlib
 import json
 import os
 import pathlib
@@ -74,6 +75,8 @@ def environment(build: pathlib.Path) -> dict[str, Any]:
     return {
         "when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "gpud": first_line(str(build / "gpud"), "--version"),
+        "gpud_sha256": hashlib.sha256((build / "gpud").read_bytes()).hexdigest(),
+        # The tree's: a gpud that was brought along may be of another.
         "commit": first_line("git", "describe", "--always", "--dirty"),
         "processor": processor(),
         "cores": len(ALL),
@@ -204,7 +207,8 @@ class Bench:
 
     def run(self) -> None:
         machine = self.report["environment"]
-        print(f"{machine['gpud']} {machine['commit']}, {machine['cores']} x {machine['processor']}")
+        gpud = f"{machine['gpud']} (sha256 {machine['gpud_sha256'][:12]}), tree {machine['commit']}"
+        print(f"{gpud}, {machine['cores']} x {machine['processor']}")
         rows = []
         if self.options.table != "gpu":
             rows += self.run_cpu()
@@ -263,7 +267,7 @@ def main() -> int:
                 profile_gpud.profile(stage, options.profile, options.seconds, options.callers)
             else:
                 Bench(options, stage).run()
-    except BenchError as error:
+    except (BenchError, FileNotFoundError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
     return 0
