@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "proto/socket.h"
 #include "proto/table.h"
 #include "proto/types.h"
 
@@ -109,6 +110,7 @@ static void print_all(FILE *file) {
 
         fputs("__all__ = [\n", file);
         print_name(file, "PROTOCOL");
+        print_name(file, "SOCKET_DEFAULT");
         for (size_t i = 0; i < proto_n_limits; i++) {
                 constant_name(name, proto_limits[i].name);
                 print_name(file, name);
@@ -134,6 +136,8 @@ static void print_limits(FILE *file) {
 
         fprintf(file, "PROTOCOL: Final = %d\n", GPUD_PROTOCOL);
         print_attribute_doc(file, "", "version of the protocol");
+        fprintf(file, "SOCKET_DEFAULT: Final = \"%s\"\n", PROTO_SOCKET_DEFAULT);
+        print_attribute_doc(file, "", "where gpud listens unless told otherwise");
         for (size_t i = 0; i < proto_n_limits; i++) {
                 constant_name(name, proto_limits[i].name);
                 fprintf(file, "%s: Final = %" PRIu64 "\n", name, proto_limits[i].value);

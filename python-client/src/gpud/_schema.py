@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PROTOCOL",
+    "SOCKET_DEFAULT",
     "MESSAGE_MAX",
     "INLINE_MAX",
     "DEPTH_MAX",
@@ -76,6 +77,8 @@ __all__ = [
 
 PROTOCOL: Final = 1
 """version of the protocol"""
+SOCKET_DEFAULT: Final = "/run/gpud/gpud.sock"
+"""where gpud listens unless told otherwise"""
 MESSAGE_MAX: Final = 2097152
 """bytes of one request, header included"""
 INLINE_MAX: Final = 65536

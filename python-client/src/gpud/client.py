@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from gpud._schema import (
+    SOCKET_DEFAULT,
     DaemonDescribeResult,
     DaemonStatusResult,
     DeviceInfo,
@@ -30,8 +31,6 @@ from gpud.threads import Threads
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
-
-DEFAULT_SOCKET = "/run/gpud/gpud.sock"
 
 
 class Client(Methods):
@@ -344,4 +343,4 @@ def connect(path: str | os.PathLike[str] | None = None, *, client: str = "python
     The socket is `path`, else the environment's GPUD_SOCKET, else /run/gpud/gpud.sock. `client` is the name
     that operators see. Raises ConnectionLostError, a ConnectionError, if nobody answers there.
     """
-    return Connecting(os.fspath(path or os.environ.get("GPUD_SOCKET") or DEFAULT_SOCKET), client)
+    return Connecting(os.fspath(path or os.environ.get("GPUD_SOCKET") or SOCKET_DEFAULT), client)
