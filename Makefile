@@ -336,7 +336,8 @@ $(OUT)/libgpud.so: $(CLIENT_OBJS) $(PROTO_OBJS) client/libgpud.sym
 # One object in which only the public names are global: a program that links it statically meets none of ours.
 $(OUT)/libgpud.a: $(CLIENT_OBJS) $(PROTO_OBJS)
 	$(call say,AR,$@)
-	$(Q)rm -f $@ && ld -r -o $(OBJ)/libgpud.o $^ && objcopy --localize-hidden --remove-section='.gnu.lto_*' $(OBJ)/libgpud.o
+	$(Q)rm -f $@ && $(CC) $(CFLAGS_MODE) $(LTO) $(if $(LTO),-flinker-output=nolto-rel) -r -nostdlib -o $(OBJ)/libgpud.o $^
+	$(Q)objcopy --localize-hidden $(OBJ)/libgpud.o
 	$(Q)$(AR) rcs $@ $(OBJ)/libgpud.o
 
 # gpuctl may not include the daemon's headers, where the version is.
