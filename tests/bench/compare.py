@@ -1,5 +1,5 @@
 """Rows of the table, and how the two numbers of a row are come by: the sides take turns, A B A B, and what
-counts is the median of the rounds."""
+counts is the median of the rounds, or their mean where each has processes of its own."""
 
 import operator
 import statistics
@@ -62,10 +62,26 @@ def row_of(
     row.value, row.ours, row.peer = sorted(values)[(len(values) - 1) // 2]
     if kind != "ratio":
         row.value_unit = unit
-    for other, values in rounds.items():
-        if other not in ("ours", peer):
-            row.notes[other] = statistics.median(values)
+    _note_others(row)
     return row
+
+
+def mean_row_of(name: str, goal: str, unit: str, rounds: dict[str, list[Number]], peer: str) -> Row:
+    """The ratio of the means: for rounds that each have processes of their own.
+
+    What their memory's layout does to them is drawn anew for each round, and no round is the typical one.
+    """
+    row = Row(name, goal, unit, peer_name=peer, rounds=rounds)
+    row.ours, row.peer = statistics.fmean(rounds["ours"]), statistics.fmean(rounds[peer])
+    row.value = row.ours / row.peer
+    _note_others(row)
+    return row
+
+
+def _note_others(row: Row) -> None:
+    for other, values in row.rounds.items():
+        if other not in ("ours", row.peer_name):
+            row.notes[other] = statistics.median(values)
 
 
 def absolute(name: str, goal: str, unit: str, values: list[Number], **notes: Any) -> Row:
