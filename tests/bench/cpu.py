@@ -93,8 +93,6 @@ class SmallRequests:
         n = self.effort.trips
         gpud, echo = self.stage.gpud(self.drivers), self.stage.echo()
         lib, raw, raw_echo = self.stage.lib(gpud), self.stage.raw(gpud), self.stage.raw(echo)
-        # While it starts, the driver moves its thread about, and then back to where it found it.
-        lib.ask("ping", 1)
         put(self.cores, [gpud, echo], [lib, raw, raw_echo])
         turns = take_turns(
             N_TURNS,

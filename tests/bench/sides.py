@@ -230,7 +230,15 @@ class Stage:
         if drivers is not None:
             env["VK_DRIVER_FILES"] = drivers
         command = [str(self.build / "gpud"), "--config", str(config), "--socket", path]
-        return self._server("gpud", path, command, env=env)
+        server = self._server("gpud", path, command, env=env)
+        # It listens before it opens the devices, and Mesa moves the thread that does over all cores and back.
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(ANSWER_S)
+            sock.connect(path)
+            sock.sendall(b"\x94\x00\x00\xabdaemon.ping\x90")
+            if not sock.recv(1):
+                raise BenchError(f"gpud does not answer\n{server.log()}")
+        return server
 
     def echo(self) -> Server:
         path = self._path("echo")
