@@ -13,12 +13,11 @@
 #include "daemon/util/error.h"
 #include "daemon/util/log.h"
 
-#define STAGED_MAX       (UINT64_C(4) << 20) /* a memcpy of some 0.4 ms: four of them keep four workers busy */
-#define BLOCK_MIN        (UINT64_C(64) << 10)
-#define BLOCK_HEAP_SHARE 64
-#define STAGING_MIN      (UINT64_C(1) << 20)
-#define STAGING_SHARE    8
-#define PIECES_SHARE     16 /* of the allocations that the driver allows, for one region */
+#define STAGED_MAX    (UINT64_C(4) << 20) /* a memcpy of some 0.4 ms: four of them keep four workers busy */
+#define BLOCK_MIN     (UINT64_C(64) << 10)
+#define STAGING_MIN   (UINT64_C(1) << 20)
+#define STAGING_SHARE 8
+#define PIECES_SHARE  16 /* of the allocations that the driver allows, for one region */
 
 /* Queues. */
 
@@ -188,7 +187,7 @@ static void device_choose_sizes(GpuDevice *device) {
                 .pNext = &maintenance,
         };
         uint64_t block =
-                MIN(device->ledger.total / BLOCK_HEAP_SHARE, or_default(options->block_max, GPU_BLOCK_MAX));
+                MIN(device->ledger.total / GPU_BLOCK_SHARE, or_default(options->block_max, GPU_BLOCK_MAX));
 
         vkGetPhysicalDeviceProperties2(device->physical, &properties);
         device->segment_max = or_default(options->segment_max, GPU_SEGMENT_MAX);

@@ -39,7 +39,10 @@ struct GpuHost {
 /* What 0 stands for in GpuOptions. */
 #define GPU_STAGING_BYTES (UINT64_C(64) << 20)
 #define GPU_SEGMENT_MAX   (UINT64_C(1) << 30)
-#define GPU_BLOCK_MAX     (UINT64_C(256) << 20) /* or a 64th of the device's memory, if that is less */
+#define GPU_BLOCK_MAX     (UINT64_C(256) << 20)
+
+/* Of the device's memory, a block is this part at most. */
+#define GPU_BLOCK_SHARE 64
 
 struct GpuOptions {
         bool validation;    /* VK_LAYER_KHRONOS_validation with synchronisation; its messages go to the log */
