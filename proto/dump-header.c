@@ -230,8 +230,8 @@ void dump_header(FILE *file) {
         fprintf(file,
                 "/* A handle. As text it has GPUD_UUID_TEXT characters, without the NUL. */\n"
                 "#define GPUD_UUID_TEXT %d\n"
-                "struct gpud_uuid {\n        uint8_t bytes[16];\n};\n\n",
-                GPUD_UUID_TEXT);
+                "struct gpud_uuid {\n        uint8_t bytes[%zu];\n};\n\n",
+                GPUD_UUID_TEXT, sizeof(struct gpud_uuid));
         fputs("/* Bytes that somebody else owns; absent when `data` is NULL. */\n"
               "struct gpud_bin {\n        const void *data;\n        size_t size;\n};\n\n",
               file);
