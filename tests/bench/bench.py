@@ -2,7 +2,8 @@
 
 Prints a table and writes build/bench.json: every ratio, the rounds it comes from, the sweeps, the machine.
 The sides of a row take turns, a round each, A B A B, and a row shows the round whose value is the median, so
-what disturbs the machine for a while disturbs both. Each side warms up before what counts.
+what disturbs the machine for a while disturbs both. The C client's ping has new processes in each round, and
+its row shows the mean. Each side warms up before what counts.
 
 Where they run. Small requests are measured with server and client on one core, gpud's and the peers' alike:
 that is what the code costs, and it varies little. On a core each, waking the idle one takes longer than the

@@ -17,6 +17,8 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+import msgpack
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -235,7 +237,7 @@ class Stage:
         with socket.socket(socket.AF_UNIX) as sock:
             sock.settimeout(ANSWER_S)
             sock.connect(path)
-            sock.sendall(b"\x94\x00\x00\xabdaemon.ping\x90")
+            sock.sendall(msgpack.packb([0, 0, "daemon.ping", []]))
             if not sock.recv(1):
                 raise BenchError(f"gpud does not answer\n{server.log()}")
         return server
