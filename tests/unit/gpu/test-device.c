@@ -104,6 +104,22 @@ START_TEST(test_no_driver) {
 }
 END_TEST
 
+/* As told; else by what was faster at start. A software GPU's shaders are slower by far, NVIDIA's faster by far. */
+START_TEST(test_way_of_copying) {
+        static const GpuOptions ways[] = {
+                {.copy = GPU_COPY_AUTO}, {.copy = GPU_COPY_SHADER}, {.copy = GPU_COPY_COMMAND}};
+        bool is_shader = ways[_i].copy == GPU_COPY_SHADER;
+        Loop loop;
+
+        unsetenv("GPU_TEST_COPY");
+        loop_init(&loop, &ways[_i]);
+        if (ways[_i].copy == GPU_COPY_AUTO && strcmp(gpu_device_get_info(loop.device)->vendor, "nvidia") == 0)
+                is_shader = true;
+        ck_assert(loop.device->shader.is_used == is_shader);
+        loop_deinit(&loop);
+}
+END_TEST
+
 START_TEST(test_across) {
         uint64_t size = 50 * MIB + 9;
         unsigned char *bytes = malloc(size), *back = malloc(size);
@@ -226,6 +242,7 @@ int main(void) {
         tcase_add_test(tcase, test_info);
         tcase_add_test(tcase, test_choice);
         tcase_add_test(tcase, test_no_driver);
+        tcase_add_loop_test(tcase, test_way_of_copying, 0, 3);
         tcase_add_loop_test(tcase, test_across, 0, (int)N_ELEMENTS(variants));
         tcase_add_loop_test(tcase, test_lost, 0, (int)N_ELEMENTS(variants));
         suite_add_tcase(suite, tcase);
