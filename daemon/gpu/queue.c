@@ -7,6 +7,7 @@
 #include "daemon/gpu/queue.h"
 
 #include <assert.h>
+#include <sched.h>
 
 #include "daemon/gpu/device-internal.h"
 #include "daemon/util/error.h"
@@ -224,4 +225,15 @@ void queue_poll(GpuQueue *queue) {
                 queue->completed = batch->value;
                 batch_complete(queue, batch);
         }
+}
+
+int queue_finish(GpuQueue *queue) {
+        queue_submit(queue);
+        while (queue->completed < queue->submitted) {
+                queue_poll(queue);
+                if (queue->device->is_lost)
+                        return GPU_E_LOST;
+                sched_yield();
+        }
+        return 0;
 }

@@ -80,3 +80,6 @@ void queue_submit(GpuQueue *queue);
 
 /* Completes the works of all batches that have ended; of a lost device, all. */
 void queue_poll(GpuQueue *queue);
+
+/* Submits what is open and sees all of it end, without sleeping: for the start. 0, or GPU_E_LOST. */
+int queue_finish(GpuQueue *queue);
