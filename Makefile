@@ -104,7 +104,8 @@ DAEMON_SRCS := \
 	daemon/util/error.c \
 	daemon/util/fd.c \
 	daemon/util/log.c \
-	daemon/util/slab.c
+	daemon/util/slab.c \
+	daemon/util/thread.c
 
 DAEMON_MAIN := daemon/main.c
 

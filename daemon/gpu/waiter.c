@@ -9,10 +9,10 @@
 #include "daemon/gpu/waiter.h"
 
 #include <errno.h>
-#include <signal.h>
 
 #include "daemon/gpu/device-internal.h"
 #include "daemon/util/error.h"
+#include "daemon/util/thread.h"
 
 #define STOP_NS UINT64_C(100000000) /* between looks at whether to stop, where nothing wakes it for that */
 
@@ -61,7 +61,6 @@ static void *waiter_run(void *userdata) {
 }
 
 int waiter_init(GpuWaiter *waiter, GpuDevice *device) {
-        sigset_t all, old;
         int r;
 
         waiter->device = device;
@@ -70,14 +69,10 @@ int waiter_init(GpuWaiter *waiter, GpuDevice *device) {
                 return error_trace(r);
         if (sem_init(&waiter->work, 0, 0) < 0)
                 return error_origin(-errno);
-        /* Signals are the loop's. */
-        sigfillset(&all);
-        pthread_sigmask(SIG_SETMASK, &all, &old);
-        r = pthread_create(&waiter->thread, NULL, waiter_run, waiter);
-        pthread_sigmask(SIG_SETMASK, &old, NULL);
+        r = thread_start(&waiter->thread, waiter_run, waiter);
         if (r) {
                 sem_destroy(&waiter->work);
-                return error_origin(-r);
+                return error_origin(r);
         }
         waiter->is_running = true;
         return 0;

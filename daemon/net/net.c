@@ -87,7 +87,7 @@ static void refuse_connection(const Net *net, int fd) {
             send(fd, buffer.data, buffer.size, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
                 log_debug("a refused client did not wait for the reason");
         msgpack_sbuffer_destroy(&buffer);
-        fd_close(fd);
+        fd_discard(&fd, 1);
 }
 
 static void net_on_connection(uv_poll_t *handle, int status, int events) {

@@ -84,7 +84,7 @@ void peer_close(Peer *peer) {
         client_deinit(&peer->client);
         buffer_deinit(&peer->input);
         uv_close((uv_handle_t *)&peer->poll, peer_on_closed);
-        peer->fd = fd_close(peer->fd);
+        fd_discard(&peer->fd, 1);
         net_resume_listening(peer->net);
 }
 
@@ -161,17 +161,14 @@ static bool peer_has_input(const Peer *peer) {
 static void peer_take_fds(Peer *peer, struct msghdr *message) {
         for (struct cmsghdr *control = CMSG_FIRSTHDR(message); control;
              control = CMSG_NXTHDR(message, control)) {
-                size_t n_fds = (control->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+                size_t n_data = control->cmsg_len - CMSG_LEN(0);
+                int fds[RECV_FDS_MAX];
 
                 if (control->cmsg_level != SOL_SOCKET || control->cmsg_type != SCM_RIGHTS)
                         continue;
-                for (size_t i = 0; i < n_fds; i++) {
-                        int fd;
-
-                        memcpy(&fd, CMSG_DATA(control) + i * sizeof(int), sizeof(int));
-                        if (fd_queue_push(&peer->client.fds, fd))
-                                peer->is_ending = true;
-                }
+                memcpy(fds, CMSG_DATA(control), n_data);
+                if (fd_queue_push(&peer->client.fds, fds, n_data / sizeof(int)))
+                        peer->is_ending = true;
         }
         if (peer->is_ending) {
                 ProtoFault fault;

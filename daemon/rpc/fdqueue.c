@@ -5,20 +5,20 @@
 #include <string.h>
 
 #include "daemon/util/fd.h"
+#include "daemon/util/macros.h"
 
 void fd_queue_deinit(FdQueue *queue) {
-        for (size_t i = 0; i < queue->n_fds; i++)
-                fd_close(queue->fds[i]);
+        fd_discard(queue->fds, queue->n_fds);
         queue->n_fds = 0;
 }
 
-int fd_queue_push(FdQueue *queue, int fd) {
-        if (queue->n_fds == GPUD_FDS_MAX) {
-                fd_close(fd);
-                return GPUD_E_RESOURCE_EXHAUSTED;
-        }
-        queue->fds[queue->n_fds++] = fd;
-        return 0;
+int fd_queue_push(FdQueue *queue, const int *fds, size_t n_fds) {
+        size_t n = MIN(n_fds, GPUD_FDS_MAX - queue->n_fds);
+
+        memcpy(queue->fds + queue->n_fds, fds, n * sizeof(*fds));
+        queue->n_fds += n;
+        fd_discard(fds + n, n_fds - n);
+        return n < n_fds ? GPUD_E_RESOURCE_EXHAUSTED : 0;
 }
 
 int fd_queue_pop(FdQueue *queue) {

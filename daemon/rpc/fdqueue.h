@@ -14,8 +14,8 @@ typedef struct FdQueue {
 /* Closes what is left. */
 void fd_queue_deinit(FdQueue *queue);
 
-/* Takes ownership of `fd`. Returns 0, or GPUD_E_RESOURCE_EXHAUSTED (and `fd` is closed) when FDS_MAX wait. */
-int fd_queue_push(FdQueue *queue, int fd);
+/* Takes over the descriptors. 0, or GPUD_E_RESOURCE_EXHAUSTED: GPUD_FDS_MAX wait, and the rest is closed. */
+int fd_queue_push(FdQueue *queue, const int *fds, size_t n_fds);
 
 /* The oldest, now the caller's; -1 when there is none. */
 int fd_queue_pop(FdQueue *queue);

@@ -62,7 +62,8 @@ int request_new(Request **ret_request, Pipeline *pipeline, Client *client, size_
 Request *request_free(Request *request) {
         Pipeline *pipeline = request->pipeline;
 
-        request->fd = fd_close(request->fd);
+        if (request->fd >= 0)
+                fd_discard(&request->fd, 1);
         request_orphan(request);
         pipeline->n_inflight--;
         if (pipeline->n_spare >= SPARE_MAX) {

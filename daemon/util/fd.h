@@ -2,8 +2,16 @@
 
 /* Owned file descriptors: one struct owns each, -1 when empty, CLOEXEC from birth. */
 
+#include <stddef.h>
+
 /* Closes `fd` if there is one. Returns -1: `fd = fd_close(fd)`. */
 int fd_close(int fd);
 
 /* For _cleanup_. */
 void fd_closep(int *fd);
+
+/*
+ * Closes descriptors that clients gave us, or that such may wait in. It may take long (a memfd's last owner frees its
+ * pages, 100 ms per GiB; some file systems answer when they like), so where it may, a thread does it, later.
+ */
+void fd_discard(const int *fds, size_t n_fds);

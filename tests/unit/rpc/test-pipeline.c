@@ -120,7 +120,7 @@ static void attach_memfd(World *world) {
         ck_assert_int_ge(fd, 0);
         ck_assert_int_eq(ftruncate(fd, 65536), 0);
         ck_assert_int_eq(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW), 0);
-        ck_assert_int_eq(fd_queue_push(&world->client.fds, fd), 0);
+        ck_assert_int_eq(fd_queue_push(&world->client.fds, &fd, 1), 0);
         failing_n_until = saved;
 }
 
