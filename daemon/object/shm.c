@@ -12,15 +12,24 @@
 
 #include "daemon/object/registry.h"
 #include "daemon/util/error.h"
+#include "daemon/util/macros.h"
 
 /* Without these a client could shrink the file under the mapping, and the daemon's next access would be its last. */
 #define SEALS_NEEDED (F_SEAL_SHRINK | F_SEAL_GROW)
 
-/* On a worker: if the client is gone, the region's pages go too, which takes 100 ms per GiB. */
+#define UNMAP_BYTES (UINT64_C(4) << 20) /* 0.3 ms */
+
+/*
+ * On a worker: it takes 80 ms per GiB, and if the client is gone, the pages go too, which takes 100 more. No other
+ * thread, the loop's neither, can map or unmap anything while munmap() takes pages out; madvise() lets them in.
+ */
 static void shm_unmap(GpuTask *task) {
         Shm *shm = container_of(task, Shm, unmap);
+        unsigned char *map = shm->map;
 
-        munmap(shm->map, shm->size);
+        for (uint64_t i = 0; i < shm->size; i += UNMAP_BYTES)
+                madvise(map + i, MIN(UNMAP_BYTES, shm->size - i), MADV_DONTNEED);
+        munmap(map, shm->size);
 }
 
 static void shm_on_unmapped(GpuTask *task) {

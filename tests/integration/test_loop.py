@@ -2,6 +2,7 @@
 it. Told by the histogram in daemon.status, and by a client that is served meanwhile."""
 
 import contextlib
+import fcntl
 import os
 import pathlib
 import re
@@ -9,6 +10,7 @@ import resource
 import signal
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import msgpack
@@ -28,6 +30,8 @@ N_TRIES = 3
 N_ROUNDS = 20
 
 CONNECTIONS_MAX_DEFAULT = 4096
+
+F_SEAL_FUTURE_WRITE = 0x10
 
 
 def count_stalls(client: Client, max_us: int = STALL_MAX_US) -> int:
@@ -54,6 +58,45 @@ def register_a_thousand(daemon: Daemon, client: Client) -> None:
                     for shm in shms:
                         other.call("shm.release", shm=shm)
     assert until(lambda: client.call("daemon.status")["shms"] == 0)
+
+
+def register_beside_large_ones(daemon: Daemon, client: Client) -> None:
+    """While they are imported, and while their pages are taken out of gpud's mappings again. What is asked
+    for meanwhile cannot be mapped, so that each request has the loop try it, and no more."""
+
+    def meanwhile(asked: list[int]) -> list[Any]:
+        results = pool.submit(lambda: [other.wait(msgid) for msgid in asked])
+        while not results.done():
+            client.refusal("shm.register", [small.fd], size=small.size)
+        return results.result()
+
+    with ThreadPoolExecutor(1) as pool, daemon.connect() as other, Region(4096) as small:
+        fcntl.fcntl(small.fd, fcntl.F_ADD_SEALS, F_SEAL_FUTURE_WRITE)
+        with Region(GIB) as large:
+            arguments = {"size": large.size}
+            asked = [other.submit("shm.register", arguments, [large.fd]) for _ in range(2)]
+            shms = [result["shm"] for result in meanwhile(asked)]
+            mem = other.alloc(large.size)
+            for shm in shms:
+                other.call("mem.write", mem=mem, shm=shm, size=large.size)
+            meanwhile([other.submit("shm.release", {"shm": shm}) for shm in shms])
+            other.free(mem)
+    assert until(lambda: is_idle(client))  # a software GPU's memory is unmapped in one go
+
+
+def give_large_ones_away(daemon: Daemon, client: Client) -> None:
+    """Memfds whose last owner is gpud: it came to hold them when their client had closed them already."""
+    for arguments, n_fds in (({"size": 1 << 60}, 1), ({"size": 4096}, 2), (None, 1)):
+        with daemon.connect() as other, Region(GIB // 2) as region:
+            os.posix_fallocate(region.fd, 0, region.size)
+            os.kill(daemon.pid, signal.SIGSTOP)
+            fds = [region.fd] * n_fds
+            if arguments:
+                other.submit("shm.register", arguments, fds)
+            else:
+                other.send(b"\x94", fds)
+        os.kill(daemon.pid, signal.SIGCONT)
+    assert until(lambda: is_idle(client))
 
 
 def alloc_and_free(daemon: Daemon, client: Client) -> None:
@@ -86,6 +129,8 @@ def list_very_many(daemon: Daemon, client: Client) -> None:
 STORIES: list[Callable[[Daemon, Client], None]] = [
     register_a_gibibyte,
     register_a_thousand,
+    register_beside_large_ones,
+    give_large_ones_away,
     alloc_and_free,
     fill_and_copy,
     die_with_very_many,
