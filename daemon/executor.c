@@ -12,9 +12,15 @@ typedef struct Work {
         GpuTask *task;
 } Work;
 
+static void do_nothing(uv_work_t *handle) {
+        (void)handle;
+}
+
 void executor_init(Executor *executor, uv_loop_t *loop, Stats *stats) {
         *executor = (Executor){.loop = loop, .stats = stats};
         list_init(&executor->waiting);
+        /* libuv starts its threads, and waits for them, when there is work for the first time. */
+        uv_queue_work(loop, &executor->first, do_nothing, NULL);
 }
 
 static void on_work(uv_work_t *handle) {

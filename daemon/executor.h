@@ -15,6 +15,7 @@ typedef struct Executor {
         Stats *stats; /* borrowed */
         List waiting; /* GpuTask.link, for want of memory */
         size_t n_running;
+        uv_work_t first; /* starts the threads */
 } Executor;
 
 void executor_init(Executor *executor, uv_loop_t *loop, Stats *stats);
