@@ -55,6 +55,7 @@ from compare import Row
 from gpu import Gpu
 from sides import ALL, ROOT, BenchError, Cores, Server, Side, Stage, anywhere, lavapipe, one_core, two_cores
 
+LONG_US = 1000  # a turn of the loop that took too long
 CORES = {"one": one_core, "two": two_cores, "any": anywhere}
 
 
@@ -136,6 +137,14 @@ def print_notes(rows: list[Row]) -> None:
             print(f"  {row.name.strip()}: {key}: {text(value)}")
 
 
+def print_turns(status: dict[str, Any]) -> None:
+    """The turns that the scheduler cut in two are among them."""
+    turns = sum(stall["count"] for stall in status["stalls"])
+    long = sum(stall["count"] for stall in status["stalls"] if (stall["limit_us"] or LONG_US + 1) > LONG_US)
+    longest = status["stall_max_us"] / 1e3
+    print(f"\nOf {turns:,} turns of gpud's loop {long:,} took more than 1 ms, the longest {longest:.2f} ms")
+
+
 def torch_side(stage: Stage) -> tuple[Side | None, dict[str, Any]]:
     """PyTorch, if it is here and sees a device."""
     torch = stage.torch()
@@ -202,6 +211,8 @@ class Bench:
         rows = gpu.rows()
         print_table(f"{gpu.devices[0]['name']}: {cores}", rows)
         self.report["gpu_rows"] = [row.to_json() for row in rows]
+        self.report["gpu_status"] = self.stage.call(gpud, "daemon.status")
+        print_turns(self.report["gpu_status"])
         if self.options.sweeps:
             self.sweeps["copies_gpu"] = sweeps.copies(self.stage, gpud, torch)
         return rows

@@ -64,7 +64,6 @@ class Gpu:
         self.lib.ask("verify")
         self.watcher.ask("region", MIB)
         self.watcher.ask("mem", 0, 0, MIB)
-        # Not before gpud has its worker threads: they would inherit the loop's core.
         put(self.cores, [self.gpud, self.echo], [self.lib, self.raw_echo])
         rows = self.link_rows() + self.small_rows() + self.move_rows()
         self.lib.ask("drop")
