@@ -251,7 +251,7 @@ static int settle_queue(GpuQueue *queue) {
 }
 
 /*
- * NVIDIA's driver gives back what it set queues up with inside some later submit, between the 60th and the 500th of a
+ * NVIDIA's driver gives back what it set queues up with inside some later submit, between the 100th and the 630th of a
  * queue, and takes 1 to 4 ms. These go ahead of that, so that no client waits for it; all four take 30 ms.
  */
 static int settle_queues(GpuDevice *device) {

@@ -85,6 +85,7 @@ void peer_close(Peer *peer) {
         buffer_deinit(&peer->input);
         uv_close((uv_handle_t *)&peer->poll, peer_on_closed);
         fd_discard(&peer->fd, 1);
+        peer->fd = -1;
         net_resume_listening(peer->net);
 }
 

@@ -120,6 +120,19 @@ START_TEST(test_way_of_copying) {
 }
 END_TEST
 
+/* Of each queue, so many submits are over that a driver has tidied up by now: NVIDIA's by the 630th. */
+START_TEST(test_queues_are_settled) {
+        Loop loop;
+
+        loop_init(&loop, &(GpuOptions){.split_queues = _i});
+        for (uint32_t i = 0; i < loop.device->n_queues; ++i) {
+                ck_assert_uint_gt(loop.device->queues[i].completed, 630);
+                ck_assert_uint_eq(loop.device->queues[i].completed, loop.device->queues[i].submitted);
+        }
+        loop_deinit(&loop);
+}
+END_TEST
+
 START_TEST(test_across) {
         uint64_t size = 50 * MIB + 9;
         unsigned char *bytes = malloc(size), *back = malloc(size);
@@ -243,6 +256,7 @@ int main(void) {
         tcase_add_test(tcase, test_choice);
         tcase_add_test(tcase, test_no_driver);
         tcase_add_loop_test(tcase, test_way_of_copying, 0, 3);
+        tcase_add_loop_test(tcase, test_queues_are_settled, 0, 2);
         tcase_add_loop_test(tcase, test_across, 0, (int)N_ELEMENTS(variants));
         tcase_add_loop_test(tcase, test_lost, 0, (int)N_ELEMENTS(variants));
         suite_add_tcase(suite, tcase);
