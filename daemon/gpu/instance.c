@@ -328,7 +328,11 @@ static void run_callbacks(GpuInstance *instance) {
 
 /* There is something to do that waits for no device. */
 static bool is_due(const GpuInstance *instance) {
-        return !list_is_empty(&instance->put_off) || !list_is_empty(&instance->completed) ||
+        bool is_behind = false;
+
+        for (size_t i = 0; i < instance->n_devices; ++i)
+                is_behind |= schedule_is_behind(instance->devices[i]);
+        return is_behind || !list_is_empty(&instance->put_off) || !list_is_empty(&instance->completed) ||
                !list_is_empty(&instance->settled);
 }
 

@@ -187,19 +187,23 @@ void queue_submit(GpuQueue *queue) {
                 device_set_lost(queue->device);
 }
 
-static void batch_complete(GpuQueue *queue, GpuBatch *batch) {
+/* Returns how many works it had. */
+static uint32_t batch_complete(GpuQueue *queue, GpuBatch *batch) {
+        uint32_t n_works = 0;
         List *link;
 
-        while ((link = list_pop(&batch->works))) {
+        for (; (link = list_pop(&batch->works)); ++n_works) {
                 GpuWork *work = container_of(link, GpuWork, link);
 
                 work->complete(work);
         }
         list_unlink(&batch->link);
         list_link(&queue->idle, &batch->link);
+        return n_works;
 }
 
 void queue_poll(GpuQueue *queue) {
+        uint32_t n_works = 0;
         uint64_t value = 0;
         List *link;
 
@@ -217,13 +221,13 @@ void queue_poll(GpuQueue *queue) {
         }
 
         /* Until it is taken off, the head is in flight: completing a work may submit others, which go behind it. */
-        while ((link = list_first(&queue->in_flight))) {
+        while ((link = list_first(&queue->in_flight)) && n_works < GPU_QUEUE_WORKS) {
                 GpuBatch *batch = container_of(link, GpuBatch, link);
 
                 if (batch->value > value)
                         break;
                 queue->completed = batch->value;
-                batch_complete(queue, batch);
+                n_works += batch_complete(queue, batch);
         }
 }
 

@@ -13,7 +13,8 @@
 #include "daemon/gpu/vk.h"
 #include "daemon/util/list.h"
 
-#define GPU_QUEUE_BATCHES 32 /* in flight at most; more work waits on the host */
+#define GPU_QUEUE_BATCHES 32  /* in flight at most; more work waits on the host */
+#define GPU_QUEUE_WORKS   128 /* recorded in a turn of the loop at most, and about as many completed: 0.1 ms */
 
 typedef struct GpuBatch GpuBatch;
 
@@ -41,11 +42,12 @@ struct GpuQueue {
         GpuBatch *open;
         List idle;
         List in_flight;
-        List works;      /* GpuWork.link: to be recorded, in this order */
-        GpuLine small;   /* ops to be cut in chunks: these first, */
-        GpuLine bulk;    /* then these */
-        uint32_t n_bulk; /* chunks over the bus, to be recorded or in flight */
-        uint64_t epoch;  /* of the device, when last made to see what has ended */
+        List works;          /* GpuWork.link: to be recorded, in this order */
+        uint32_t n_recorded; /* works, in this turn of the loop */
+        GpuLine small;       /* ops to be cut in chunks: these first, */
+        GpuLine bulk;        /* then these */
+        uint32_t n_bulk;     /* chunks over the bus, to be recorded or in flight */
+        uint64_t epoch;      /* of the device, when last made to see what has ended */
         GpuBatch batches[GPU_QUEUE_BATCHES];
 };
 
@@ -78,7 +80,7 @@ uint64_t queue_get_open_value(const GpuQueue *queue);
 
 void queue_submit(GpuQueue *queue);
 
-/* Completes the works of all batches that have ended; of a lost device, all. */
+/* Completes the works of batches that have ended, or of any if the device is lost; when there are many, not all yet. */
 void queue_poll(GpuQueue *queue);
 
 /* Submits what is open and sees all of it end, without sleeping: for the start. 0, or GPU_E_LOST. */

@@ -1,5 +1,5 @@
 /*
- * A loop turn of one device; loop thread.
+ * A loop turn of one device; loop thread. What takes it long it does a part of: the rest is for the next turn.
  *
  * Each bulk chunk is a batch of its own, so that the next chunk can be chosen as soon as one has ended, and so that
  * small ops in the same queue end with their batch and not with a bulk chunk.
@@ -53,7 +53,7 @@ static bool issue_from(GpuLine *line) {
 static void queue_record(GpuQueue *queue) {
         List *link;
 
-        while ((link = list_first(&queue->works))) {
+        while ((link = list_first(&queue->works)) && queue->n_recorded < GPU_QUEUE_WORKS) {
                 GpuWork *work = container_of(link, GpuWork, link);
                 bool is_bulk = work->size > GPU_SMALL_MAX;
 
@@ -62,6 +62,7 @@ static void queue_record(GpuQueue *queue) {
                 if (!queue_open(queue))
                         return;
                 list_unlink(link);
+                ++queue->n_recorded;
                 work->record(work);
                 list_link(&queue->open->works, link);
                 if (is_bulk)
@@ -114,6 +115,8 @@ void schedule_flush(GpuDevice *device) {
 }
 
 void schedule_poll(GpuDevice *device) {
+        for (uint32_t i = 0; i < device->n_queues; ++i)
+                device->queues[i].n_recorded = 0;
         if (schedule_is_idle(device))
                 return;
         if (atomic_load(&device->waiter.is_lost))
@@ -121,6 +124,15 @@ void schedule_poll(GpuDevice *device) {
         for (uint32_t i = 0; i < device->n_queues; ++i)
                 queue_poll(&device->queues[i]);
         schedule_flush(device);
+}
+
+bool schedule_is_behind(const GpuDevice *device) {
+        bool is_behind = false;
+
+        for (uint32_t i = 0; i < device->n_queues && !device->gate.is_closed; ++i)
+                is_behind |= device->queues[i].n_recorded == GPU_QUEUE_WORKS &&
+                             !list_is_empty(&device->queues[i].works);
+        return is_behind;
 }
 
 bool schedule_is_busy(const GpuDevice *device) {

@@ -16,8 +16,11 @@ void schedule_deinit(GpuDevice *device);
 /* Cuts ops, records what waits, submits. */
 void schedule_flush(GpuDevice *device);
 
-/* Completes what has ended, then flushes. */
+/* Begins a turn: completes what has ended, then flushes. */
 void schedule_poll(GpuDevice *device);
+
+/* More could be recorded, but a turn does no more. */
+bool schedule_is_behind(const GpuDevice *device);
 
 /* Something is in flight. */
 bool schedule_is_busy(const GpuDevice *device);

@@ -334,6 +334,60 @@ static void read_many(Loop *loop, TestMemory *memory, size_t n_ops, uint64_t siz
         free(data);
 }
 
+static size_t count(const List *list) {
+        size_t n = 0;
+
+        list_for_each (link, list)
+                ++n;
+        return n;
+}
+
+/* However many ops have waited for the gate, a turn gets commands for 128 of a queue. */
+START_TEST(test_turns_are_short_behind_the_gate) {
+        static TestOp ops[1000];
+        unsigned char *bytes = malloc(N_ELEMENTS(ops)), *back = malloc(N_ELEMENTS(ops));
+        TestMemory memory, held = {.r = -1};
+        size_t n_before, n_after;
+        List *works;
+        Loop loop;
+
+        bytes_init(bytes, N_ELEMENTS(ops), 1);
+        loop_init(&loop, &variants[_i]);
+        memory_init(&loop, &memory, loop.device, N_ELEMENTS(ops), false);
+        works = &loop.device->compute->works;
+        loop.is_holding = true;
+        ck_assert_int_eq(gpu_memory_init(&held.memory, loop.device, 0, 300 * MIB, false, memory_on_ready),
+                         GPU_E_PENDING);
+        while (!loop.held) {
+                loop_wake(&loop);
+                loop_turn(&loop);
+        }
+        for (size_t i = 0; i < N_ELEMENTS(ops); ++i)
+                gpu_op_fill(op_prepare(&ops[i]), &memory.memory, i, 1, &bytes[i], 1);
+        gpu_instance_flush(loop.instance);
+        n_after = count(works);
+        ck_assert_uint_gt(n_after, 200);
+        loop_release(&loop);
+        do {
+                n_before = n_after;
+                loop_turn(&loop);
+                n_after = count(works);
+                ck_assert_uint_le(n_before, n_after + 128);
+        } while (n_after > 0);
+        for (size_t i = 0; i < N_ELEMENTS(ops); ++i)
+                op_wait(&loop, &ops[i]);
+        read_wait(&loop, &memory, 0, back, N_ELEMENTS(ops));
+        ck_assert_mem_eq(back, bytes, N_ELEMENTS(ops));
+        while (held.r < 0)
+                loop_turn(&loop);
+        memory_deinit(&loop, &held);
+        memory_deinit(&loop, &memory);
+        loop_deinit(&loop);
+        free(back);
+        free(bytes);
+}
+END_TEST
+
 START_TEST(test_turns_are_short) {
         TestMemory memory;
         Loop loop;
@@ -361,6 +415,7 @@ int main(void) {
         tcase_add_loop_test(tcase, test_crowd, 0, (int)N_ELEMENTS(variants));
         tcase_add_test(tcase, test_trim_sticks);
         tcase_add_loop_test(tcase, test_one_submit, 0, (int)N_ELEMENTS(variants));
+        tcase_add_loop_test(tcase, test_turns_are_short_behind_the_gate, 0, (int)N_ELEMENTS(variants));
         tcase_add_loop_test(tcase, test_turns_are_short, 0, (int)N_ELEMENTS(variants));
         suite_add_tcase(suite, tcase);
         runner = srunner_create(suite);
