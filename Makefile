@@ -89,6 +89,7 @@ DAEMON_SRCS := \
 	daemon/net/peer.c \
 	daemon/net/socket.c \
 	daemon/object/holdset.c \
+	daemon/object/lease.c \
 	daemon/object/mem.c \
 	daemon/object/name.c \
 	daemon/object/registry.c \

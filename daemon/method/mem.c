@@ -160,7 +160,7 @@ int method_mem_free(Request *request, const struct mem_ref *args, struct gpud_no
         /* The hold goes last: the allocation may go with it. */
         if (is_unpersisted && hold) {
                 mem->is_persistent = false;
-                mem_set_lease(mem, 0);
+                mem_end_lease(mem);
         } else if (is_unpersisted) {
                 mem_unpersist(mem);
         }
@@ -285,13 +285,16 @@ int method_mem_chmod(Request *request, const struct mem_chmod_args *args, struct
 
 int method_mem_renew(Request *request, const struct mem_renew_args *args, struct gpud_mem_info *ret) {
         Mem *mem = args->mem.mem;
+        int r;
 
         if (!mem->is_persistent)
                 return request_refuse(request, GPUD_E_INVALID_ARGUMENT,
                                       "the allocation is not persistent: it has no lease to renew");
         if (args->ttl_s == 0)
                 return request_refuse(request, GPUD_E_INVALID_ARGUMENT, "`ttl_s` is 0, at least 1");
-        mem_set_lease(mem, args->ttl_s);
+        r = mem_set_lease(mem, args->ttl_s);
+        if (r)
+                return r;
         mem_get_info(mem, ret);
         return 0;
 }

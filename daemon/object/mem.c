@@ -33,7 +33,7 @@ static void mem_free_struct(GpuMemory *memory) {
 static void mem_release(Mem *mem) {
         Registry *registry = mem->registry;
 
-        list_unlink(&mem->lease_link);
+        mem_end_lease(mem);
         mem->name = name_free(mem->name, &registry->names);
         registry_unlink_mem(registry, mem);
         if (mem->has_memory)
@@ -80,6 +80,11 @@ static int mem_prepare(Mem *mem, Session *session, const MemParams *params) {
                 if (r)
                         return r;
         }
+        if (params->ttl_s > 0) {
+                r = mem_set_lease(mem, params->ttl_s);
+                if (r)
+                        return r;
+        }
         return session_hold(session, mem);
 }
 
@@ -98,7 +103,6 @@ int mem_new(Mem **ret_mem, Session *session, const MemParams *params,
         mem->is_persistent = params->is_persistent;
         mem->is_exportable = params->is_exportable;
         list_init(&mem->other_holds);
-        list_init(&mem->lease_link);
 
         r = gpu_memory_init(&mem->memory, params->device, mem->uid, params->size, params->is_exportable,
                             mem_on_ready);
@@ -111,12 +115,12 @@ int mem_new(Mem **ret_mem, Session *session, const MemParams *params,
         mem->is_ready = r == 0;
         r = mem_prepare(mem, session, params);
         if (r) {
+                mem_end_lease(mem);
                 mem->name = name_free(mem->name, &mem->registry->names);
                 registry_unlink_mem(mem->registry, mem);
                 gpu_memory_deinit(&mem->memory, mem_free_struct);
                 return r;
         }
-        mem_set_lease(mem, params->ttl_s);
         *ret_mem = mem;
         if (mem->is_ready)
                 return 0;
@@ -171,21 +175,21 @@ int mem_set_meta(Mem *mem, const struct gpud_bin *meta) {
         return 0;
 }
 
-void mem_set_lease(Mem *mem, uint64_t ttl_s) {
-        List *place = mem->registry->leases.prev;
-        uint64_t now_ns;
+int mem_set_lease(Mem *mem, uint64_t ttl_s) {
+        uint64_t now_ns = clock_get_realtime_ns(), ttl_max_s = (UINT64_MAX - now_ns) / NS_PER_S;
+        Lease *lease;
+        int r;
 
-        list_unlink(&mem->lease_link);
-        mem->expires_ns = 0;
-        if (ttl_s == 0)
-                return;
-        now_ns = clock_get_realtime_ns();
-        mem->expires_ns = ttl_s > (UINT64_MAX - now_ns) / NS_PER_S ? UINT64_MAX : now_ns + ttl_s * NS_PER_S;
-        /* Most leases are as long as the one before: the place is near the end. */
-        while (place != &mem->registry->leases &&
-               container_of(place, Mem, lease_link)->expires_ns > mem->expires_ns)
-                place = place->prev;
-        list_link(place->next, &mem->lease_link);
+        r = lease_new(&lease, &mem->registry->leases, mem, now_ns + MIN(ttl_s, ttl_max_s) * NS_PER_S);
+        if (r)
+                return error_trace(r);
+        mem_end_lease(mem);
+        mem->lease = lease;
+        return 0;
+}
+
+void mem_end_lease(Mem *mem) {
+        mem->lease = lease_free(mem->lease, &mem->registry->leases);
 }
 
 void mem_unpersist(Mem *mem) {
@@ -193,7 +197,7 @@ void mem_unpersist(Mem *mem) {
         uid_t uid = mem->uid;
 
         mem->is_persistent = false;
-        mem_set_lease(mem, 0);
+        mem_end_lease(mem);
         mem_release_unused(mem);
         registry_trim(registry, uid);
 }
@@ -208,8 +212,8 @@ void mem_get_info(const Mem *mem, struct gpud_mem_info *ret_info) {
                 .gid = mem->gid,
                 .mode = mem->mode,
                 .lifetime = mem->is_persistent ? GPUD_LIFETIME_PERSISTENT : GPUD_LIFETIME_SESSION,
-                .expires_ns = mem->expires_ns,
-                .has_expires_ns = mem->expires_ns != 0,
+                .expires_ns = mem->lease ? mem->lease->expires_ns : 0,
+                .has_expires_ns = mem->lease != NULL,
                 .sealed = mem->is_sealed,
                 .exportable = mem->is_exportable,
                 .created_ns = mem->created_ns,

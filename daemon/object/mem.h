@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include "daemon/gpu/memory.h"
+#include "daemon/object/lease.h"
 #include "daemon/object/session.h"
 #include "daemon/util/list.h"
 #include "proto/types.h"
@@ -55,11 +56,10 @@ struct Mem {
 
         Registry *registry;
         uint64_t created_ns;
-        uint64_t expires_ns;                            /* 0: no lease */
+        Lease *lease;                                   /* NULL: none */
         MemName *name;                                  /* NULL: none */
         struct gpud_bin meta;                           /* owned */
         List other_holds;                               /* OtherHold.link */
-        List lease_link;                                /* Registry.leases */
         void (*ready)(Mem *mem, int r, void *userdata); /* pending allocation: whom to tell */
         void *userdata;
 };
@@ -99,8 +99,11 @@ int mem_set_name(Mem *mem, const char *name);
 /* Returns 0 or -ENOMEM. */
 int mem_set_meta(Mem *mem, const struct gpud_bin *meta);
 
-/* A persistent allocation's lease ends `ttl_s` seconds from now; 0: never. */
-void mem_set_lease(Mem *mem, uint64_t ttl_s);
+/* A persistent allocation's lease ends `ttl_s` seconds from now. Returns 0, or -ENOMEM: it is as it was. */
+int mem_set_lease(Mem *mem, uint64_t ttl_s);
+
+/* It is without a lease from now on. */
+void mem_end_lease(Mem *mem);
 
 /* Takes the persistent reference away. The allocation goes with it if no session holds it. */
 void mem_unpersist(Mem *mem);

@@ -13,7 +13,7 @@
 #include "daemon/gpu/device.h"
 #include "proto/uuid.h"
 
-/* References dropped in one loop turn: at 0.3 us each this keeps well below a millisecond. */
+/* References dropped in one loop turn, by sessions or by leases: at 0.3 us each it keeps well below a millisecond. */
 #define REAP_MAX ((size_t)1000)
 
 void registry_init(Registry *registry, GpuInstance *gpu, const GpuHost *host, uint64_t shm_max) {
@@ -21,7 +21,7 @@ void registry_init(Registry *registry, GpuInstance *gpu, const GpuHost *host, ui
         slab_init(&registry->mems, sizeof(Mem));
         list_init(&registry->sessions);
         list_init(&registry->ending);
-        list_init(&registry->leases);
+        lease_table_init(&registry->leases);
 }
 
 void registry_close(Registry *registry) {
@@ -133,7 +133,8 @@ bool registry_reap(Registry *registry) {
         size_t n = 0;
 
         while (n < REAP_MAX && !list_is_empty(&registry->ending))
-                n += session_reap(container_of(list_first(&registry->ending), Session, link), REAP_MAX - n);
+                n += 1 +
+                     session_reap(container_of(list_first(&registry->ending), Session, link), REAP_MAX - n);
         return !list_is_empty(&registry->ending);
 }
 
@@ -144,17 +145,16 @@ void registry_trim(Registry *registry, uid_t uid) {
         gpu_instance_trim(registry->gpu, uid);
 }
 
-bool registry_has_leases(const Registry *registry) {
-        return !list_is_empty(&registry->leases);
+bool registry_has_leases(Registry *registry) {
+        return lease_table_get_first(&registry->leases) != NULL;
 }
 
 uint64_t registry_expire(Registry *registry, uint64_t now_ns) {
-        while (!list_is_empty(&registry->leases)) {
-                Mem *mem = container_of(list_first(&registry->leases), Mem, lease_link);
+        Lease *first = lease_table_get_first(&registry->leases);
 
-                if (mem->expires_ns > now_ns)
-                        return mem->expires_ns;
-                mem_unpersist(mem);
+        for (size_t n = 0; n < REAP_MAX && first && first->expires_ns <= now_ns; n++) {
+                mem_unpersist(first->mem);
+                first = lease_table_get_first(&registry->leases);
         }
-        return 0;
+        return first ? first->expires_ns : 0;
 }

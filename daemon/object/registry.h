@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "daemon/gpu/instance.h"
+#include "daemon/object/lease.h"
 #include "daemon/object/mem.h"
 #include "daemon/object/name.h"
 #include "daemon/object/session.h"
@@ -22,7 +23,7 @@ struct Registry {
         NameTable names;     /* by device, owner and name */
         List sessions;       /* Session.link, oldest first */
         List ending;         /* Session.link, gone but not reaped */
-        List leases;         /* Mem.lease_link, the first to expire first */
+        LeaseTable leases;
         size_t n_sessions;
         size_t n_mems; /* those with a handle */
         size_t n_shms;
@@ -75,7 +76,7 @@ bool registry_reap(Registry *registry);
 /* Gives memory kept for `uid` back to the devices if none of its sessions is left to use it. */
 void registry_trim(Registry *registry, uid_t uid);
 
-bool registry_has_leases(const Registry *registry);
+bool registry_has_leases(Registry *registry);
 
-/* Ends the leases that have run out at `now_ns`. Returns when the next one does, 0: none. */
+/* Ends leases that have run out at `now_ns`; if there are many, not all yet. Returns when to come again, 0: no need. */
 uint64_t registry_expire(Registry *registry, uint64_t now_ns);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "daemon/object/registry.h"
+#include "daemon/util/clock.h"
 #include "tests/unit/failing.h"
 #include "tests/unit/rpc/fake-gpu.h"
 
@@ -222,6 +223,53 @@ START_TEST(sessions_end_in_slices) {
 }
 END_TEST
 
+static size_t count_longer(const uint64_t *ttls, uint64_t ttl_s) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < N_SLICES; i++)
+                n += ttls[i] > ttl_s;
+        return n;
+}
+
+/* Of any length, in any order, some renewed: each ends in its time, and a turn ends no more than it has time for. */
+START_TEST(leases_end_in_their_order) {
+        MemParams params = {.device = device, .size = 1, .is_persistent = true};
+        uint64_t begin_ns = clock_get_realtime_ns(), next_ns, now_ns;
+        Session *session = open_session(1000);
+        static uint64_t ttls[N_SLICES];
+        Mem *mem;
+
+        for (size_t i = 0; i < N_SLICES; i++) {
+                params.ttl_s = 1 + i * 7919 % 1000;
+                ttls[i] = params.ttl_s;
+                ck_assert_int_eq(mem_new(&mem, session, &params, on_ready, NULL), 0);
+                if (i % 5 > 0)
+                        continue;
+                ttls[i] = 1 + i * 104729 % 1000;
+                ck_assert_int_eq(mem_set_lease(mem, ttls[i]), 0);
+        }
+        session_end(session);
+        while (registry_reap(&registry))
+                continue;
+        ck_assert(registry_has_leases(&registry));
+        /* All of this took less than a second. */
+        for (uint64_t s = 1; s <= 500; s += 7) {
+                now_ns = begin_ns + s * NS_PER_S - 1;
+                next_ns = registry_expire(&registry, now_ns);
+                ck_assert_uint_eq(registry.n_mems, count_longer(ttls, s - 1));
+                ck_assert(next_ns > now_ns && next_ns < now_ns + 2 * NS_PER_S);
+        }
+        ck_assert_uint_gt(registry.n_mems, 1100);
+        now_ns = begin_ns + 2000 * NS_PER_S;
+        next_ns = registry_expire(&registry, now_ns);
+        ck_assert(next_ns > 0 && next_ns < now_ns);
+        ck_assert_uint_gt(registry.n_mems, 100);
+        ck_assert_uint_eq(registry_expire(&registry, now_ns), 0);
+        ck_assert_uint_eq(registry.n_mems, 0);
+        ck_assert(!registry_has_leases(&registry));
+}
+END_TEST
+
 /* Everything that takes host memory; what fails is left out. */
 static void tell_story(void) {
         Session *owner = open_session(1000);
@@ -236,6 +284,7 @@ static void tell_story(void) {
                 params.meta = (struct gpud_bin){"meta", i % 4};
                 params.is_exportable = i % 7 == 6;
                 params.is_persistent = i % 11 == 0;
+                params.ttl_s = params.is_persistent ? i % 3 : 0;
                 if (mem_new(&mem, owner, &params, on_ready, NULL) != 0)
                         continue;
                 session_hold(other, mem);
@@ -286,6 +335,7 @@ int main(void) {
         tcase_add_test(tests, a_session_holds_an_allocation_once);
         tcase_add_test(tests, names_move);
         tcase_add_test(tests, sessions_end_in_slices);
+        tcase_add_test(tests, leases_end_in_their_order);
         tcase_add_test(tests, any_allocation_may_fail);
         suite_add_tcase(suite, tests);
         srunner_run_all(runner, CK_NORMAL);
