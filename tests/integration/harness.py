@@ -149,6 +149,14 @@ class Daemon:
         assert until(has_settled), f"descriptors of an idle gpud: {counts}"
         return counts[-1]
 
+    def _describe_fds(self) -> list[str]:
+        """What each is, to tell whose one too many is; those that are closed meanwhile are left out."""
+        found = []
+        for fd in pathlib.Path(f"/proc/{self.pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                found.append(str(fd.readlink()))
+        return sorted(found)
+
     def assert_idle(self) -> None:
         """All that clients had is back: allocations, regions, bytes, descriptors."""
         with self.connect() as client:
@@ -160,7 +168,7 @@ class Daemon:
                 if status["sessions"] != 1:
                     found["sessions"] = status["sessions"]
                 if status["fds"] != self.fds_idle:
-                    found["fds"] = (status["fds"], "at the start", self.fds_idle)
+                    found["fds"] = (status["fds"], "at the start", self.fds_idle, self._describe_fds())
                 for device in client.call("device.list")["devices"]:
                     used = client.call("device.memory", device=device["device"])["used"]
                     if used != 0:
