@@ -46,8 +46,8 @@ static int copy_once(GpuDevice *device, VkQueryPool pool, uint64_t size, bool is
                                           sizeof(ticks[0]), VK_QUERY_RESULT_64_BIT));
         if (r)
                 return r;
-        *ret_ticks = ticks[1] -
-                     ticks[0]; /* far too many if the clock began anew; then another round is the least */
+        /* Far too many if the clock began anew meanwhile; then another round is the least. */
+        *ret_ticks = ticks[1] - ticks[0];
         return 0;
 }
 

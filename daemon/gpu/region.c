@@ -53,9 +53,9 @@ static uint32_t import_get_types(const GpuImport *import, const GpuDevice *devic
 }
 
 /*
- * Pages that are not there yet, the driver has made all at once, 4 ms for a piece, and until then nobody else in the
- * process can map anything, the loop neither. Made here in steps, others come in between. A kernel before 5.14 does
- * not know how; then it is as it was.
+ * Pages that are not there yet, the driver has made all at once, up to 10 ms for a piece, and until then nobody else
+ * in the process can map anything, the loop neither. Made here in steps, others come in between. A kernel before 5.14
+ * does not know how; then it is as it was.
  */
 static void import_populate(const GpuImport *import, uint64_t size) {
         unsigned char *map = import_get_next(import);

@@ -133,6 +133,21 @@ class Server(Process):
             time.sleep(0.02)
         raise BenchError(f"{self.name} does not come up\n{self.log()}")
 
+    def call(self, method: str) -> Any:
+        """Of a gpud: the result of a method that takes no arguments."""
+        unpacker = msgpack.Unpacker()
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(ANSWER_S)
+            sock.connect(self.path)
+            sock.sendall(msgpack.packb([0, 0, method, []]))
+            while data := sock.recv(1 << 16):
+                unpacker.feed(data)
+                for _, _, error, result in unpacker:
+                    if error is None:
+                        return result
+                    raise BenchError(f"{method}: {error['message']}")
+        raise BenchError(f"gpud does not answer\n{self.log()}")
+
     def log(self) -> str:
         log = pathlib.Path(f"{self.path}.log")
         return log.read_text(errors="replace")[-4000:] if log.exists() else ""
@@ -234,23 +249,8 @@ class Stage:
         command = [str(self.build / "gpud"), "--config", str(config), "--socket", path]
         server = self._server("gpud", path, command, env=env)
         # It listens before it opens the devices, and Mesa moves the thread that does over all cores and back.
-        self.call(server, "daemon.ping")
+        server.call("daemon.ping")
         return server
-
-    def call(self, gpud: Server, method: str) -> Any:
-        """The result of a method that takes no arguments."""
-        unpacker = msgpack.Unpacker()
-        with socket.socket(socket.AF_UNIX) as sock:
-            sock.settimeout(ANSWER_S)
-            sock.connect(gpud.path)
-            sock.sendall(msgpack.packb([0, 0, method, []]))
-            while data := sock.recv(1 << 16):
-                unpacker.feed(data)
-                for _, _, error, result in unpacker:
-                    if error is None:
-                        return result
-                    raise BenchError(f"{method}: {error['message']}")
-        raise BenchError(f"gpud does not answer\n{gpud.log()}")
 
     def echo(self) -> Server:
         path = self._path("echo")
