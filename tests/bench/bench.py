@@ -8,8 +8,9 @@ its row shows the mean. Each side warms up before what counts.
 Where they run. Small requests are measured with server and client on one core, gpud's and the peers' alike:
 that is what the code costs, and it varies little. On a core each, waking the idle one takes longer than the
 work in most virtual machines and hides the difference; those numbers are in the notes below the table and in
-bench.json. --cores turns the two round. Bulk copies run on cores of their own;
-on a GPU machine the scheduler places everything (--gpu-cores).
+bench.json. --cores turns the two round. Bulk copies run on cores of their own. On a GPU machine the scheduler
+places everything, but nothing where the GPU's interrupts go: a request takes 30 us longer there, and which
+rounds those are would be chance (gpud.8, NOTES). --gpu-cores any leaves it to chance.
 
 The peers, of the same bytes: a bare echo on libuv with a bare blocking client, an echo of asyncio's own
 protocols at both ends (buffered ones, which are the faster), Redis on a Unix socket and with nothing on disk,
@@ -53,7 +54,21 @@ import profile_gpud
 import sweeps
 from compare import Row
 from gpu import Gpu
-from sides import ALL, ROOT, BenchError, Cores, Server, Side, Stage, anywhere, lavapipe, one_core, two_cores
+from sides import (
+    ALL,
+    ROOT,
+    BenchError,
+    Cores,
+    Server,
+    Side,
+    Stage,
+    anywhere,
+    device_interrupts,
+    lavapipe,
+    one_core,
+    quiet,
+    two_cores,
+)
 
 LONG_US = 1000  # a turn of the loop that took too long
 CORES = {"one": one_core, "two": two_cores, "any": anywhere}
@@ -199,6 +214,7 @@ class Bench:
         return rows
 
     def run_gpu(self) -> list[Row]:
+        since = device_interrupts()
         gpud = self.real_gpu()
         if gpud is None:
             print("\nThe table of a GPU: not measured, there is no GPU here")
@@ -207,7 +223,7 @@ class Bench:
         self.report["environment"]["pytorch"] = described
         if torch is None:
             print("PyTorch is not here or sees no device: the rows beside it are not measured")
-        cores = CORES[self.options.gpu_cores]()
+        cores = quiet(since) if self.options.gpu_cores == "quiet" else CORES[self.options.gpu_cores]()
         gpu = Gpu(self.stage, gpud, torch, described["devices"], cores, self.options.rounds or 5)
         rows = gpu.rows()
         print_table(f"{gpu.devices[0]['name']}: {cores}", rows)
@@ -250,7 +266,12 @@ def options_of(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--cores", choices=CORES, default="one", help="for small requests: one for both, two, any"
     )
-    parser.add_argument("--gpu-cores", choices=CORES, default="any", help="the same for the table of a GPU")
+    parser.add_argument(
+        "--gpu-cores",
+        choices=(*CORES, "quiet"),
+        default="quiet",
+        help="the same for the table of a GPU, or any but those that it interrupts",
+    )
     parser.add_argument(
         "--gpu", dest="table", action="store_const", const="gpu", help="only the table of a GPU"
     )
