@@ -162,21 +162,23 @@ class Daemon:
         with self.connect() as client:
             self._keep_a_block(client)
 
-            def leftovers() -> dict[str, Any]:
+            left: dict[str, Any] = {}
+
+            def is_idle() -> bool:
+                left.clear()
                 status = client.call("daemon.status")
-                found = {key: status[key] for key in ("mems", "shms") if status[key] != 0}
+                left.update((key, status[key]) for key in ("mems", "shms") if status[key] != 0)
                 if status["sessions"] != 1:
-                    found["sessions"] = status["sessions"]
+                    left["sessions"] = status["sessions"]
                 if status["fds"] != self.fds_idle:
-                    found["fds"] = (status["fds"], "at the start", self.fds_idle, self._describe_fds())
+                    left["fds"] = (status["fds"], "at the start", self.fds_idle, self._describe_fds())
                 for device in client.call("device.list")["devices"]:
                     used = client.call("device.memory", device=device["device"])["used"]
                     if used != 0:
-                        found[device["device"]] = used
-                return found
+                        left[device["device"]] = used
+                return not left
 
-            until(lambda: not leftovers())
-            assert leftovers() == {}
+            assert until(is_idle), left
 
     def assert_log_clean(self) -> None:
         faults = [line for line in self.log().splitlines() if any(word in line for word in FAULTS)]
