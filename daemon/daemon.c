@@ -1,7 +1,10 @@
 /*
- * The composition root. One loop thread owns all state; each loop turn ends in daemon_on_check(): take what
+ * The composition root. One loop thread owns all state; each loop turn ends in daemon_turn(): take what
  * the devices finished, submit what was recorded, send what is to be sent, and decide whether to spin or to
  * sleep. Waiter threads and workers only ever wake it.
+ *
+ * It sleeps in an epoll of its own, which has the sockets, and libuv's epoll for timers, signals, workers and wake-ups:
+ * so a turn takes a bounded number of events, and one with nothing but requests costs no more than them.
  */
 
 #include "daemon/daemon.h"
@@ -10,6 +13,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 #include <uv.h>
@@ -34,6 +38,8 @@
 
 #define MS_PER_S 1000
 
+#define EVENTS_MAX 256 /* of sockets, looked at in one turn; those of the others stay due */
+
 typedef enum DaemonState {
         DAEMON_RUNNING,
         DAEMON_DRAINING,  /* requests in flight get their replies */
@@ -47,8 +53,6 @@ struct Daemon {
         DaemonState state;
         uv_loop_t loop;
         uv_async_t wake;  /* from waiter threads */
-        uv_check_t check; /* ends each turn */
-        uv_idle_t spin;   /* active: the loop does not sleep */
         uv_timer_t timer; /* the next lease ends, or the time for draining is over */
         uv_timer_t pause; /* the devices have something to do */
         uv_signal_t signals[2];
@@ -62,6 +66,8 @@ struct Daemon {
         uint64_t spin_ns;
         uint64_t spin_until_ns;
         uint64_t n_requests; /* answered when the spinning began */
+        int epoll_fd;        /* has the sockets, and libuv's own */
+        bool is_spinning;    /* the loop does not sleep */
         bool has_handles;
         bool has_net;
 };
@@ -83,16 +89,12 @@ static void daemon_on_wake(uv_async_t *handle) {
         (void)handle; /* the turn that it caused does the work */
 }
 
-static void daemon_on_spin(uv_idle_t *handle) {
-        (void)handle; /* that it is active keeps the loop from sleeping */
-}
-
 /* Whether to go on polling: as long as something ended lately. */
 static void daemon_schedule_spin(Daemon *daemon, bool is_busy) {
         uint64_t now_ns;
 
         if (!is_busy) {
-                uv_idle_stop(&daemon->spin);
+                daemon->is_spinning = false;
                 daemon->spin_until_ns = 0;
                 return;
         }
@@ -102,10 +104,10 @@ static void daemon_schedule_spin(Daemon *daemon, bool is_busy) {
                 daemon->spin_until_ns = now_ns + daemon->spin_ns;
         }
         if (now_ns < daemon->spin_until_ns) {
-                uv_idle_start(&daemon->spin, daemon_on_spin);
+                daemon->is_spinning = true;
                 return;
         }
-        uv_idle_stop(&daemon->spin);
+        daemon->is_spinning = false;
         gpu_instance_arm(daemon->gpu);
 }
 
@@ -143,8 +145,6 @@ static void daemon_schedule_pause(Daemon *daemon) {
 
 static void daemon_close(Daemon *daemon) {
         uv_close((uv_handle_t *)&daemon->wake, NULL);
-        uv_close((uv_handle_t *)&daemon->check, NULL);
-        uv_close((uv_handle_t *)&daemon->spin, NULL);
         uv_close((uv_handle_t *)&daemon->timer, NULL);
         uv_close((uv_handle_t *)&daemon->pause, NULL);
         for (size_t i = 0; i < N_ELEMENTS(daemon->signals); i++)
@@ -189,21 +189,39 @@ static void daemon_turn(Daemon *daemon) {
         daemon_schedule_pause(daemon);
         daemon_schedule_spin(daemon, is_busy);
         if (has_more || daemon->state == DAEMON_REAPING)
-                uv_idle_start(&daemon->spin, daemon_on_spin);
+                daemon->is_spinning = true;
         stats_end_turn(&daemon->pipeline.stats);
 }
 
-/* A timer runs before the loop waits, so what it sets off must not wait for the check. */
+/* That they went off is enough: the turn looks at everything. */
 static void daemon_on_timer(uv_timer_t *handle) {
-        daemon_turn(container_of(handle, Daemon, timer));
+        (void)handle;
 }
 
 static void daemon_on_pause(uv_timer_t *handle) {
-        daemon_turn(container_of(handle, Daemon, pause));
+        (void)handle;
 }
 
-static void daemon_on_check(uv_check_t *handle) {
-        daemon_turn(container_of(handle, Daemon, check));
+/* Sleeps, unless there is something to do, and lets libuv do its part where it has one: most turns it has none. */
+static void daemon_wait(Daemon *daemon) {
+        struct epoll_event ready[EVENTS_MAX];
+        bool is_uv_due;
+        int timeout_ms;
+        int n;
+
+        uv_update_time(&daemon->loop);
+        timeout_ms = uv_backend_timeout(&daemon->loop);
+        n = epoll_wait(daemon->epoll_fd, ready, N_ELEMENTS(ready), daemon->is_spinning ? 0 : timeout_ms);
+        stats_begin_turn(&daemon->pipeline.stats);
+        is_uv_due = timeout_ms == 0 || (n <= 0 && !daemon->is_spinning);
+        for (int i = 0; i < n; i++) {
+                if (ready[i].data.ptr)
+                        net_take_event(&daemon->net, &ready[i]);
+                else
+                        is_uv_due = true;
+        }
+        if (is_uv_due)
+                uv_run(&daemon->loop, UV_RUN_NOWAIT);
 }
 
 static void daemon_on_signal(uv_signal_t *handle, int number) {
@@ -251,6 +269,7 @@ static int daemon_listen(Daemon *daemon, int *ret_fd, char **ret_path) {
 /* Cannot fail but for memory, as libuv has it; that is fatal at the start. */
 static int daemon_init_loop(Daemon *daemon) {
         static const int numbers[] = {SIGTERM, SIGINT};
+        struct epoll_event event = {.events = EPOLLIN};
         int r = uv_loop_init(&daemon->loop);
 
         if (r)
@@ -258,9 +277,6 @@ static int daemon_init_loop(Daemon *daemon) {
         r = uv_async_init(&daemon->loop, &daemon->wake, daemon_on_wake);
         if (r)
                 return error_origin(r);
-        uv_check_init(&daemon->loop, &daemon->check);
-        uv_check_start(&daemon->check, daemon_on_check);
-        uv_idle_init(&daemon->loop, &daemon->spin);
         uv_timer_init(&daemon->loop, &daemon->timer);
         uv_timer_init(&daemon->loop, &daemon->pause);
         for (size_t i = 0; i < N_ELEMENTS(numbers); i++) {
@@ -271,6 +287,10 @@ static int daemon_init_loop(Daemon *daemon) {
                         return error_origin(r);
         }
         daemon->has_handles = true;
+        daemon->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+        if (daemon->epoll_fd < 0 ||
+            epoll_ctl(daemon->epoll_fd, EPOLL_CTL_ADD, uv_backend_fd(&daemon->loop), &event) < 0)
+                return error_origin(-errno);
         executor_init(&daemon->executor, &daemon->loop, &daemon->pipeline.stats);
         return 0;
 }
@@ -325,7 +345,7 @@ static int daemon_init(Daemon *daemon) {
         }
         registry_init(&daemon->registry, daemon->gpu, &daemon->host, daemon->config->shm_max);
         pipeline_init(&daemon->pipeline, &daemon->registry, method_rows);
-        r = net_init(&daemon->net, &daemon->loop, &daemon->pipeline, &daemon->config->admins,
+        r = net_init(&daemon->net, daemon->epoll_fd, &daemon->pipeline, &daemon->config->admins,
                      daemon->config->connections_max, fd, path);
         if (r)
                 return error_trace(r);
@@ -341,6 +361,7 @@ int daemon_new(Daemon **ret_daemon, const Config *config) {
         if (!daemon)
                 return error_origin(-ENOMEM);
         daemon->config = config;
+        daemon->epoll_fd = -1;
         r = daemon_init(daemon);
         if (r) {
                 daemon_free(daemon);
@@ -352,7 +373,12 @@ int daemon_new(Daemon **ret_daemon, const Config *config) {
 
 int daemon_run(Daemon *daemon) {
         sd_notify(0, "READY=1");
-        uv_run(&daemon->loop, UV_RUN_DEFAULT);
+        uv_run(&daemon->loop, UV_RUN_NOWAIT); /* has it poll for what is its own */
+        while (uv_loop_alive(&daemon->loop)) {
+                daemon_wait(daemon);
+                if (daemon->state != DAEMON_CLOSED)
+                        daemon_turn(daemon);
+        }
         return 0;
 }
 
@@ -370,6 +396,7 @@ Daemon *daemon_free(Daemon *daemon) {
                 daemon_close(daemon);
                 uv_run(&daemon->loop, UV_RUN_DEFAULT);
         }
+        fd_close(daemon->epoll_fd);
         if (daemon->has_handles && uv_loop_close(&daemon->loop) != 0)
                 log_error("a handle is still open at the end");
         free(daemon);

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -27,14 +28,10 @@
 /* Connections accepted in one loop turn, so that a flood of them does not hold the others up. */
 #define ACCEPT_MAX 32
 
-static void net_on_connection(uv_poll_t *handle, int status, int events);
-
-int net_init(Net *net, uv_loop_t *loop, Pipeline *pipeline, const AdminList *admins, size_t connections_max,
+int net_init(Net *net, int epoll_fd, Pipeline *pipeline, const AdminList *admins, size_t connections_max,
              int fd, char *path) {
-        int r;
-
         *net = (Net){
-                .loop = loop,
+                .epoll_fd = epoll_fd,
                 .pipeline = pipeline,
                 .admins = admins,
                 .connections_max = connections_max,
@@ -46,11 +43,8 @@ int net_init(Net *net, uv_loop_t *loop, Pipeline *pipeline, const AdminList *adm
         list_init(&net->dirty);
         if (!net->scratch)
                 return error_origin(-ENOMEM);
-        r = uv_poll_init(loop, &net->listener, fd);
-        if (r)
-                return error_origin(r);
         net_resume_listening(net);
-        return 0;
+        return net->is_listening ? 0 : error_origin(-errno);
 }
 
 void net_deinit(Net *net) {
@@ -60,15 +54,15 @@ void net_deinit(Net *net) {
 }
 
 void net_resume_listening(Net *net) {
-        if (net->is_listening || net->is_stopping)
-                return;
-        net->is_listening = true;
-        uv_poll_start(&net->listener, UV_READABLE, net_on_connection);
+        struct epoll_event event = {.events = EPOLLIN, .data.ptr = net};
+
+        if (!net->is_listening && !net->is_stopping)
+                net->is_listening = epoll_ctl(net->epoll_fd, EPOLL_CTL_ADD, net->listener_fd, &event) == 0;
 }
 
 static void net_pause_listening(Net *net) {
         net->is_listening = false;
-        uv_poll_stop(&net->listener);
+        epoll_ctl(net->epoll_fd, EPOLL_CTL_DEL, net->listener_fd, NULL);
 }
 
 /* Tells one client too many why, as far as its socket takes it at once. Closes `fd`. */
@@ -90,13 +84,11 @@ static void refuse_connection(const Net *net, int fd) {
         fd_discard(&fd, 1);
 }
 
-static void net_on_connection(uv_poll_t *handle, int status, int events) {
-        Net *net = container_of(handle, Net, listener);
-
-        (void)status;
-        (void)events;
-        stats_begin_turn(&net->pipeline->stats);
-        net->has_arrivals = true;
+void net_take_event(Net *net, const struct epoll_event *event) {
+        if (event->data.ptr == net)
+                net->has_arrivals = true;
+        else
+                peer_note(event->data.ptr, event->events);
 }
 
 static void net_accept(Net *net) {
@@ -130,7 +122,6 @@ bool net_flush(Net *net) {
                 return false;
         net->until_ns = MAX(net->pipeline->stats.turn_ns + TURN_NS, clock_get_monotonic_ns() + FLUSH_MIN_NS);
         net->is_late = false;
-        net->n_flush++;
         if (net->has_arrivals)
                 net_accept(net);
         for (List *link = list_first(&net->dirty); link; link = list_first(&net->dirty)) {
@@ -163,5 +154,4 @@ void net_close(Net *net) {
         if (net->path)
                 unlink(net->path);
         net->listener_fd = fd_close(net->listener_fd);
-        uv_close((uv_handle_t *)&net->listener, NULL);
 }

@@ -3,13 +3,14 @@
 /*
  * The socket side: the listening sockets and the connections. Owns every Peer; runs on the loop thread.
  *
- * Sockets are polled and read here with recvmsg and sendmsg: libuv's own streams cannot carry memfds.
+ * Sockets are read here with recvmsg and sendmsg: libuv's own streams cannot carry memfds. They are not polled by libuv
+ * either: with more than 1,024 that are ready, it asks for their events up to 48 times in one turn.
  */
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <uv.h>
+#include <sys/epoll.h>
 
 #include "daemon/net/credentials.h"
 #include "daemon/rpc/pipeline.h"
@@ -25,11 +26,10 @@ typedef struct Net Net;
 #define NET_REQUEST_BYTES ((size_t)1024) /* that any request counts for at least */
 
 struct Net {
-        uv_loop_t *loop;
+        int epoll_fd;            /* borrowed; what the loop sleeps on */
         Pipeline *pipeline;      /* borrowed */
         const AdminList *admins; /* borrowed */
         size_t connections_max;
-        uv_poll_t listener;
         int listener_fd;
         char *path;        /* to unlink at the end; NULL: the socket was passed in */
         bool is_listening; /* polled for connections */
@@ -41,19 +41,24 @@ struct Net {
         uint64_t until_ns;  /* net_flush() leaves what there is then to the next turn */
         bool is_late;       /* it is then */
         size_t n_unclocked; /* work since the clock was read */
-        unsigned n_flush;   /* grows with each net_flush() that has something to do */
         char *scratch;      /* what one recvmsg brings */
 };
 
-/* Takes over the listening socket `fd`, and `path`, which it unlinks at the end. Returns 0 or -errno. */
-int net_init(Net *net, uv_loop_t *loop, Pipeline *pipeline, const AdminList *admins, size_t connections_max,
+/*
+ * Takes over the listening socket `fd`, and `path`, which it unlinks at the end. Polls by `epoll_fd`, whose events
+ * net_take_event() gets. Returns 0 or -errno.
+ */
+int net_init(Net *net, int epoll_fd, Pipeline *pipeline, const AdminList *admins, size_t connections_max,
              int fd, char *path);
 
-/* All handles are closed and have been seen off by the loop. */
+/* It is closed. */
 void net_deinit(Net *net);
 
 /* Accepts connections again after a shortage; a peer that closes calls it. */
 void net_resume_listening(Net *net);
+
+/* Only notes it: who is served in this turn, net_flush() decides. */
+void net_take_event(Net *net, const struct epoll_event *event);
 
 /*
  * Serves the connections that have something to do, in turn: reads, runs requests, sends. Once per loop turn.

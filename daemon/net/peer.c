@@ -5,11 +5,11 @@
 
 #include "daemon/net/peer.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -24,8 +24,6 @@
 /* What one sendmsg may carry at most by the kernel: SCM_MAX_FD. */
 #define RECV_FDS_MAX 253
 
-static void peer_on_event(uv_poll_t *handle, int status, int events);
-
 /* Behind the others; a peer that is in line keeps its place. */
 static void peer_queue(Peer *peer) {
         if (list_is_empty(&peer->dirty_link))
@@ -34,6 +32,19 @@ static void peer_queue(Peer *peer) {
 
 static void peer_wake(Client *client) {
         peer_queue(container_of(client, Peer, client));
+}
+
+/* Nothing is polled for where `events` is 0, not even that the client is gone. Returns 0 or -errno. */
+static int peer_poll(Peer *peer, uint32_t events) {
+        struct epoll_event event = {.events = events, .data.ptr = peer};
+        int operation = !events ? EPOLL_CTL_DEL : peer->events ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+
+        if (events == peer->events)
+                return 0;
+        if (epoll_ctl(peer->net->epoll_fd, operation, peer->fd, &event) < 0)
+                return error_origin(-errno);
+        peer->events = events;
+        return 0;
 }
 
 int peer_new(Net *net, int fd) {
@@ -64,29 +75,22 @@ int peer_new(Net *net, int fd) {
         net->n_peers++;
         owned_fd = -1;
 
-        r = uv_poll_init(net->loop, &peer->poll, fd);
-        assert(r == 0); /* it is a socket, and not polled yet */
         peer_settle(peer);
         return 0;
 }
 
-static void peer_on_closed(uv_handle_t *handle) {
-        free(container_of(handle, Peer, poll));
-}
-
 void peer_close(Peer *peer) {
-        if (peer->is_closed)
-                return;
-        peer->is_closed = true;
+        Net *net = peer->net;
+
         list_unlink(&peer->dirty_link);
         list_unlink(&peer->link);
-        peer->net->n_peers--;
+        net->n_peers--;
+        peer_poll(peer, 0);
         client_deinit(&peer->client);
         buffer_deinit(&peer->input);
-        uv_close((uv_handle_t *)&peer->poll, peer_on_closed);
         fd_discard(&peer->fd, 1);
-        peer->fd = -1;
-        net_resume_listening(peer->net);
+        free(peer);
+        net_resume_listening(net);
 }
 
 /* Tells the client why, and closes when it has been told. */
@@ -248,35 +252,29 @@ bool peer_is_busy(const Peer *peer) {
 }
 
 /* Polls for what would change something: room to write, bytes to read, or that the client goes. */
-static void peer_watch(Peer *peer) {
+static int peer_watch(Peer *peer) {
         bool is_reading = !peer->is_eof && !peer->is_ending && !peer->net->is_stopping;
-        int events = 0;
+        uint32_t events = 0;
 
         if (buffer_get_length(&peer->client.output) > 0)
-                events |= UV_WRITABLE;
+                events |= EPOLLOUT;
         if (is_reading && !client_is_full(&peer->client))
-                events |= UV_READABLE;
+                events |= EPOLLIN;
         else if (is_reading && !peer->is_half_closed)
-                events |= UV_DISCONNECT;
-        if (events == peer->events)
-                return;
-        peer->events = events;
-        if (events)
-                uv_poll_start(&peer->poll, events, peer_on_event);
-        else
-                uv_poll_stop(&peer->poll);
+                events |= EPOLLRDHUP;
+        return peer_poll(peer, events);
 }
 
 /* Reads, unless there is enough to do with what was read before: the event comes again. */
 static int peer_take_events(Peer *peer) {
-        int events = peer->events_due;
+        uint32_t events = peer->events_due;
 
         peer->events_due = 0;
-        if ((events & UV_DISCONNECT) && peer_is_hung_up(peer))
+        if ((events & EPOLLRDHUP) && peer_is_hung_up(peer))
                 return -EPIPE;
-        if (events & UV_DISCONNECT)
+        if (events & EPOLLRDHUP)
                 peer->is_half_closed = true;
-        if (!(events & UV_READABLE) || peer->is_cut_short || peer->net->is_stopping)
+        if (!(events & EPOLLIN) || peer->is_cut_short || peer->net->is_stopping)
                 return 0;
         return peer_read(peer);
 }
@@ -321,24 +319,14 @@ void peer_settle(Peer *peer) {
         }
         if (peer_can_go_on(peer))
                 peer_queue(peer);
-        peer_watch(peer);
+        if (peer_watch(peer))
+                peer_close(peer);
 }
 
-/* Only notes it: who is served in this turn, net_flush() decides. */
-static void peer_on_event(uv_poll_t *handle, int status, int events) {
-        Peer *peer = container_of(handle, Peer, poll);
-
-        stats_begin_turn(&peer->net->pipeline->stats);
-        if (status < 0) {
-                peer_close(peer);
-                return;
-        }
-        /* libuv asks for more events up to 48 times in one turn when there are very many. */
-        if (peer->n_flush == peer->net->n_flush && peer->events_due) {
-                uv_poll_stop(&peer->poll);
-                peer->events = 0;
-        }
-        peer->n_flush = peer->net->n_flush;
-        peer->events_due |= events;
+void peer_note(Peer *peer, uint32_t events) {
+        peer->events_due |= events & peer->events;
+        /* What is polled for will tell what is wrong. */
+        if (events & (EPOLLERR | EPOLLHUP))
+                peer->events_due |= peer->events;
         peer_queue(peer);
 }

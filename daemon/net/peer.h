@@ -1,12 +1,10 @@
 #pragma once
 
 /*
- * One connection: bytes and file descriptors in, whole messages to the pipeline, replies out. Owned by Net;
- * freed by the loop once its handle is closed.
+ * One connection: bytes and file descriptors in, whole messages to the pipeline, replies out. Owned by Net.
  */
 
 #include <stdbool.h>
-#include <uv.h>
 
 #include "daemon/net/net.h"
 #include "daemon/rpc/client.h"
@@ -17,27 +15,27 @@
 typedef struct Peer {
         Client client;
         Net *net;
-        uv_poll_t poll;
         int fd;
-        int events;          /* polled for */
-        int events_due;      /* came, and are not looked at yet */
-        unsigned n_flush;    /* Net.n_flush when they came last */
+        uint32_t events;     /* of epoll, polled for */
+        uint32_t events_due; /* came, and are not looked at yet */
         Buffer input;        /* bytes of messages that are not run yet */
         Scan scan;           /* of the message at the front of `input` */
         bool is_cut_short;   /* of what came not all that could be was run, for want of time */
         bool is_half_closed; /* the client sends no more; what it sent may not be read yet */
         bool is_eof;         /* the client has sent its last byte */
         bool is_ending;      /* to be closed once the output is sent */
-        bool is_closed;
-        List link;       /* Net.peers */
-        List dirty_link; /* Net.dirty */
+        List link;           /* Net.peers */
+        List dirty_link;     /* Net.dirty */
 } Peer;
 
 /* Takes over the connected socket `fd`, also when it fails. Returns 0 or -errno. */
 int peer_new(Net *net, int fd);
 
-/* Ends the session now; the structure goes when the loop has let go of it. */
+/* Ends the session and frees the structure. */
 void peer_close(Peer *peer);
+
+/* Only notes events of epoll: who is served in this turn, net_flush() decides. */
+void peer_note(Peer *peer, uint32_t events);
 
 /*
  * Does what its events ask for, runs messages that wait, sends replies that wait, and polls for what is due next.

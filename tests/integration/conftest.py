@@ -2,6 +2,7 @@
 test that needs a gpud of its own. After each test the shared one must hold nothing any more."""
 
 import pathlib
+import resource
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,12 @@ from rpc import Client  # noqa: E402
 
 # The package as it lies in the tree.
 sys.path.insert(0, str(ROOT / "python-client/src"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def many_descriptors() -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
 
 
 @pytest.fixture(scope="module")

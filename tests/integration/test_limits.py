@@ -3,7 +3,6 @@
 import hashlib
 import os
 import random
-import resource
 from typing import Any
 
 import msgpack
@@ -16,12 +15,6 @@ MIB = 1 << 20
 GIB = 1 << 30
 
 N_MEMS = int(os.environ.get("GPUD_TEST_MEMS", "20000" if IS_ASAN else "100000"))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def many_descriptors() -> None:
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
 
 
 def test_thousand_connections_at_once(daemon: Daemon, client: Client) -> None:

@@ -166,7 +166,7 @@ def ask_for_much(clients: list[Client], mem: str) -> None:
     clients[0].send(msgpack.packb([0, 7, "daemon.describe", []]) * 200)
 
 
-def ask_from_a_thousand(clients: list[Client], mem: str) -> None:
+def ask_from_thousands(clients: list[Client], mem: str) -> None:
     for client in clients:
         client.send(msgpack.packb([0, 7, "mem.info", [{"mem": mem}]]))
 
@@ -181,7 +181,7 @@ def read_four_mebibytes(clients: list[Client], mem: str) -> None:
     "ask, n_clients, n_replies",
     [
         (ask_for_much, 1, 200),
-        (ask_from_a_thousand, 1000, 1),
+        (ask_from_thousands, 3000, 1),
         (read_four_mebibytes, 2, 32),
     ],
 )
