@@ -95,6 +95,7 @@ DAEMON_SRCS := \
 	daemon/object/registry.c \
 	daemon/object/session.c \
 	daemon/object/shm.c \
+	daemon/object/user.c \
 	daemon/rpc/client.c \
 	daemon/rpc/fdqueue.c \
 	daemon/rpc/pipeline.c \

@@ -49,7 +49,7 @@ enum {
         GPUD_CLIENT_MAX = 64,        /* bytes of a client's name */
         GPUD_META_MAX = 1048576,     /* bytes of metadata kept with one allocation */
         GPUD_PATTERN_MAX = 16,       /* bytes of a fill pattern */
-        GPUD_LIST_MAX = 1000,        /* allocations in one mem.list reply */
+        GPUD_LIST_MAX = 1000,        /* entries in one reply of mem.list or session.list */
         GPUD_SHMS_MAX = 256,         /* shared-memory regions registered by one session */
 };
 
@@ -103,7 +103,7 @@ struct gpud_limits {
         uint64_t output_max;   /* bytes of replies waiting for one connection */
         uint64_t name_max;     /* bytes of an allocation's name */
         uint64_t meta_max;     /* bytes of an allocation's metadata */
-        uint64_t list_max;     /* allocations in one mem.list reply */
+        uint64_t list_max;     /* entries in one reply of mem.list or session.list */
         uint64_t shms_max;     /* regions registered by one session */
 };
 
@@ -136,11 +136,20 @@ struct gpud_session_info {
         uint64_t inflight;        /* requests in flight */
 };
 
+/* Arguments of session.list. */
+struct gpud_session_list_args {
+        uint64_t cursor; /* optional: where to go on: `next` of the reply before */
+        bool has_cursor;
+};
+
 /* Result of session.list. */
 struct gpud_session_list_result {
-        const struct gpud_session_info *sessions; /* every session, oldest first; for callers who are no
-                                                     administrators only their own user's */
+        const struct gpud_session_info *sessions; /* sessions, at most list_max of them; for callers who
+                                                     are no administrators only their own user's */
         size_t n_sessions;
+        uint64_t next;                            /* optional: cursor of the next part, even if this one is
+                                                     empty; nil at the end */
+        bool has_next;
 };
 
 /* Names a device. */
@@ -536,8 +545,10 @@ int gpud_session_hello_submit(struct gpud_client *client, const struct gpud_sess
                               gpud_session_hello_result_fn *done, void *userdata);
 
 /* session.list: List the sessions. */
-int gpud_session_list(struct gpud_client *client, struct gpud_session_list_result *ret_result);
-int gpud_session_list_submit(struct gpud_client *client, gpud_session_list_result_fn *done, void *userdata);
+int gpud_session_list(struct gpud_client *client, const struct gpud_session_list_args *args,
+                      struct gpud_session_list_result *ret_result);
+int gpud_session_list_submit(struct gpud_client *client, const struct gpud_session_list_args *args,
+                             gpud_session_list_result_fn *done, void *userdata);
 
 /* device.list: List the devices. */
 int gpud_device_list(struct gpud_client *client, struct gpud_device_list_result *ret_result);

@@ -22,6 +22,9 @@
 #define ARG_SHM     ShmRef
 #define ARG_DEVICE  DeviceRef
 
+/* What a request for a list looks at: where little passes its filter, the page ends early. */
+#define SCAN_MAX 2048
+
 struct none {
         char unused;
 };

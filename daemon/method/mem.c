@@ -15,9 +15,6 @@
 #define MODE_DEFAULT 0600
 #define MODE_MAX     0777
 
-/* Slots that one mem.list looks at: with a filter that little passes, the page ends early. */
-#define SCAN_MAX 2048
-
 static int check_mode(Request *request, uint64_t mode) {
         if (mode > MODE_MAX)
                 return request_refuse(request, GPUD_E_INVALID_ARGUMENT, "mode 0%" PRIo64 " exceeds 0%o", mode,
@@ -192,10 +189,9 @@ int method_mem_list(Request *request, const struct mem_list_args *args, struct g
         Registry *registry = request->pipeline->registry;
         Session *caller = request_get_session(request);
         Session *holder = NULL;
-        size_t slot = args->cursor;
-        size_t n_slots = registry_get_mems_end(registry);
-        size_t end = slot < n_slots ? MIN(n_slots, slot + SCAN_MAX) : slot;
-        size_t n_max = MIN((size_t)GPUD_LIST_MAX, end - slot);
+        uint32_t number = slab_next(&registry->mems, args->cursor);
+        uint32_t end = slab_get_end(&registry->mems);
+        size_t n_max = MIN((size_t)GPUD_LIST_MAX, registry->n_mems);
         struct gpud_mem_info *mems = request_alloc_zero(request, (n_max + 1) * sizeof(*mems));
         char text[GPUD_UUID_TEXT + 1];
         size_t n = 0;
@@ -208,16 +204,17 @@ int method_mem_list(Request *request, const struct mem_list_args *args, struct g
                 if (!holder || !session_owns(caller, holder->credentials.uid))
                         return request_refuse(request, GPUD_E_NOT_FOUND, "no session %s", text);
         }
-        for (; slot < end && n < n_max; slot++) {
-                Mem *mem = registry_find_mem_number(registry, slot);
+        for (size_t i = 0; i < SCAN_MAX && number < end && n < n_max; i++) {
+                Mem *mem = registry_find_mem_number(registry, number);
 
                 if (mem && list_passes(args, caller, holder, mem))
                         mem_get_info(mem, &mems[n++]);
+                number = slab_next(&registry->mems, number + 1);
         }
         ret->mems = mems;
         ret->n_mems = n;
-        ret->next = slot;
-        ret->has_next = slot < n_slots;
+        ret->next = number;
+        ret->has_next = number < end;
         return 0;
 }
 

@@ -48,23 +48,28 @@ int method_session_hello(Request *request, const struct session_hello_args *args
         return 0;
 }
 
-int method_session_list(Request *request, const struct none *args, struct gpud_session_list_result *ret) {
+int method_session_list(Request *request, const struct session_list_args *args,
+                        struct gpud_session_list_result *ret) {
         Registry *registry = request->pipeline->registry;
         Session *caller = request_get_session(request);
-        struct gpud_session_info *sessions =
-                request_alloc_zero(request, (registry->n_sessions + 1) * sizeof(*sessions));
+        uint32_t number = slab_next(&registry->sessions, args->cursor);
+        uint32_t end = slab_get_end(&registry->sessions);
+        size_t n_max = MIN((size_t)GPUD_LIST_MAX, registry->n_sessions);
+        struct gpud_session_info *sessions = request_alloc_zero(request, n_max * sizeof(*sessions));
         size_t n = 0;
 
-        (void)args;
         if (!sessions)
                 return error_origin(-ENOMEM);
-        list_for_each (link, &registry->sessions) {
-                Session *session = container_of(link, Session, link);
+        for (size_t i = 0; i < SCAN_MAX && number < end && n < n_max; i++) {
+                Session *session = registry_find_session_number(registry, number);
 
-                if (session_owns(caller, session->credentials.uid))
+                if (session && session_owns(caller, session->credentials.uid))
                         session_get_info(session, &sessions[n++]);
+                number = slab_next(&registry->sessions, number + 1);
         }
         ret->sessions = sessions;
         ret->n_sessions = n;
+        ret->next = number;
+        ret->has_next = number < end;
         return 0;
 }

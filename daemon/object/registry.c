@@ -1,7 +1,7 @@
 /*
- * The tables: handles, names, sessions, leases. For handles there is no table: the first four bytes of one are the
- * number of its mem in the slab under a mask made of its last eight, and all else is random. So it is as hard to guess
- * as one with 90 random bits, and is found by looking at nothing but the mem itself.
+ * The tables: handles, names, sessions, users, leases. For handles there is no table: the first four bytes of one are
+ * the number of its mem in the slab under a mask made of its last eight, and all else is random. So it is as hard to
+ * guess as one with 90 random bits, and is found by looking at nothing but the mem itself. The same with sessions.
  */
 
 #include "daemon/object/registry.h"
@@ -19,14 +19,14 @@
 void registry_init(Registry *registry, GpuInstance *gpu, const GpuHost *host, uint64_t shm_max) {
         *registry = (Registry){.gpu = gpu, .host = host, .shm_max = shm_max};
         slab_init(&registry->mems, sizeof(Mem));
-        list_init(&registry->sessions);
+        slab_init(&registry->sessions, sizeof(Session));
         list_init(&registry->ending);
         lease_table_init(&registry->leases);
 }
 
 void registry_close(Registry *registry) {
-        assert(list_is_empty(&registry->sessions) && list_is_empty(&registry->ending));
-        for (size_t i = 0; i < registry_get_mems_end(registry); i++) {
+        assert(registry->n_sessions == 0 && list_is_empty(&registry->ending));
+        for (uint32_t i = 0; i < slab_get_end(&registry->mems); i++) {
                 Mem *mem = registry_find_mem_number(registry, i);
 
                 if (mem)
@@ -37,6 +37,7 @@ void registry_close(Registry *registry) {
 
 void registry_deinit(Registry *registry) {
         slab_deinit(&registry->mems);
+        slab_deinit(&registry->sessions);
 }
 
 /* Makes the number look as random as what it is made of. No secret: whoever has the handle can take it off. */
@@ -54,6 +55,14 @@ static uint32_t number_of(const struct gpud_uuid *id) {
         return hidden ^ mask_of(id);
 }
 
+static void id_new(struct gpud_uuid *ret_id, uint32_t number) {
+        uint32_t hidden;
+
+        uuid_new_random(ret_id);
+        hidden = number ^ mask_of(ret_id);
+        memcpy(ret_id->bytes, &hidden, sizeof(hidden));
+}
+
 Mem *registry_new_mem(Registry *registry) {
         uint32_t number;
         Mem *mem = slab_alloc(&registry->mems, &number);
@@ -61,9 +70,7 @@ Mem *registry_new_mem(Registry *registry) {
         if (!mem)
                 return NULL;
         *mem = (Mem){.registry = registry};
-        uuid_new_random(&mem->id);
-        number ^= mask_of(&mem->id);
-        memcpy(mem->id.bytes, &number, sizeof(number));
+        id_new(&mem->id, number);
         registry->n_mems++;
         return mem;
 }
@@ -77,15 +84,10 @@ void registry_free_mem(Registry *registry, Mem *mem) {
         slab_free(&registry->mems, number_of(&mem->id));
 }
 
-Mem *registry_find_mem_number(Registry *registry, size_t number) {
-        Mem *mem = number < registry_get_mems_end(registry) ? slab_find(&registry->mems, (uint32_t)number)
-                                                            : NULL;
+Mem *registry_find_mem_number(Registry *registry, uint32_t number) {
+        Mem *mem = slab_find(&registry->mems, number);
 
         return mem && mem->is_ready ? mem : NULL;
-}
-
-size_t registry_get_mems_end(const Registry *registry) {
-        return slab_get_end(&registry->mems);
 }
 
 void registry_expect_mem(const Registry *registry, const struct gpud_uuid *id) {
@@ -96,9 +98,9 @@ void registry_expect_mem(const Registry *registry, const struct gpud_uuid *id) {
 }
 
 Mem *registry_find_mem(Registry *registry, const struct gpud_uuid *id) {
-        Mem *mem = slab_find(&registry->mems, number_of(id));
+        Mem *mem = registry_find_mem_number(registry, number_of(id));
 
-        return mem && mem->is_ready && memcmp(&mem->id, id, sizeof(*id)) == 0 ? mem : NULL;
+        return mem && memcmp(&mem->id, id, sizeof(*id)) == 0 ? mem : NULL;
 }
 
 Mem *registry_find_name(Registry *registry, const GpuDevice *device, uid_t uid, const char *name) {
@@ -107,14 +109,31 @@ Mem *registry_find_name(Registry *registry, const GpuDevice *device, uid_t uid, 
         return mem && mem->is_ready ? mem : NULL;
 }
 
-Session *registry_find_session(Registry *registry, const struct gpud_uuid *id) {
-        list_for_each (link, &registry->sessions) {
-                Session *session = container_of(link, Session, link);
+Session *registry_new_session(Registry *registry) {
+        uint32_t number;
+        Session *session = slab_alloc(&registry->sessions, &number);
 
-                if (memcmp(&session->id, id, sizeof(*id)) == 0)
-                        return session;
-        }
-        return NULL;
+        if (!session)
+                return NULL;
+        *session = (Session){.registry = registry};
+        id_new(&session->id, number);
+        return session;
+}
+
+void registry_free_session(Registry *registry, Session *session) {
+        slab_free(&registry->sessions, number_of(&session->id));
+}
+
+Session *registry_find_session_number(Registry *registry, uint32_t number) {
+        Session *session = slab_find(&registry->sessions, number);
+
+        return session && session->user ? session : NULL;
+}
+
+Session *registry_find_session(Registry *registry, const struct gpud_uuid *id) {
+        Session *session = registry_find_session_number(registry, number_of(id));
+
+        return session && memcmp(&session->id, id, sizeof(*id)) == 0 ? session : NULL;
 }
 
 GpuDevice *registry_find_device(Registry *registry, const char *text) {
@@ -139,10 +158,8 @@ bool registry_reap(Registry *registry) {
 }
 
 void registry_trim(Registry *registry, uid_t uid) {
-        list_for_each (link, &registry->sessions)
-                if (container_of(link, Session, link)->credentials.uid == uid)
-                        return;
-        gpu_instance_trim(registry->gpu, uid);
+        if (!user_find(&registry->users, uid))
+                gpu_instance_trim(registry->gpu, uid);
 }
 
 bool registry_has_leases(Registry *registry) {

@@ -13,6 +13,7 @@
 #include "daemon/object/mem.h"
 #include "daemon/object/name.h"
 #include "daemon/object/session.h"
+#include "daemon/object/user.h"
 #include "daemon/util/list.h"
 #include "daemon/util/slab.h"
 
@@ -21,11 +22,12 @@ struct Registry {
         const GpuHost *host; /* borrowed; runs what is too slow for the loop */
         Slab mems;           /* the dying ones included */
         NameTable names;     /* by device, owner and name */
-        List sessions;       /* Session.link, oldest first */
-        List ending;         /* Session.link, gone but not reaped */
+        Slab sessions;       /* those that ended and are not reaped included */
+        List ending;         /* Session.link, of the latter */
+        UserTable users;
         LeaseTable leases;
-        size_t n_sessions;
-        size_t n_mems; /* those with a handle */
+        size_t n_sessions; /* that have not ended */
+        size_t n_mems;     /* those with a handle */
         size_t n_shms;
         uint64_t shm_max; /* bytes of regions that one session may register */
 };
@@ -57,15 +59,19 @@ void registry_expect_mem(const Registry *registry, const struct gpud_uuid *id);
 /* A mem that is ready; NULL if there is none. */
 Mem *registry_find_mem(Registry *registry, const struct gpud_uuid *id);
 
-/*
- * The same by its number, which is below registry_get_mems_end() and stays the same: so a listing can stop anywhere
- * and go on although mems came and went.
- */
-Mem *registry_find_mem_number(Registry *registry, size_t number);
-size_t registry_get_mems_end(const Registry *registry);
+/* The same by its number in the slab, which stays the same: so a listing can stop anywhere and go on. */
+Mem *registry_find_mem_number(Registry *registry, uint32_t number);
 
 Mem *registry_find_name(Registry *registry, const GpuDevice *device, uid_t uid, const char *name);
+
+/* A session that has its id and is zero else; NULL without memory. */
+Session *registry_new_session(Registry *registry);
+
+void registry_free_session(Registry *registry, Session *session);
+
+/* A session that has not ended; NULL if there is none. By its number as with mems. */
 Session *registry_find_session(Registry *registry, const struct gpud_uuid *id);
+Session *registry_find_session_number(Registry *registry, uint32_t number);
 
 /* By id (`vulkan:0`), device UUID or PCI address; NULL if there is none. */
 GpuDevice *registry_find_device(Registry *registry, const char *text);

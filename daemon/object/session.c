@@ -18,17 +18,20 @@ void credentials_deinit(Credentials *credentials) {
 }
 
 int session_new(Session **ret_session, Registry *registry, Credentials *credentials) {
-        Session *session = calloc(1, sizeof(*session));
+        Session *session = registry_new_session(registry);
 
         if (!session)
                 return error_origin(-ENOMEM);
-        uuid_new_random(&session->id);
+        session->user = user_enter(&registry->users, credentials->uid);
+        if (!session->user) {
+                registry_free_session(registry, session);
+                return error_origin(-ENOMEM);
+        }
         session->credentials = *credentials;
         credentials->groups = NULL;
-        session->registry = registry;
         session->connected_ns = clock_get_realtime_ns();
         list_init(&session->shms);
-        list_link(&registry->sessions, &session->link);
+        list_init(&session->link);
         registry->n_sessions++;
         *ret_session = session;
         return 0;
@@ -39,7 +42,7 @@ Session *session_end(Session *session) {
                 return NULL;
         list_for_each (link, &session->shms)
                 shm_free(container_of(link, Shm, session_link));
-        list_unlink(&session->link);
+        session->user = user_leave(session->user, &session->registry->users);
         list_link(&session->registry->ending, &session->link);
         session->registry->n_sessions--;
         return NULL;
@@ -51,7 +54,7 @@ static void session_free(Session *session) {
         hold_set_deinit(&session->holds);
         credentials_deinit(&session->credentials);
         free(session->client);
-        free(session);
+        registry_free_session(session->registry, session);
 }
 
 size_t session_reap(Session *session, size_t n_max) {

@@ -17,6 +17,7 @@
 typedef struct Mem Mem;
 typedef struct Registry Registry;
 typedef struct Session Session;
+typedef struct User User;
 
 /* Who connected, as the kernel says. */
 typedef struct Credentials {
@@ -34,6 +35,7 @@ struct Session {
         char token[GPUD_UUID_TEXT + 1]; /* empty until the client asks for it */
         Credentials credentials;
         Registry *registry;
+        User *user;   /* NULL once it has ended */
         char *client; /* the name it gave itself; NULL until then */
         uint64_t connected_ns;
         uint64_t bytes; /* of the allocations it holds */
@@ -42,7 +44,7 @@ struct Session {
         uint64_t shm_bytes; /* of its regions */
         size_t n_inflight;  /* requests in flight; kept by rpc */
         List shms;          /* Shm.session_link */
-        List link;          /* Registry.sessions, or .ending */
+        List link;          /* Registry.ending */
 };
 
 void credentials_deinit(Credentials *credentials);

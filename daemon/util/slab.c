@@ -9,6 +9,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "daemon/util/macros.h"
+
 #define CHUNKS_MIN 4u
 #define CHUNKS_MAX (UINT32_MAX / SLAB_CHUNK) /* the end is a number too */
 
@@ -134,6 +136,28 @@ void slab_free(Slab *slab, uint32_t number) {
                 list_link(slab->open.next, &chunk->link);
         if (chunk->n_used == 0 && slab->n_unused++ > 0)
                 slab_close_chunk(slab, chunk);
+}
+
+/* The first from `i` on; SLAB_CHUNK if there is none. */
+static uint32_t chunk_next(const SlabChunk *chunk, uint32_t i) {
+        uint64_t used = ~chunk->free[i / SLAB_WORD] & UINT64_MAX << i % SLAB_WORD;
+        uint32_t word = i / SLAB_WORD;
+
+        while (!used && ++word < N_ELEMENTS(chunk->free))
+                used = ~chunk->free[word];
+        return used ? word * SLAB_WORD + (uint32_t)__builtin_ctzll(used) : SLAB_CHUNK;
+}
+
+uint32_t slab_next(const Slab *slab, uint64_t number) {
+        while (number < slab_get_end(slab)) {
+                const SlabChunk *chunk = slab->chunks[number / SLAB_CHUNK];
+                uint32_t i = chunk->n_used ? chunk_next(chunk, number % SLAB_CHUNK) : SLAB_CHUNK;
+
+                number += i - number % SLAB_CHUNK;
+                if (i < SLAB_CHUNK)
+                        return (uint32_t)number;
+        }
+        return slab_get_end(slab);
 }
 
 void *slab_find(const Slab *slab, uint32_t number) {

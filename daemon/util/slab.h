@@ -55,6 +55,9 @@ static inline void *slab_get(const Slab *slab, uint32_t number) {
 /* Any number: NULL if it is none of an element that is used. */
 void *slab_find(const Slab *slab, uint32_t number);
 
+/* The first number from `number` on that is in use; slab_get_end() if none is. */
+uint32_t slab_next(const Slab *slab, uint64_t number);
+
 /* All numbers in use are below. */
 static inline uint32_t slab_get_end(const Slab *slab) {
         return slab->n_chunks * SLAB_CHUNK;

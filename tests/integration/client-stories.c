@@ -72,7 +72,7 @@ static void story_hello(void) {
         MUST(strncmp(hello.server, "gpud ", 5) == 0);
         MUST(hello.limits.inline_max == GPUD_INLINE_MAX);
         struct gpud_uuid session = hello.session;
-        RETURNS(0, gpud_session_list(client, &sessions));
+        RETURNS(0, gpud_session_list(client, NULL, &sessions));
         for (size_t i = 0; i < sessions.n_sessions; i++)
                 if (memcmp(&sessions.sessions[i].session, &session, sizeof(session)) == 0) {
                         is_found = true;

@@ -130,15 +130,22 @@ class Client:
         shm: str = self.call("shm.register", [region.fd], size=region.size)["shm"]
         return shm
 
-    def list_mems(self, **arguments: Any) -> list[dict[str, Any]]:
-        mems: list[dict[str, Any]] = []
+    def list_all(self, noun: str, **arguments: Any) -> list[dict[str, Any]]:
+        """What mem.list or session.list shows, page by page."""
+        found: list[dict[str, Any]] = []
         cursor = None
         while True:
-            page = self.call("mem.list", cursor=cursor, **arguments)
-            mems += page["mems"]
+            page = self.call(f"{noun}.list", cursor=cursor, **arguments)
+            found += page[f"{noun}s"]
             cursor = page["next"]
             if cursor is None:
-                return mems
+                return found
+
+    def list_mems(self, **arguments: Any) -> list[dict[str, Any]]:
+        return self.list_all("mem", **arguments)
+
+    def list_sessions(self) -> list[dict[str, Any]]:
+        return self.list_all("session")
 
 
 class Region:

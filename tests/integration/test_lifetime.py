@@ -170,6 +170,12 @@ def test_session_list(daemon: Daemon, client: Client) -> None:
         assert (found["uid"], found["gid"], found["pid"]) == (os.getuid(), os.getgid(), os.getpid())
         assert (found["mems"], found["bytes"]) == (1, 1000)
         assert found["comm"]
+        assert other.call("mem.list", session=hello["session"])["mems"][0]["size"] == 1000
+    # Who has gone is in no list, and is not found.
+    assert until(lambda: client.call("daemon.status")["sessions"] == 1)
+    assert [s["pid"] for s in client.list_sessions()] == [os.getpid()]
+    assert client.refusal("mem.list", session=hello["session"]).name == "NOT_FOUND"
+    assert client.call("session.list", cursor=1 << 63) == {"sessions": [], "next": None}
 
 
 def test_freed_in_flight(client: Client) -> None:

@@ -17,6 +17,7 @@ import msgpack
 import pytest
 from harness import IS_ASAN, Daemon
 from rpc import Client, Region, RpcError, registered, until
+from test_lifetime import as_user
 from test_limits import N_MEMS, pipelined
 
 DEVICE = "vulkan:0"
@@ -205,6 +206,30 @@ def test_turns_are_short(spawn: Callable[..., Daemon], ask: Any, n_clients: int,
                 break
         clients[0].free(mem)
     assert n_long[-1] <= N_ROUNDS // 4, f"turns of more than 1 ms in {N_ROUNDS} rounds: {n_long}"
+
+
+@pytest.mark.skipif(IS_ASAN, reason="it takes several times as long")
+def test_leases_of_one_who_left(spawn: Callable[..., Daemon]) -> None:
+    """They end, all at once, while thousands of others are there: nobody is looked for among those."""
+    n_leases, ttl_s = 3000, 2
+    daemon = spawn(validation=False)
+    take_processor(daemon)
+    lease = {"device": DEVICE, "size": 64, "lifetime": "persistent", "ttl_s": ttl_s}
+    with contextlib.ExitStack() as stack:
+        client, *_ = [stack.enter_context(daemon.connect()) for _ in range(3000)]
+        n_long = []
+        for _ in range(N_TRIES):
+            with as_user(daemon, 12345, []) as connect:
+                pipelined(connect(), "mem.alloc", [lease] * n_leases)
+            before = count_stalls(client, 1000)
+            os.kill(daemon.pid, signal.SIGSTOP)
+            time.sleep(ttl_s)
+            os.kill(daemon.pid, signal.SIGCONT)
+            assert until(lambda: client.call("daemon.status")["mems"] == 0)
+            n_long.append(count_stalls(client, 1000) - before)
+            if n_long[-1] == 0:
+                return
+    pytest.fail(f"turns of more than 1 ms in each try: {n_long}")
 
 
 def test_histogram_counts_every_turn(client: Client) -> None:

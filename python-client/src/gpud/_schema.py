@@ -102,7 +102,7 @@ META_MAX: Final = 1048576
 PATTERN_MAX: Final = 16
 """bytes of a fill pattern"""
 LIST_MAX: Final = 1000
-"""allocations in one mem.list reply"""
+"""entries in one reply of mem.list or session.list"""
 SHMS_MAX: Final = 256
 """shared-memory regions registered by one session"""
 
@@ -303,7 +303,7 @@ class Limits:
     meta_max: int
     """bytes of an allocation's metadata"""
     list_max: int
-    """allocations in one mem.list reply"""
+    """entries in one reply of mem.list or session.list"""
     shms_max: int
     """regions registered by one session"""
 
@@ -396,13 +396,16 @@ class SessionListResult:
     """Result of session.list."""
 
     sessions: tuple[SessionInfo, ...]
-    """every session, oldest first; for callers who are no administrators only their own user's"""
+    """sessions, at most list_max of them; for callers who are no administrators only their own user's"""
+    next: int | None
+    """cursor of the next part, even if this one is empty; nil at the end"""
 
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any]) -> Self:
         """Reads a reply; keys of a newer protocol are ignored."""
         return cls(
             sessions=tuple(SessionInfo.from_wire(item) for item in wire["sessions"]),
+            next=wire.get("next"),
         )
 
 
@@ -978,9 +981,19 @@ class Methods:
         wire = await self._call("session.hello", args)
         return SessionHelloResult.from_wire(wire)
 
-    async def session_list(self) -> SessionListResult:
-        """List the sessions."""
+    async def session_list(
+        self,
+        *,
+        cursor: int | None = None,
+    ) -> SessionListResult:
+        """List the sessions.
+
+        Args:
+            cursor: where to go on: `next` of the reply before
+        """
         args: dict[str, Any] = {}
+        if cursor is not None:
+            args["cursor"] = cursor
         wire = await self._call("session.list", args)
         return SessionListResult.from_wire(wire)
 

@@ -97,7 +97,14 @@ class Client(Methods):
 
     async def sessions(self) -> list[SessionInfo]:
         """Every session that the caller may see."""
-        return list((await self.session_list()).sessions)
+        sessions: list[SessionInfo] = []
+        cursor: int | None = None
+        while True:
+            page = await self.session_list(cursor=cursor)
+            sessions += page.sessions
+            if page.next is None:
+                return sessions
+            cursor = page.next
 
     async def mems(
         self,

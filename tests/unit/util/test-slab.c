@@ -70,6 +70,7 @@ static uint32_t count_chunks(const Slab *slab) {
 
 START_TEST(elements_keep_number_and_place) {
         static Model model;
+        uint32_t next;
 
         model = (Model){.random = 1 + (uint32_t)_i};
         slab_init(&model.slab, SIZE);
@@ -83,8 +84,19 @@ START_TEST(elements_keep_number_and_place) {
                 else
                         step_free(&model);
         }
-        for (uint32_t i = 0; i < 2 * N_MAX; i++)
+        next = 0;
+        for (uint32_t i = 0; i < 2 * N_MAX; i++) {
                 MUST(!slab_find(&model.slab, i) == !model.is_used[i]);
+                if (!model.is_used[i])
+                        continue;
+                /* From behind the one before, from the middle and from itself. */
+                MUST(slab_next(&model.slab, next) == i);
+                MUST(slab_next(&model.slab, next + (i - next) / 2) == i);
+                MUST(slab_next(&model.slab, i) == i);
+                next = i + 1;
+        }
+        MUST(slab_next(&model.slab, next) == slab_get_end(&model.slab));
+        MUST(slab_next(&model.slab, UINT64_MAX) == slab_get_end(&model.slab));
         MUST(!slab_find(&model.slab, UINT32_MAX));
         slab_deinit(&model.slab);
 }
