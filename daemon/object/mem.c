@@ -102,7 +102,6 @@ int mem_new(Mem **ret_mem, Session *session, const MemParams *params,
         mem->mode = params->mode;
         mem->is_persistent = params->is_persistent;
         mem->is_exportable = params->is_exportable;
-        list_init(&mem->other_holds);
 
         r = gpu_memory_init(&mem->memory, params->device, mem->uid, params->size, params->is_exportable,
                             mem_on_ready);

@@ -28,12 +28,6 @@ typedef enum MemRight {
 
 #define MEM_LINE 64 /* bytes of a cache line */
 
-/* A reference besides the first. */
-typedef struct OtherHold {
-        Hold hold;
-        List link; /* Mem.other_holds */
-} OtherHold;
-
 /*
  * An element of Registry.mems. With a million of them any one is in no cache: what every request looks at comes
  * first, in one line, then the memory, then what few have.
@@ -59,7 +53,7 @@ struct Mem {
         Lease *lease;                                   /* NULL: none */
         MemName *name;                                  /* NULL: none */
         struct gpud_bin meta;                           /* owned */
-        List other_holds;                               /* OtherHold.link */
+        void *other_holds;                              /* Hold by session, of tsearch() */
         void (*ready)(Mem *mem, int r, void *userdata); /* pending allocation: whom to tell */
         void *userdata;
 };

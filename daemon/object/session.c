@@ -3,6 +3,7 @@
 #include "daemon/object/session.h"
 
 #include <errno.h>
+#include <search.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -82,40 +83,44 @@ bool session_owns(const Session *session, uid_t uid) {
         return session->credentials.is_admin || session->credentials.uid == uid;
 }
 
-Hold *session_find_hold(Session *session, Mem *mem) {
-        if (mem->first_hold.session == session)
-                return &mem->first_hold;
-        list_for_each (link, &mem->other_holds) {
-                OtherHold *other = container_of(link, OtherHold, link);
+/* Those who share an allocation may be thousands, so they are found in a tree. */
+static int compare_holders(const void *a, const void *b) {
+        const Session *x = ((const Hold *)a)->session, *y = ((const Hold *)b)->session;
 
-                if (other->hold.session == session)
-                        return &other->hold;
-        }
-        return NULL;
+        return (x > y) - (x < y);
 }
 
-static Hold *hold_new(Mem *mem) {
-        OtherHold *other;
+Hold *session_find_hold(Session *session, Mem *mem) {
+        Hold **found;
 
-        if (!mem->first_hold.session)
+        if (mem->first_hold.session == session)
                 return &mem->first_hold;
-        other = malloc(sizeof(*other));
-        if (!other)
+        found = tfind(&(Hold){.session = session}, &mem->other_holds, compare_holders);
+        return found ? *found : NULL;
+}
+
+static Hold *hold_new(Session *session, Mem *mem) {
+        Hold *hold = mem->first_hold.session ? malloc(sizeof(*hold)) : &mem->first_hold;
+
+        if (!hold)
                 return NULL;
-        list_link(&mem->other_holds, &other->link);
-        return &other->hold;
+        *hold = (Hold){.session = session, .mem = mem};
+        if (hold != &mem->first_hold && !tsearch(hold, &mem->other_holds, compare_holders)) {
+                free(hold);
+                return NULL;
+        }
+        return hold;
 }
 
 static void hold_free(Hold *hold) {
-        OtherHold *other;
+        Mem *mem = hold->mem;
 
-        if (hold == &hold->mem->first_hold) {
+        if (hold == &mem->first_hold) {
                 hold->session = NULL;
                 return;
         }
-        other = container_of(hold, OtherHold, hold);
-        list_unlink(&other->link);
-        free(other);
+        tdelete(hold, &mem->other_holds, compare_holders);
+        free(hold);
 }
 
 int session_hold(Session *session, Mem *mem) {
@@ -124,16 +129,14 @@ int session_hold(Session *session, Mem *mem) {
 
         if (hold)
                 return 0;
-        hold = hold_new(mem);
+        hold = hold_new(session, mem);
         if (!hold)
                 return error_origin(-ENOMEM);
-        hold->mem = mem;
         r = hold_set_link(&session->holds, hold);
         if (r) {
                 hold_free(hold);
                 return r;
         }
-        hold->session = session;
         mem->n_holds++;
         session->bytes += mem->size;
         return 0;

@@ -14,6 +14,7 @@
 
 #define N_MEMS   5000u /* more than a chunk of the slab has */
 #define N_SLICES 2500u /* more than twice what one turn reaps */
+#define N_SHARED 1000u
 
 static Registry registry;
 static GpuDevice *device;
@@ -138,6 +139,94 @@ START_TEST(a_session_holds_an_allocation_once) {
         ck_assert(!is_found(&id));
         for (size_t i = 0; i < 3; i++)
                 session_end(sessions[i]);
+}
+END_TEST
+
+START_TEST(an_allocation_is_shared_by_many) {
+        static Session *sessions[N_SHARED];
+        static bool is_held[N_SHARED];
+        size_t n_held = 1;
+        Mem *mem;
+
+        for (size_t i = 0; i < N_SHARED; i++)
+                sessions[i] = open_session(1000);
+        mem = alloc(sessions[0], NULL);
+        is_held[0] = true;
+        srandom(1);
+        for (size_t step = 0; step < 50 * N_SHARED; step++) {
+                size_t i = (size_t)random() % N_SHARED;
+
+                if (!session_find_hold(sessions[i], mem) != !is_held[i])
+                        ck_abort_msg("step %zu: session %zu", step, i);
+                if (!is_held[i] && session_hold(sessions[i], mem))
+                        ck_abort_msg("no memory");
+                if (is_held[i] && n_held == 1)
+                        continue;
+                if (is_held[i])
+                        drop(sessions[i], mem);
+                n_held += is_held[i] ? -1 : 1;
+                is_held[i] = !is_held[i];
+                if (mem->n_holds != n_held)
+                        ck_abort_msg("step %zu: %u holds for %zu", step, mem->n_holds, n_held);
+        }
+        for (size_t i = 0; i < N_SHARED; i++)
+                session_end(sessions[i]);
+}
+END_TEST
+
+START_TEST(sessions_are_found_until_they_end) {
+        static struct gpud_uuid ids[N_MEMS];
+        static Session *sessions[N_MEMS];
+        struct gpud_uuid random;
+        uint32_t end;
+
+        for (size_t i = 0; i < N_MEMS; i++)
+                sessions[i] = open_session((uid_t)i / 1000);
+        end = slab_get_end(&registry.sessions);
+        for (size_t i = 0; i < N_MEMS; i++) {
+                ids[i] = sessions[i]->id;
+                if (registry_find_session(&registry, &ids[i]) != sessions[i])
+                        ck_abort_msg("a session is not found");
+        }
+        for (size_t i = 0; i < N_MEMS; i++) {
+                session_end(sessions[i]);
+                /* Also while it is not reaped. */
+                uuid_new_random(&random);
+                if (registry_find_session(&registry, &ids[i]) || registry_find_session(&registry, &random))
+                        ck_abort_msg("a session is found that is none");
+        }
+        while (registry_reap(&registry))
+                continue;
+        ck_assert_uint_eq(registry.n_sessions, 0);
+        for (size_t i = 0; i < N_MEMS; i++)
+                sessions[i] = open_session(1000);
+        ck_assert_uint_eq(slab_get_end(&registry.sessions), end);
+        for (size_t i = 0; i < N_MEMS; i++) {
+                if (registry_find_session(&registry, &ids[i]))
+                        ck_abort_msg("a session is found that has ended");
+                session_end(sessions[i]);
+        }
+}
+END_TEST
+
+/* What is kept for a user is given back with the last session, whoever else is there. */
+START_TEST(users_go_with_their_last_session) {
+        Session *first = open_session(1000), *last = open_session(1000), *other = open_session(1001);
+
+        fake_gpu_n_trims = 0;
+        session_end(first);
+        registry_reap(&registry);
+        ck_assert_uint_eq(fake_gpu_n_trims, 0);
+        session_end(other);
+        registry_reap(&registry);
+        ck_assert_uint_eq(fake_gpu_n_trims, 1);
+        ck_assert_uint_eq(fake_gpu_trimmed, 1001);
+        first = open_session(1001);
+        session_end(last);
+        registry_reap(&registry);
+        ck_assert_uint_eq(fake_gpu_n_trims, 2);
+        ck_assert_uint_eq(fake_gpu_trimmed, 1000);
+        session_end(first);
 }
 END_TEST
 
@@ -333,6 +422,9 @@ int main(void) {
         tcase_add_checked_fixture(tests, setup, teardown);
         tcase_add_test(tests, a_handle_means_one_allocation_for_ever);
         tcase_add_test(tests, a_session_holds_an_allocation_once);
+        tcase_add_test(tests, an_allocation_is_shared_by_many);
+        tcase_add_test(tests, sessions_are_found_until_they_end);
+        tcase_add_test(tests, users_go_with_their_last_session);
         tcase_add_test(tests, names_move);
         tcase_add_test(tests, sessions_end_in_slices);
         tcase_add_test(tests, leases_end_in_their_order);

@@ -35,6 +35,9 @@ static void execute(void *userdata, GpuTask *task) {
 
 const GpuHost fake_gpu_host = {.execute = execute};
 
+unsigned fake_gpu_n_trims;
+uint32_t fake_gpu_trimmed;
+
 static void turn_memory(GpuMemory *memory) {
         void (*ready)(GpuMemory *, int) = memory->ready;
 
@@ -77,7 +80,8 @@ GpuDevice *gpu_instance_get_device(const GpuInstance *instance, size_t index) {
 
 void gpu_instance_trim(GpuInstance *instance, uint32_t owner) {
         (void)instance;
-        (void)owner;
+        fake_gpu_n_trims++;
+        fake_gpu_trimmed = owner;
 }
 
 const GpuDeviceInfo *gpu_device_get_info(const GpuDevice *device) {

@@ -163,7 +163,7 @@ static void tell_story(World *world) {
              &(struct gpud_mem_copy_args){.src = uuid_of(mem), .dst = uuid_of(other), .size = 4096}, NULL,
              NULL);
         call(world, PROTO_METHOD_mem_list, &list, NULL, NULL);
-        call(world, PROTO_METHOD_session_list, NULL, NULL, NULL);
+        call(world, PROTO_METHOD_session_list, &(struct gpud_session_list_args){0}, NULL, NULL);
         call(world, PROTO_METHOD_device_list, NULL, NULL, NULL);
         call(world, PROTO_METHOD_daemon_status, NULL, NULL, NULL);
         call(world, PROTO_METHOD_daemon_describe, NULL, NULL, NULL);
