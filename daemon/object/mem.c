@@ -5,12 +5,16 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "daemon/gpu/device.h"
 #include "daemon/gpu/result.h"
 #include "daemon/object/registry.h"
 #include "daemon/util/clock.h"
 #include "daemon/util/error.h"
+
+#define META_PAGE   ((size_t)4096)      /* takes as long to free as a reference to drop */
+#define META_MAPPED ((size_t)128 << 10) /* from here on it has pages of its own, which the heap would keep */
 
 /* What a failure of the GPU layer is to a client. */
 static int mem_result(int r) {
@@ -21,25 +25,51 @@ static int mem_result(int r) {
         return error_fold(r);
 }
 
-/* Frees what the handle consists of; the memory has been given back. */
-static void mem_free_struct(GpuMemory *memory) {
+/* The memory has been given back. */
+static void mem_gone(GpuMemory *memory) {
         Mem *mem = container_of(memory, Mem, memory);
 
-        free((void *)(uintptr_t)mem->meta.data);
         registry_free_mem(mem->registry, mem);
+}
+
+static int meta_copy(struct gpud_bin *ret_meta, const struct gpud_bin *meta) {
+        void *copy = NULL;
+
+        if (meta->size >= META_MAPPED)
+                copy = mmap(NULL, meta->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        else if (meta->size > 0)
+                copy = malloc(meta->size);
+        if (copy == MAP_FAILED || (!copy && meta->size > 0))
+                return error_origin(-ENOMEM);
+        if (copy)
+                memcpy(copy, meta->data, meta->size);
+        *ret_meta = (struct gpud_bin){copy, meta->size};
+        return 0;
+}
+
+static void mem_free_meta(Mem *mem) {
+        void *data = (void *)(uintptr_t)mem->meta.data;
+
+        mem->registry->n_released += mem->meta.size / META_PAGE;
+        if (mem->meta.size >= META_MAPPED)
+                munmap(data, mem->meta.size);
+        else
+                free(data);
+        mem->meta = (struct gpud_bin){0};
 }
 
 /* Takes the handle out of every table and lets the memory go when no work is in flight on it. */
 static void mem_release(Mem *mem) {
         Registry *registry = mem->registry;
 
+        mem_free_meta(mem);
         mem_end_lease(mem);
         mem->name = name_free(mem->name, &registry->names);
         registry_unlink_mem(registry, mem);
         if (mem->has_memory)
-                gpu_memory_deinit(&mem->memory, mem_free_struct);
+                gpu_memory_deinit(&mem->memory, mem_gone);
         else
-                mem_free_struct(&mem->memory);
+                mem_gone(&mem->memory);
 }
 
 void mem_release_unused(Mem *mem) {
@@ -117,7 +147,8 @@ int mem_new(Mem **ret_mem, Session *session, const MemParams *params,
                 mem_end_lease(mem);
                 mem->name = name_free(mem->name, &mem->registry->names);
                 registry_unlink_mem(mem->registry, mem);
-                gpu_memory_deinit(&mem->memory, mem_free_struct);
+                mem_free_meta(mem);
+                gpu_memory_deinit(&mem->memory, mem_gone);
                 return r;
         }
         *ret_mem = mem;
@@ -161,16 +192,13 @@ int mem_set_name(Mem *mem, const char *name) {
 }
 
 int mem_set_meta(Mem *mem, const struct gpud_bin *meta) {
-        void *copy = NULL;
+        struct gpud_bin copy;
+        int r = meta_copy(&copy, meta);
 
-        if (meta->size > 0) {
-                copy = malloc(meta->size);
-                if (!copy)
-                        return error_origin(-ENOMEM);
-                memcpy(copy, meta->data, meta->size);
-        }
-        free((void *)(uintptr_t)mem->meta.data);
-        mem->meta = (struct gpud_bin){copy, meta->size};
+        if (r)
+                return error_trace(r);
+        mem_free_meta(mem);
+        mem->meta = copy;
         return 0;
 }
 
@@ -195,6 +223,7 @@ void mem_unpersist(Mem *mem) {
         Registry *registry = mem->registry;
         uid_t uid = mem->uid;
 
+        registry->n_released++;
         mem->is_persistent = false;
         mem_end_lease(mem);
         mem_release_unused(mem);

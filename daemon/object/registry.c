@@ -13,8 +13,8 @@
 #include "daemon/gpu/device.h"
 #include "proto/uuid.h"
 
-/* References dropped in one loop turn, by sessions or by leases: at 0.3 us each it keeps well below a millisecond. */
-#define REAP_MAX ((size_t)1000)
+/* What one loop turn releases for sessions or for leases: at 0.3 us each it keeps well below a millisecond. */
+#define RELEASED_MAX 1000
 
 void registry_init(Registry *registry, GpuInstance *gpu, const GpuHost *host, uint64_t shm_max) {
         *registry = (Registry){.gpu = gpu, .host = host, .shm_max = shm_max};
@@ -149,11 +149,10 @@ GpuDevice *registry_find_device(Registry *registry, const char *text) {
 }
 
 bool registry_reap(Registry *registry) {
-        size_t n = 0;
+        uint64_t end = registry->n_released + RELEASED_MAX;
 
-        while (n < REAP_MAX && !list_is_empty(&registry->ending))
-                n += 1 +
-                     session_reap(container_of(list_first(&registry->ending), Session, link), REAP_MAX - n);
+        while (registry->n_released < end && !list_is_empty(&registry->ending))
+                session_reap(container_of(list_first(&registry->ending), Session, link), end);
         return !list_is_empty(&registry->ending);
 }
 
@@ -168,8 +167,9 @@ bool registry_has_leases(Registry *registry) {
 
 uint64_t registry_expire(Registry *registry, uint64_t now_ns) {
         Lease *first = lease_table_get_first(&registry->leases);
+        uint64_t end = registry->n_released + RELEASED_MAX;
 
-        for (size_t n = 0; n < REAP_MAX && first && first->expires_ns <= now_ns; n++) {
+        while (registry->n_released < end && first && first->expires_ns <= now_ns) {
                 mem_unpersist(first->mem);
                 first = lease_table_get_first(&registry->leases);
         }

@@ -29,7 +29,8 @@ struct Registry {
         size_t n_sessions; /* that have not ended */
         size_t n_mems;     /* those with a handle */
         size_t n_shms;
-        uint64_t shm_max; /* bytes of regions that one session may register */
+        uint64_t n_released; /* references and pages of metadata so far: what bounds a turn */
+        uint64_t shm_max;    /* bytes of regions that one session may register */
 };
 
 /* `shm_max`: bytes of regions that one session may register. */

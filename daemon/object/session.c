@@ -50,6 +50,7 @@ Session *session_end(Session *session) {
 }
 
 static void session_free(Session *session) {
+        session->registry->n_released++;
         list_unlink(&session->link);
         registry_trim(session->registry, session->credentials.uid);
         hold_set_deinit(&session->holds);
@@ -58,15 +59,14 @@ static void session_free(Session *session) {
         registry_free_session(session->registry, session);
 }
 
-size_t session_reap(Session *session, size_t n_max) {
+void session_reap(Session *session, uint64_t end) {
+        Registry *registry = session->registry;
         Hold *hold = hold_set_find_any(&session->holds);
-        size_t n = 0;
 
-        for (; n < n_max && hold; hold = hold_set_find_any(&session->holds), n++)
+        for (; hold && registry->n_released < end; hold = hold_set_find_any(&session->holds))
                 session_drop(hold);
         if (!hold)
                 session_free(session);
-        return n;
 }
 
 int session_set_client(Session *session, const char *client) {
@@ -146,6 +146,7 @@ void session_drop(Hold *hold) {
         Session *session = hold->session;
         Mem *mem = hold->mem;
 
+        session->registry->n_released++;
         hold_set_unlink(&session->holds, hold);
         hold_free(hold);
         session->bytes -= mem->size;

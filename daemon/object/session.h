@@ -58,8 +58,8 @@ int session_new(Session **ret_session, Registry *registry, Credentials *credenti
  */
 Session *session_end(Session *session);
 
-/* Drops at most `n_max` holds of an ended session, and frees it with the last. Returns how many. */
-size_t session_reap(Session *session, size_t n_max);
+/* Drops holds of an ended session until Registry.n_released is `end`, and frees it with the last. */
+void session_reap(Session *session, uint64_t end);
 
 /* Returns 0 or -ENOMEM. */
 int session_set_client(Session *session, const char *client);

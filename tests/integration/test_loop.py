@@ -120,6 +120,14 @@ def die_with_very_many(daemon: Daemon, client: Client) -> None:
     assert until(lambda: client.call("daemon.status")["mems"] == 0)
 
 
+def die_with_large_metadata(daemon: Daemon, client: Client) -> None:
+    with daemon.connect() as other:
+        size = other.call("session.hello")["limits"]["meta_max"]
+        for _ in range(300):
+            other.call("mem.alloc", device=DEVICE, size=64, meta=bytes(size))
+    assert until(lambda: client.call("daemon.status")["mems"] == 0)
+
+
 def list_very_many(daemon: Daemon, client: Client) -> None:
     with daemon.connect() as other:
         pipelined(other, "mem.alloc", [{"device": DEVICE, "size": 64}] * N_MEMS)
@@ -135,6 +143,7 @@ STORIES: list[Callable[[Daemon, Client], None]] = [
     alloc_and_free,
     fill_and_copy,
     die_with_very_many,
+    die_with_large_metadata,
     list_very_many,
 ]
 
