@@ -175,6 +175,7 @@ DAEMON_TESTS := \
 	tests/unit/rpc/test-fdqueue.c \
 	tests/unit/rpc/test-pipeline.c \
 	tests/unit/test-config.c \
+	tests/unit/test-executor.c \
 	tests/unit/util/test-buffer.c \
 	tests/unit/util/test-slab.c
 

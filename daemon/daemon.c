@@ -3,8 +3,8 @@
  * the devices finished, submit what was recorded, send what is to be sent, and decide whether to spin or to
  * sleep. Waiter threads and workers only ever wake it.
  *
- * It sleeps in an epoll of its own, which has the sockets, and libuv's epoll for timers, signals, workers and wake-ups:
- * so a turn takes a bounded number of events, and one with nothing but requests costs no more than them.
+ * It sleeps in an epoll of its own, which has the sockets, what threads wake it by, and libuv's epoll for timers and
+ * signals: so a turn takes a bounded number of events, and one with nothing but requests costs no more than them.
  */
 
 #include "daemon/daemon.h"
@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 #include <uv.h>
@@ -52,7 +53,6 @@ struct Daemon {
         const Config *config;
         DaemonState state;
         uv_loop_t loop;
-        uv_async_t wake;  /* from waiter threads */
         uv_timer_t timer; /* the next lease ends, or the time for draining is over */
         uv_timer_t pause; /* the devices have something to do */
         uv_signal_t signals[2];
@@ -66,7 +66,8 @@ struct Daemon {
         uint64_t spin_ns;
         uint64_t spin_until_ns;
         uint64_t n_requests; /* answered when the spinning began */
-        int epoll_fd;        /* has the sockets, and libuv's own */
+        int epoll_fd;        /* has the sockets, wake_fd, and libuv's own */
+        int wake_fd;         /* from other threads */
         bool is_spinning;    /* the loop does not sleep */
         bool has_handles;
         bool has_net;
@@ -82,11 +83,7 @@ static void daemon_execute(void *userdata, GpuTask *task) {
 static void daemon_notify(void *userdata) {
         Daemon *daemon = userdata;
 
-        uv_async_send(&daemon->wake);
-}
-
-static void daemon_on_wake(uv_async_t *handle) {
-        (void)handle; /* the turn that it caused does the work */
+        eventfd_write(daemon->wake_fd, 1); /* the turn that it causes does the work */
 }
 
 /* Whether to go on polling: as long as something ended lately. */
@@ -144,7 +141,6 @@ static void daemon_schedule_pause(Daemon *daemon) {
 }
 
 static void daemon_close(Daemon *daemon) {
-        uv_close((uv_handle_t *)&daemon->wake, NULL);
         uv_close((uv_handle_t *)&daemon->timer, NULL);
         uv_close((uv_handle_t *)&daemon->pause, NULL);
         for (size_t i = 0; i < N_ELEMENTS(daemon->signals); i++)
@@ -174,7 +170,7 @@ static void daemon_turn(Daemon *daemon) {
         bool is_busy;
 
         stats_begin_turn(&daemon->pipeline.stats);
-        executor_flush(&daemon->executor);
+        executor_poll(&daemon->executor);
         gpu_instance_poll(daemon->gpu);
         if (daemon->state <= DAEMON_DRAINING)
                 has_more = net_flush(&daemon->net);
@@ -205,6 +201,7 @@ static void daemon_on_pause(uv_timer_t *handle) {
 /* Sleeps, unless there is something to do, and lets libuv do its part where it has one: most turns it has none. */
 static void daemon_wait(Daemon *daemon) {
         struct epoll_event ready[EVENTS_MAX];
+        eventfd_t n_wakes;
         bool is_uv_due;
         int timeout_ms;
         int n;
@@ -215,10 +212,12 @@ static void daemon_wait(Daemon *daemon) {
         stats_begin_turn(&daemon->pipeline.stats);
         is_uv_due = timeout_ms == 0 || (n <= 0 && !daemon->is_spinning);
         for (int i = 0; i < n; i++) {
-                if (ready[i].data.ptr)
-                        net_take_event(&daemon->net, &ready[i]);
-                else
+                if (ready[i].data.ptr == &daemon->wake_fd)
+                        eventfd_read(daemon->wake_fd, &n_wakes);
+                else if (ready[i].data.ptr == &daemon->loop)
                         is_uv_due = true;
+                else
+                        net_take_event(&daemon->net, &ready[i]);
         }
         if (is_uv_due)
                 uv_run(&daemon->loop, UV_RUN_NOWAIT);
@@ -269,12 +268,10 @@ static int daemon_listen(Daemon *daemon, int *ret_fd, char **ret_path) {
 /* Cannot fail but for memory, as libuv has it; that is fatal at the start. */
 static int daemon_init_loop(Daemon *daemon) {
         static const int numbers[] = {SIGTERM, SIGINT};
-        struct epoll_event event = {.events = EPOLLIN};
+        struct epoll_event of_uv = {.events = EPOLLIN, .data.ptr = &daemon->loop};
+        struct epoll_event of_wake = {.events = EPOLLIN, .data.ptr = &daemon->wake_fd};
         int r = uv_loop_init(&daemon->loop);
 
-        if (r)
-                return error_origin(r);
-        r = uv_async_init(&daemon->loop, &daemon->wake, daemon_on_wake);
         if (r)
                 return error_origin(r);
         uv_timer_init(&daemon->loop, &daemon->timer);
@@ -288,11 +285,13 @@ static int daemon_init_loop(Daemon *daemon) {
         }
         daemon->has_handles = true;
         daemon->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-        if (daemon->epoll_fd < 0 ||
-            epoll_ctl(daemon->epoll_fd, EPOLL_CTL_ADD, uv_backend_fd(&daemon->loop), &event) < 0)
+        daemon->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (daemon->epoll_fd < 0 || daemon->wake_fd < 0 ||
+            epoll_ctl(daemon->epoll_fd, EPOLL_CTL_ADD, uv_backend_fd(&daemon->loop), &of_uv) < 0 ||
+            epoll_ctl(daemon->epoll_fd, EPOLL_CTL_ADD, daemon->wake_fd, &of_wake) < 0)
                 return error_origin(-errno);
-        executor_init(&daemon->executor, &daemon->loop, &daemon->pipeline.stats);
-        return 0;
+        r = executor_init(&daemon->executor, daemon->wake_fd);
+        return r ? error_trace(r) : 0;
 }
 
 static void daemon_log_devices(const Daemon *daemon) {
@@ -361,7 +360,7 @@ int daemon_new(Daemon **ret_daemon, const Config *config) {
         if (!daemon)
                 return error_origin(-ENOMEM);
         daemon->config = config;
-        daemon->epoll_fd = -1;
+        daemon->epoll_fd = daemon->wake_fd = -1;
         r = daemon_init(daemon);
         if (r) {
                 daemon_free(daemon);
@@ -396,7 +395,9 @@ Daemon *daemon_free(Daemon *daemon) {
                 daemon_close(daemon);
                 uv_run(&daemon->loop, UV_RUN_DEFAULT);
         }
+        executor_deinit(&daemon->executor);
         fd_close(daemon->epoll_fd);
+        fd_close(daemon->wake_fd);
         if (daemon->has_handles && uv_loop_close(&daemon->loop) != 0)
                 log_error("a handle is still open at the end");
         free(daemon);

@@ -1,65 +1,101 @@
-/* GpuTask to uv_work_t. A task never fails to start: where there is no memory for it, it waits. */
+/* Tasks wait in two stacks that are pushed to and taken as a whole, so that nobody waits for anybody to do so. */
 
 #include "daemon/executor.h"
 
-#include <stdlib.h>
+#include <errno.h>
+#include <sys/eventfd.h>
 
-#include "daemon/util/log.h"
+#include "daemon/util/error.h"
+#include "daemon/util/thread.h"
 
-typedef struct Work {
-        uv_work_t work;
-        Executor *executor;
+static void push(_Atomic(GpuTask *) *stack, GpuTask *task) {
+        GpuTask *top = atomic_load(stack);
+
+        do
+                task->next = top;
+        while (!atomic_compare_exchange_weak(stack, &top, task));
+}
+
+/* All of the stack, in the order in which it was pushed. */
+static GpuTask *take_all(_Atomic(GpuTask *) *stack) {
+        GpuTask *task = atomic_exchange(stack, NULL), *first = NULL;
+
+        while (task) {
+                GpuTask *next = task->next;
+
+                task->next = first;
+                first = task;
+                task = next;
+        }
+        return first;
+}
+
+/* For each task there is one thread that comes for one. */
+static GpuTask *take(Executor *executor) {
         GpuTask *task;
-} Work;
 
-static void do_nothing(uv_work_t *handle) {
-        (void)handle;
+        pthread_mutex_lock(&executor->lock);
+        if (!executor->taken)
+                executor->taken = take_all(&executor->submitted);
+        task = executor->taken;
+        executor->taken = task->next;
+        pthread_mutex_unlock(&executor->lock);
+        return task;
 }
 
-void executor_init(Executor *executor, uv_loop_t *loop, Stats *stats) {
-        *executor = (Executor){.loop = loop, .stats = stats};
-        list_init(&executor->waiting);
-        /* libuv starts its threads, and waits for them, when there is work for the first time. */
-        uv_queue_work(loop, &executor->first, do_nothing, NULL);
+static void *run_tasks(void *userdata) {
+        Executor *executor = userdata;
+
+        for (;;) {
+                GpuTask *task;
+
+                while (sem_wait(&executor->n_waiting) < 0)
+                        ;
+                if (atomic_load(&executor->is_stopping))
+                        return NULL;
+                task = take(executor);
+                task->run(task);
+                push(&executor->ended, task);
+                eventfd_write(executor->wake_fd, 1);
+        }
 }
 
-static void on_work(uv_work_t *handle) {
-        Work *work = container_of(handle, Work, work);
+int executor_init(Executor *executor, int wake_fd) {
+        int r;
 
-        work->task->run(work->task);
+        *executor = (Executor){.wake_fd = wake_fd};
+        sem_init(&executor->n_waiting, 0, 0);
+        pthread_mutex_init(&executor->lock, NULL);
+        for (; executor->n_threads < EXECUTOR_THREADS; executor->n_threads++) {
+                r = thread_start(&executor->threads[executor->n_threads], run_tasks, executor);
+                if (r)
+                        return error_origin(r);
+        }
+        return 0;
 }
 
-static void on_worked(uv_work_t *handle, int status) {
-        Work *work = container_of(handle, Work, work);
-        GpuTask *task = work->task;
-
-        (void)status; /* nothing is ever cancelled */
-        stats_begin_turn(work->executor->stats);
-        work->executor->n_running--;
-        free(work);
-        task->done(task);
+void executor_deinit(Executor *executor) {
+        atomic_store(&executor->is_stopping, true);
+        for (size_t i = 0; i < executor->n_threads; i++)
+                sem_post(&executor->n_waiting);
+        while (executor->n_threads > 0)
+                pthread_join(executor->threads[--executor->n_threads], NULL);
 }
 
 void executor_submit(Executor *executor, GpuTask *task) {
-        list_link(&executor->waiting, &task->link);
-        executor_flush(executor);
+        executor->n_running++;
+        push(&executor->submitted, task);
+        sem_post(&executor->n_waiting);
 }
 
-bool executor_is_idle(const Executor *executor) {
-        return executor->n_running == 0 && list_is_empty(&executor->waiting);
-}
+void executor_poll(Executor *executor) {
+        GpuTask *next;
 
-void executor_flush(Executor *executor) {
-        while (!list_is_empty(&executor->waiting)) {
-                Work *work = malloc(sizeof(*work));
-
-                if (!work) {
-                        log_warning("no host memory to start a task; it is tried again");
-                        return;
-                }
-                work->executor = executor;
-                work->task = container_of(list_pop(&executor->waiting), GpuTask, link);
-                executor->n_running++;
-                uv_queue_work(executor->loop, &work->work, on_work, on_worked);
+        if (!atomic_load_explicit(&executor->ended, memory_order_relaxed))
+                return;
+        for (GpuTask *task = take_all(&executor->ended); task; task = next) {
+                next = task->next;
+                executor->n_running--;
+                task->done(task);
         }
 }

@@ -1,29 +1,46 @@
 #pragma once
 
-/* Runs the GPU layer's slow calls on libuv's worker threads. */
+/*
+ * Runs the GPU layer's slow calls on worker threads. No thread of them holds anything that the loop thread waits for:
+ * uv_async_send(), by which libuv's own workers report, leaves the loop spinning when its caller loses the processor
+ * between two of its steps.
+ */
 
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include <uv.h>
 
 #include "daemon/gpu/host.h"
-#include "daemon/rpc/stats.h"
-#include "daemon/util/list.h"
+
+#define EXECUTOR_THREADS 4
 
 typedef struct Executor {
-        uv_loop_t *loop;
-        Stats *stats; /* borrowed */
-        List waiting; /* GpuTask.link, for want of memory */
-        size_t n_running;
-        uv_work_t first; /* starts the threads */
+        _Atomic(GpuTask *) submitted; /* GpuTask.next, the last first */
+        _Atomic(GpuTask *) ended;     /* the same */
+        sem_t n_waiting;              /* tasks that no thread has taken */
+        pthread_mutex_t lock;         /* of the threads */
+        GpuTask *taken;   /* by some thread from `submitted`, GpuTask.next, the first first; under the lock */
+        size_t n_running; /* tasks whose done() was not called yet; loop thread */
+        int wake_fd;      /* borrowed; an eventfd that a thread writes to when a task has ended */
+        atomic_bool is_stopping;
+        pthread_t threads[EXECUTOR_THREADS];
+        size_t n_threads;
 } Executor;
 
-void executor_init(Executor *executor, uv_loop_t *loop, Stats *stats);
+/* Starts the threads. Returns 0 or -errno. */
+int executor_init(Executor *executor, int wake_fd);
 
-/* Takes a task; its done() is called on the loop thread. */
+/* It is idle. Works on a zeroed structure. */
+void executor_deinit(Executor *executor);
+
+/* Takes a task; its done() is called by executor_poll(). */
 void executor_submit(Executor *executor, GpuTask *task);
 
-bool executor_is_idle(const Executor *executor);
+/* Calls done() for the tasks that have ended. */
+void executor_poll(Executor *executor);
 
-/* Hands tasks that could not be handed over before to the worker threads. */
-void executor_flush(Executor *executor);
+static inline bool executor_is_idle(const Executor *executor) {
+        return executor->n_running == 0;
+}

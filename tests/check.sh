@@ -74,7 +74,8 @@ stage_lint() {
 stage_stress() {
         export GPU_TEST_STRESS=500000 # in each of its two tests
         stage_unit stress release TEST_BINS=build/tests/unit/gpu/test-stress
-        stage_unit stress-tsan tsan TEST_BINS=build/tsan/tests/unit/gpu/test-stress
+        stage_unit stress-tsan tsan \
+                TEST_BINS="build/tsan/tests/unit/gpu/test-stress build/tsan/tests/unit/test-executor"
         unset GPU_TEST_STRESS
 }
 

@@ -1,7 +1,7 @@
 #pragma once
 
 /*
- * What the Vulkan layer needs from whoever runs it. The root implements it with libuv; a test with an eventfd
+ * What the Vulkan layer needs from whoever runs it. The root implements it with worker threads; a test with an eventfd
  * and one thread. All functions of daemon/gpu are called on one thread, the loop thread, unless they say otherwise.
  */
 
@@ -25,7 +25,8 @@ typedef struct GpuTask GpuTask;
 struct GpuTask {
         void (*run)(GpuTask *task);  /* on a worker thread */
         void (*done)(GpuTask *task); /* then on the loop thread; may free the task */
-        List link;                   /* for the host to queue it by */
+        List link;                   /* for who submits it, until then */
+        GpuTask *next;               /* for the host */
 };
 
 struct GpuHost {
