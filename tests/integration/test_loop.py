@@ -218,6 +218,34 @@ def test_turns_are_short(spawn: Callable[..., Daemon], ask: Any, n_clients: int,
 
 
 @pytest.mark.skipif(IS_ASAN, reason="it takes several times as long")
+def test_loop_waits_for_no_worker(spawn: Callable[..., Daemon]) -> None:
+    """A worker that wakes the loop may lose its processor to it, wherever it is just then."""
+    daemon = spawn(validation=False)
+    take_processor(daemon)
+
+    def allocate_beside(size: int) -> int:
+        child = os.fork()
+        if child == 0:
+            with contextlib.suppress(BaseException), daemon.connect() as other:
+                for _ in range(1000):
+                    other.free(other.alloc(size, exportable=True))
+                os._exit(0)
+            os._exit(1)
+        return child
+
+    n_long = []
+    with daemon.connect() as client:
+        for _ in range(N_TRIES):
+            before = count_stalls(client, 1000)
+            for child in [allocate_beside(size) for size in (65536, 69632)]:
+                assert os.waitpid(child, 0)[1] == 0
+            n_long.append(count_stalls(client, 1000) - before)
+            if n_long[-1] <= 2:
+                return
+    pytest.fail(f"turns of more than 1 ms in each try: {n_long}")
+
+
+@pytest.mark.skipif(IS_ASAN, reason="it takes several times as long")
 def test_leases_of_one_who_left(spawn: Callable[..., Daemon]) -> None:
     """They end, all at once, while thousands of others are there: nobody is looked for among those."""
     n_leases, ttl_s = 3000, 2
