@@ -3,7 +3,7 @@
 /*
  * Runs the GPU layer's slow calls on worker threads. No thread of them holds anything that the loop thread waits for:
  * uv_async_send(), by which libuv's own workers report, leaves the loop spinning when its caller loses the processor
- * between two of its steps.
+ * between two of its steps (libuv 1.44, which Debian 12 has).
  */
 
 #include <pthread.h>
