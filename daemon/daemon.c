@@ -108,7 +108,10 @@ static void daemon_schedule_spin(Daemon *daemon, bool is_busy) {
         gpu_instance_arm(daemon->gpu);
 }
 
-static void daemon_on_timer(uv_timer_t *handle);
+/* That it went off is enough: the turn looks at everything. */
+static void daemon_on_timer(uv_timer_t *handle) {
+        (void)handle;
+}
 
 /* For a timer: none goes off too early. */
 static uint64_t get_ms_until(uint64_t next_ns, uint64_t now_ns) {
@@ -130,13 +133,11 @@ static void daemon_schedule_lease(Daemon *daemon) {
                 uv_timer_start(&daemon->timer, daemon_on_timer, MIN(wait_ms, (uint64_t)MS_PER_S), 0);
 }
 
-static void daemon_on_pause(uv_timer_t *handle);
-
 static void daemon_schedule_pause(Daemon *daemon) {
         uint64_t next_ns = gpu_instance_get_next_ns(daemon->gpu);
 
         if (next_ns && !uv_is_active((uv_handle_t *)&daemon->pause))
-                uv_timer_start(&daemon->pause, daemon_on_pause,
+                uv_timer_start(&daemon->pause, daemon_on_timer,
                                get_ms_until(next_ns, clock_get_monotonic_ns()), 0);
 }
 
@@ -169,7 +170,6 @@ static void daemon_turn(Daemon *daemon) {
         bool has_more = false;
         bool is_busy;
 
-        stats_begin_turn(&daemon->pipeline.stats);
         executor_poll(&daemon->executor);
         gpu_instance_poll(daemon->gpu);
         if (daemon->state <= DAEMON_DRAINING)
@@ -187,15 +187,6 @@ static void daemon_turn(Daemon *daemon) {
         if (has_more || daemon->state == DAEMON_REAPING)
                 daemon->is_spinning = true;
         stats_end_turn(&daemon->pipeline.stats);
-}
-
-/* That they went off is enough: the turn looks at everything. */
-static void daemon_on_timer(uv_timer_t *handle) {
-        (void)handle;
-}
-
-static void daemon_on_pause(uv_timer_t *handle) {
-        (void)handle;
 }
 
 /* Sleeps, unless there is something to do, and lets libuv do its part where it has one: most turns it has none. */

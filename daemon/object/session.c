@@ -32,7 +32,6 @@ int session_new(Session **ret_session, Registry *registry, Credentials *credenti
         credentials->groups = NULL;
         session->connected_ns = clock_get_realtime_ns();
         list_init(&session->shms);
-        list_init(&session->link);
         registry->n_sessions++;
         *ret_session = session;
         return 0;

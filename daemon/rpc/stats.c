@@ -9,8 +9,7 @@ const uint64_t stats_stall_limits_ns[STATS_N_STALLS] = {
 };
 
 void stats_begin_turn(Stats *stats) {
-        if (stats->turn_ns == 0)
-                stats->turn_ns = clock_get_monotonic_ns();
+        stats->turn_ns = clock_get_monotonic_ns();
 }
 
 void stats_end_turn(Stats *stats) {
@@ -22,5 +21,4 @@ void stats_end_turn(Stats *stats) {
         stats->stalls[i]++;
         if (busy_ns > stats->stall_max_ns)
                 stats->stall_max_ns = busy_ns;
-        stats->turn_ns = 0;
 }

@@ -14,15 +14,12 @@ typedef struct Stats {
         /* Loop turns by how long they kept the loop from waiting: stalls[i] at most stats_stall_limits_ns[i]. */
         uint64_t stalls[STATS_N_STALLS];
         uint64_t stall_max_ns;
-        uint64_t turn_ns; /* when this turn's first callback began; 0: none has */
+        uint64_t turn_ns; /* when this turn began, or the last one */
 } Stats;
 
 /* The last one is UINT64_MAX. */
 extern const uint64_t stats_stall_limits_ns[STATS_N_STALLS];
 
-/*
- * Every callback of the loop begins with the first, which does nothing but in the turn's first callback; the
- * second ends the turn. (libuv's own idle time costs a system call in every turn.)
- */
+/* A turn is from where the loop wakes to where it would sleep again. */
 void stats_begin_turn(Stats *stats);
 void stats_end_turn(Stats *stats);

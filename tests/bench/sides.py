@@ -104,8 +104,8 @@ def device_interrupts() -> collections.Counter[int]:
 
 
 def quiet(since: collections.Counter[int]) -> Cores:
-    """Anywhere but on the cores that devices have interrupted much since `since`: where a GPU's interrupts
-    go, a request takes 30 us longer, on gpud's side as on the client's."""
+    """Anywhere but on the cores that devices have interrupted much since `since`: there a request takes
+    longer, on gpud's side as on the client's."""
     now = device_interrupts()
     cores = frozenset(core for core in ALL if now[core] - since[core] < INTERRUPTS_MANY) or ALL
     return Cores(cores, cores)

@@ -22,6 +22,7 @@ sys.path.insert(0, str(ROOT / "python-client/src"))
 
 @pytest.fixture(scope="session", autouse=True)
 def many_descriptors() -> None:
+    """For thousands of connections, at this end and at that of the gpuds that are started here."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
 

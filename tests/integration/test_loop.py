@@ -248,7 +248,7 @@ def test_loop_waits_for_no_worker(spawn: Callable[..., Daemon]) -> None:
 @pytest.mark.skipif(IS_ASAN, reason="it takes several times as long")
 def test_leases_of_one_who_left(spawn: Callable[..., Daemon]) -> None:
     """They end, all at once, while thousands of others are there: nobody is looked for among those."""
-    n_leases, ttl_s = 3000, 2
+    n_leases, ttl_s = 3000, 3
     daemon = spawn(validation=False)
     take_processor(daemon)
     lease = {"device": DEVICE, "size": 64, "lifetime": "persistent", "ttl_s": ttl_s}
@@ -258,6 +258,7 @@ def test_leases_of_one_who_left(spawn: Callable[..., Daemon]) -> None:
         for _ in range(N_TRIES):
             with as_user(daemon, 12345, []) as connect:
                 pipelined(connect(), "mem.alloc", [lease] * n_leases)
+            assert client.call("daemon.status")["mems"] == n_leases
             before = count_stalls(client, 1000)
             os.kill(daemon.pid, signal.SIGSTOP)
             time.sleep(ttl_s)

@@ -361,7 +361,7 @@ END_TEST
 
 /* Everything that takes host memory; what fails is left out. */
 static void tell_story(void) {
-        static const char large[128 << 10] = "meta";
+        static const char large[GPUD_META_MAX] = "meta"; /* has pages of its own */
         Session *owner = open_session(1000);
         Session *other = open_session(1001);
         MemParams params = named(NULL);
@@ -371,7 +371,7 @@ static void tell_story(void) {
                 char name[] = {(char)('a' + i % 26), (char)('a' + i / 26), '\0'};
 
                 params.name = i % 5 == 0 ? name : NULL;
-                params.meta = (struct gpud_bin){large, i % 50 == 3 ? sizeof(large) : i % 4};
+                params.meta = (struct gpud_bin){large, i % 300 == 3 ? sizeof(large) : i % 4};
                 params.is_exportable = i % 7 == 6;
                 params.is_persistent = i % 11 == 0;
                 params.ttl_s = params.is_persistent ? i % 3 : 0;
