@@ -141,11 +141,19 @@ static void daemon_schedule_pause(Daemon *daemon) {
                                get_ms_until(next_ns, clock_get_monotonic_ns()), 0);
 }
 
-static void daemon_close(Daemon *daemon) {
+/* A signal that comes now, once libuv does not take it any more, is not to kill what has ended well. */
+static void daemon_close_loop(Daemon *daemon) {
+        sigset_t all;
+
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, NULL);
         uv_close((uv_handle_t *)&daemon->timer, NULL);
         uv_close((uv_handle_t *)&daemon->pause, NULL);
         for (size_t i = 0; i < N_ELEMENTS(daemon->signals); i++)
                 uv_close((uv_handle_t *)&daemon->signals[i], NULL);
+        uv_run(&daemon->loop, UV_RUN_DEFAULT);
+        if (uv_loop_close(&daemon->loop) != 0)
+                log_error("a handle is still open at the end");
 }
 
 /* Goes on to the next state when the present one has nothing left to do. */
@@ -160,10 +168,8 @@ static void daemon_advance(Daemon *daemon) {
                 daemon->state = DAEMON_RELEASING;
         }
         if (daemon->state == DAEMON_RELEASING && gpu_instance_is_idle(daemon->gpu) &&
-            executor_is_idle(&daemon->executor)) {
+            executor_is_idle(&daemon->executor))
                 daemon->state = DAEMON_CLOSED;
-                daemon_close(daemon);
-        }
 }
 
 static void daemon_turn(Daemon *daemon) {
@@ -364,10 +370,9 @@ int daemon_new(Daemon **ret_daemon, const Config *config) {
 int daemon_run(Daemon *daemon) {
         sd_notify(0, "READY=1");
         uv_run(&daemon->loop, UV_RUN_NOWAIT); /* has it poll for what is its own */
-        while (uv_loop_alive(&daemon->loop)) {
+        while (daemon->state != DAEMON_CLOSED) {
                 daemon_wait(daemon);
-                if (daemon->state != DAEMON_CLOSED)
-                        daemon_turn(daemon);
+                daemon_turn(daemon);
         }
         return 0;
 }
@@ -381,16 +386,11 @@ Daemon *daemon_free(Daemon *daemon) {
         }
         daemon->gpu = gpu_instance_free(daemon->gpu);
         registry_deinit(&daemon->registry);
-        /* After a failed start the loop has yet to let go of its handles. */
-        if (daemon->has_handles && daemon->state != DAEMON_CLOSED) {
-                daemon_close(daemon);
-                uv_run(&daemon->loop, UV_RUN_DEFAULT);
-        }
         executor_deinit(&daemon->executor);
+        if (daemon->has_handles)
+                daemon_close_loop(daemon);
         fd_close(daemon->epoll_fd);
         fd_close(daemon->wake_fd);
-        if (daemon->has_handles && uv_loop_close(&daemon->loop) != 0)
-                log_error("a handle is still open at the end");
         free(daemon);
         return NULL;
 }

@@ -6,6 +6,7 @@ import pathlib
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Callable
 
 import pytest
@@ -44,6 +45,16 @@ def test_signal_ends_it(spawn: Spawn, number: signal.Signals) -> None:
         with pytest.raises((Closed, ConnectionError)):
             client.call("daemon.ping")
     assert not os.path.exists(daemon.socket)
+
+
+def test_more_signals_change_nothing(spawn: Spawn) -> None:
+    """Nor do they kill it while it gives its devices back."""
+    daemon = spawn()
+    assert daemon.process is not None
+    while daemon.process.poll() is None:
+        daemon.process.send_signal(signal.SIGTERM)
+        time.sleep(0.001)
+    daemon.stop()
 
 
 def test_what_was_asked_before_the_signal_is_answered(spawn: Spawn) -> None:
