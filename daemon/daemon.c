@@ -185,9 +185,9 @@ static void daemon_turn(Daemon *daemon) {
         if (daemon->state <= DAEMON_DRAINING && registry_reap(&daemon->registry))
                 has_more = true;
         daemon_advance(daemon);
-        is_busy = gpu_instance_flush(daemon->gpu);
         if (daemon->state == DAEMON_CLOSED)
-                return;
+                return; /* nothing is to begin any more */
+        is_busy = gpu_instance_flush(daemon->gpu);
         daemon_schedule_pause(daemon);
         daemon_schedule_spin(daemon, is_busy);
         if (has_more || daemon->state == DAEMON_REAPING)

@@ -85,6 +85,22 @@ def test_a_client_that_does_not_read_holds_nothing_up(spawn: Spawn) -> None:
         daemon.stop()
 
 
+def test_end_when_a_call_of_its_own_is_due(spawn: Spawn) -> None:
+    """Some milliseconds after 2 GiB were released gpud calls the driver by itself: not at its end."""
+    daemon = spawn()
+    with daemon.connect() as client:
+        for size in [512 << 20] * 4 + [1 << 20]:
+            # Driver calls go one after the other: when the small one is there, the large ones are gone.
+            client.free(client.alloc(size, exportable=True))
+        time.sleep(0.001)
+        # Stopped until the call is due and the signal has come.
+        os.kill(daemon.pid, signal.SIGSTOP)
+        os.kill(daemon.pid, signal.SIGTERM)
+        time.sleep(0.02)
+        os.kill(daemon.pid, signal.SIGCONT)
+        daemon.stop()
+
+
 def test_new_connections_are_refused_while_it_drains(spawn: Spawn) -> None:
     daemon = spawn()
     assert daemon.process is not None
