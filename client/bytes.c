@@ -4,7 +4,6 @@
 
 #include "client/bulk.h"
 #include "client/client.h"
-#include "client/stream.h"
 
 typedef struct Bytes {
         Bulk bulk;
@@ -24,7 +23,7 @@ static int copy_to_memory(const Bulk *bulk, void *data, uint64_t position, size_
         const Bytes *bytes = (const Bytes *)(const void *)bulk;
 
         (void)fault;
-        stream_copy(bytes->target + position, data, size);
+        gpud_stream_copy(bytes->target + position, data, size);
         return 0;
 }
 

@@ -1,7 +1,9 @@
-#include "client/stream.h"
+/* Copies past the caches. */
 
 #include <stdint.h>
 #include <string.h>
+
+#include "client/gpud.h"
 
 #ifdef __SSE2__
 
@@ -15,7 +17,7 @@ static void stream_line(char *target, const char *source) {
                                  _mm_loadu_si128((const __m128i *)(const void *)(source + i)));
 }
 
-void stream_copy(void *target, const void *source, size_t size) {
+void gpud_stream_copy(void *target, const void *source, size_t size) {
         size_t head = -(uintptr_t)target % LINE;
         const char *from = source;
         char *to = target;
@@ -32,7 +34,7 @@ void stream_copy(void *target, const void *source, size_t size) {
 
 #else
 
-void stream_copy(void *target, const void *source, size_t size) {
+void gpud_stream_copy(void *target, const void *source, size_t size) {
         memcpy(target, source, size);
 }
 

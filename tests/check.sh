@@ -112,7 +112,7 @@ for stage in $stages; do
         lint) stage_lint ;;
         unit) stage_unit unit release ;;
         stress) stage_stress ;;
-        python) stage_pytest python python-client/tests ;;
+        python) LD_LIBRARY_PATH=$PWD/build stage_pytest python python-client/tests ;;
         integration) stage_pytest integration tests/integration ;;
         asan) stage_asan ;;
         fuzz) stage_fuzz ;;

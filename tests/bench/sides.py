@@ -237,8 +237,9 @@ class Stage:
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="gpud-bench-"))
         self.processes: list[Process] = []
         self.env = dict(os.environ)
-        package = str(ROOT / "python-client/src")
-        self.env["PYTHONPATH"] = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
+        # The package, and libgpud for it.
+        for name, path in (("PYTHONPATH", ROOT / "python-client/src"), ("LD_LIBRARY_PATH", build.resolve())):
+            self.env[name] = os.pathsep.join(filter(None, (str(path), os.environ.get(name))))
         self.n_servers = 0
 
     def __enter__(self) -> "Stage":

@@ -81,7 +81,7 @@ class Arena:
         """Fills all of `target` from an allocation. When it has ended, even cancelled, `target` is let go."""
 
         def empty(slot: Region, start: int, size: int) -> None:
-            memory.copy(target.address + start, slot.address, size)
+            memory.stream(target.address + start, slot.address, size)
 
         await self._read(mem, offset, self._cut(target.size, target.address), self._mover(empty))
 

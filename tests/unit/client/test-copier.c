@@ -6,8 +6,7 @@
 #include <unistd.h>
 
 #include "client/copier.h"
-#include "client/stream.h"
-#include "proto/types.h"
+#include "client/gpud.h"
 
 #define SIZE  100003
 #define GRAIN 64
@@ -133,7 +132,7 @@ START_TEST(stream_is_a_copy) {
                         memset(to, 0xee, sizeof(to));
                         memset(expected, 0xee, sizeof(expected));
                         memcpy(expected + offset, from + offset / 2, size);
-                        stream_copy(to + offset, from + offset / 2, size);
+                        gpud_stream_copy(to + offset, from + offset / 2, size);
                         ck_assert_mem_eq(to, expected, sizeof(to));
                 }
 }
