@@ -6,7 +6,8 @@
 #include <unistd.h>
 
 #include "client/copier.h"
-#include "client/gpud.h"
+#include "client/stream.h"
+#include "proto/types.h"
 
 #define SIZE  100003
 #define GRAIN 64
@@ -123,8 +124,11 @@ START_TEST(threads_are_bounded) {
 END_TEST
 
 START_TEST(stream_is_a_copy) {
+        bool is_wide = _i == 1;
         unsigned char from[400], to[400], expected[400];
 
+        if (is_wide && !stream_can_be_wide())
+                return;
         for (size_t i = 0; i < sizeof(from); i++)
                 from[i] = (unsigned char)(i * 7 + 1);
         for (size_t offset = 0; offset < 65; offset++)
@@ -132,7 +136,7 @@ START_TEST(stream_is_a_copy) {
                         memset(to, 0xee, sizeof(to));
                         memset(expected, 0xee, sizeof(expected));
                         memcpy(expected + offset, from + offset / 2, size);
-                        gpud_stream_copy(to + offset, from + offset / 2, size);
+                        stream_copy(to + offset, from + offset / 2, size, is_wide);
                         ck_assert_mem_eq(to, expected, sizeof(to));
                 }
 }
@@ -148,7 +152,7 @@ int main(void) {
         tcase_add_test(tcase, first_failure_counts);
         tcase_add_test(tcase, end_in_the_middle);
         tcase_add_test(tcase, threads_are_bounded);
-        tcase_add_test(tcase, stream_is_a_copy);
+        tcase_add_loop_test(tcase, stream_is_a_copy, 0, 2);
         tcase_set_timeout(tcase, 120);
         suite_add_tcase(suite, tcase);
         runner = srunner_create(suite);
