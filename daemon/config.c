@@ -284,3 +284,7 @@ int config_read(Config *config, const char *path) {
         }
         return 0;
 }
+
+const char *config_get_key(size_t index) {
+        return index < N_ELEMENTS(keys) ? keys[index].name : NULL;
+}

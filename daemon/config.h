@@ -42,3 +42,6 @@ void config_deinit(Config *config);
 
 /* Reads `path`. Returns 0 or -EINVAL (or -errno); the log names file, line, key and what is expected. */
 int config_read(Config *config, const char *path);
+
+/* The keys one by one; NULL beyond the last. */
+const char *config_get_key(size_t index);

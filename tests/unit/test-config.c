@@ -123,6 +123,20 @@ START_TEST(the_manual_shows_the_same) {
 }
 END_TEST
 
+START_TEST(both_show_every_key) {
+        char *text = read_file(CONF), *man = read_file(MAN), line[64];
+        const char *key;
+
+        for (size_t i = 0; (key = config_get_key(i)); i++) {
+                snprintf(line, sizeof(line), "\n#%s =", key);
+                ck_assert_msg(strstr(text, line), "%s lacks %s", CONF, key);
+                free(find_paragraph(man, key));
+        }
+        free(text);
+        free(man);
+}
+END_TEST
+
 /* What a comment of the file says besides the value. */
 START_TEST(the_file_says_the_same_in_words) {
         char *text = read_file(CONF), words[64];
@@ -144,6 +158,7 @@ int main(void) {
 
         tcase_add_test(tests, the_file_shows_the_defaults);
         tcase_add_test(tests, the_manual_shows_the_same);
+        tcase_add_test(tests, both_show_every_key);
         tcase_add_test(tests, the_file_says_the_same_in_words);
         suite_add_tcase(suite, tests);
         srunner_run_all(runner, CK_NORMAL);
