@@ -43,5 +43,5 @@ void config_deinit(Config *config);
 /* Reads `path`. Returns 0 or -EINVAL (or -errno); the log names file, line, key and what is expected. */
 int config_read(Config *config, const char *path);
 
-/* The keys one by one; NULL beyond the last. */
+/* The keys one by one, for whoever is to describe them all; NULL beyond the last. */
 const char *config_get_key(size_t index);

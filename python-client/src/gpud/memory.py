@@ -80,8 +80,7 @@ def _find_stream() -> Callable[[int, int, int], Any]:
 
 
 stream = _find_stream()
-"""stream(dst, src, size): copy() for what is not looked at soon, past the caches where libgpud is installed.
-Without it, what is overwritten is read first, a third of the memory's work."""
+"""stream(dst, src, size): copy() for what is not looked at soon, past the caches where libgpud is there"""
 
 
 def view_of(buffer: Buffer) -> memoryview:
