@@ -59,8 +59,11 @@ struct gpud_client {
         msgpack_zone *zone;      /* of the reply being taken in */
         msgpack_zone *kept_zone; /* of the last blocking call's result */
         AnyStruct result;
-        ProtoFault fault; /* the last failure */
-        char lost[128];   /* why the connection is lost; empty while it is not */
+        ProtoFault fault;         /* the last failure */
+        char lost[128];           /* why the connection is lost; empty while it is not */
+        uint32_t spin_us;         /* a blocking call polls for so long before it sleeps */
+        uint32_t n_spins_missed;  /* one after the other */
+        uint32_t n_spins_skipped; /* waits that will not poll */
         bool is_in_callback;
         struct gpud_region *regions; /* every region made with this client */
         struct gpud_region *arena;   /* of these, the one bytes are copied through; NULL until first used */
