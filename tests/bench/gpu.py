@@ -16,6 +16,8 @@ GIB = 1 << 30
 SMALL = 4096
 HUGE = 64 * GIB
 BULK_GIB = 50
+# What it takes to spin as PyTorch does.
+LONG_SPIN_US = 1500
 # Copies of ordinary memory in a turn. After a pause a virtual machine may have to get its pages again.
 N_BYTES = 7
 
@@ -87,6 +89,15 @@ class Gpu:
             return skipped(name, goal, "PyTorch is not here")
         return row_of(name, goal, "GB/s", rounds, "PyTorch")
 
+    def spin(self, spin_us: int | str, measure: Measure) -> Measure:
+        """Our client polls so long for a reply before it sleeps."""
+
+        def measured() -> float:
+            self.lib.ask("spin", spin_us)
+            return measure()
+
+        return measured
+
     def link_rows(self) -> list[Row]:
         rows = []
         if self.torch:
@@ -100,8 +111,15 @@ class Gpu:
         return rows
 
     def move_rows(self) -> list[Row]:
+        # PyTorch spins too, and a processor that sleeps for as long as this takes is at times woken late.
+        move = self.rate("move", GIB, 5)
         rounds = take_turns(
-            self.rounds, {"ours": self.rate("move", GIB, 5), **self.torch_rate("move", GIB, 5)}
+            self.rounds,
+            {
+                "ours": self.spin(LONG_SPIN_US, move),
+                "sleeping": self.spin(0, move),
+                **self.torch_rate("move", GIB, 5),
+            },
         )
         return [
             absolute("1 GiB device to device", ">= 1700 GB/s", "GB/s", rounds["ours"]),
@@ -114,7 +132,15 @@ class Gpu:
             return us
 
         def small(*words: object) -> dict[str, Measure]:
-            return {"ours": lambda: self.lib.ask("copy", *words)["median_us"], "libuv echo": trip}
+            def ours() -> float:
+                us: float = self.lib.ask("copy", *words)["median_us"]
+                return us
+
+            return {
+                "ours": self.spin("default", ours),
+                "libuv echo": trip,
+                "sleeping": self.spin(0, ours),
+            }
 
         write = take_turns(self.rounds, small("write", SMALL, 2000))
         mib = take_turns(

@@ -13,6 +13,7 @@
  *      watch WHAT MS FILE      ping or write (4 KiB to slot 0) over and over for that long; begin and duration of
  *                              each, in microseconds, go to FILE as doubles
  *      hold DEVICE SIZE        allocates, and frees again: when it began, how long each took
+ *      spin US                 from now on blocking calls poll so long for a reply; "default": as libgpud has it
  *      drop                    frees slots and region
  *      devices                 what there is
  */
@@ -395,6 +396,14 @@ static void do_hold(void *side, char **args) {
                ended - had);
 }
 
+static void do_spin(void *side, char **args) {
+        Lib *lib = side;
+
+        gpud_set_spin(lib->client,
+                      strcmp(args[0], "default") == 0 ? GPUD_SPIN_US : (uint32_t)to_size(args[0]));
+        printf("{}\n");
+}
+
 static void do_devices(void *side, char **args) {
         Lib *lib = side;
         struct gpud_device_list_result list;
@@ -415,19 +424,10 @@ static void do_devices(void *side, char **args) {
 }
 
 static const Command commands[] = {
-        {"devices", 0, do_devices},
-        {"ping", 1, do_ping},
-        {"pipe", 2, do_pipe},
-        {"pair", 3, do_pair},
-        {"region", 1, do_region},
-        {"mem", 3, do_mem},
-        {"copy", 3, do_copy},
-        {"verify", 0, do_verify},
-        {"bulk", 3, do_bulk},
-        {"hold", 2, do_hold},
-        {"watch", 3, do_watch},
-        {"drop", 0, do_drop},
-        {NULL, 0, NULL},
+        {"devices", 0, do_devices}, {"ping", 1, do_ping}, {"pipe", 2, do_pipe},   {"pair", 3, do_pair},
+        {"region", 1, do_region},   {"mem", 3, do_mem},   {"copy", 3, do_copy},   {"verify", 0, do_verify},
+        {"bulk", 3, do_bulk},       {"hold", 2, do_hold}, {"watch", 3, do_watch}, {"spin", 1, do_spin},
+        {"drop", 0, do_drop},       {NULL, 0, NULL},
 };
 
 int main(int argc, char **argv) {
