@@ -12,6 +12,10 @@ bench.json. --cores turns the two round. Bulk copies run on cores of their own. 
 places everything, but nothing where the GPU's interrupts go: a request takes 30 us longer there, and which
 rounds those are would be chance (gpud.8, NOTES). --gpu-cores any leaves it to chance.
 
+Who sleeps. libgpud polls for GPUD_SPIN_US before a blocking call sleeps; the client of the bare echo sleeps
+at once; PyTorch polls to the end, and beside its copy inside the device so does libgpud. `sleeping` in the
+notes is ours with a client that sleeps at once.
+
 The peers, of the same bytes: a bare echo on libuv with a bare blocking client, an echo of asyncio's own
 protocols at both ends (buffered ones, which are the faster), Redis on a Unix socket and with nothing on disk,
 one thread's memcpy, PyTorch. The pipelined rows send a batch of 64 requests in one write and wait for the 64
