@@ -498,8 +498,8 @@ int client_call(struct gpud_client *client, const ProtoMethod *method, const voi
                 r = client_submit(client, method, args, fd, complete_blocking, NULL, &blocking);
         if (r < 0)
                 return r;
-        /* A lost connection ends the call as well. */
         conn_flush(&client->conn);
+        /* A lost connection ends the call as well. */
         while (!blocking.is_done) {
                 client_spin(client);
                 gpud_wait(client, -1);
