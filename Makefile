@@ -129,6 +129,7 @@ CLIENT_SRCS := \
 	client/file.c \
 	client/fork.c \
 	client/region.c \
+	client/spin.c \
 	client/stream.c \
 	client/uuid.c
 
@@ -186,7 +187,8 @@ CLIENT_TESTS := \
 	tests/unit/client/test-copier.c \
 	tests/unit/client/test-error.c \
 	tests/unit/client/test-gpuctl.c \
-	tests/unit/client/test-layout.c
+	tests/unit/client/test-layout.c \
+	tests/unit/client/test-spin.c
 
 # Programs for measuring by hand, linked as the daemon's tests are.
 DAEMON_TOOLS := \

@@ -12,7 +12,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "client/fork.h"
@@ -26,9 +25,6 @@
 #define FLUSH_SIZE (64 * 1024)
 
 #define ZONE_SIZE 8192
-
-/* In a row; then 4095 waits are left out between two tries. */
-#define SPINS_MISSED_MAX 12
 
 int client_fail(struct gpud_client *client, int code, const char *format, ...) {
         va_list args;
@@ -160,7 +156,7 @@ int client_new(struct gpud_client **ret_client, int fd) {
         }
         client->fork_depth = fork_get_depth();
         client->first_free = CALL_NONE;
-        client->spin_us = GPUD_SPIN_US;
+        spin_init(&client->spin, GPUD_SPIN_US);
         if (conn_init(&client->conn, fd) || !(client->zone = msgpack_zone_new(ZONE_SIZE)) ||
             !(client->kept_zone = msgpack_zone_new(ZONE_SIZE))) {
                 gpud_close(client);
@@ -450,47 +446,13 @@ int gpud_wait(struct gpud_client *client, int timeout_ms) {
 }
 
 void gpud_set_spin(struct gpud_client *client, uint32_t spin_us) {
-        client->spin_us = spin_us;
-        client->n_spins_missed = 0;
-        client->n_spins_skipped = 0;
-}
-
-static uint64_t get_us(void) {
-        struct timespec now;
-
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
-
-/*
- * Polls until there is something to do, or for as long as it shall. In vain where replies take longer, and where gpud
- * has only this processor: so after each time in vain it leaves out twice as many waits.
- */
-static void client_spin(struct gpud_client *client) {
-        struct pollfd poll_fd = {.fd = client->conn.fd, .events = gpud_events(client)};
-        uint64_t end_us;
-        int r;
-
-        if (client->spin_us == 0)
-                return;
-        if (client->n_spins_skipped > 0) {
-                client->n_spins_skipped--;
-                return;
-        }
-        end_us = get_us() + client->spin_us;
-        do
-                r = poll(&poll_fd, 1, 0);
-        while (r == 0 && get_us() < end_us);
-        if (r != 0)
-                client->n_spins_missed = 0;
-        else if (client->n_spins_missed < SPINS_MISSED_MAX)
-                client->n_spins_missed++;
-        client->n_spins_skipped = (1u << client->n_spins_missed) - 1;
+        spin_init(&client->spin, spin_us);
 }
 
 int client_call(struct gpud_client *client, const ProtoMethod *method, const void *args, int fd,
                 void *ret_result) {
         BlockingCall blocking = {.ret_result = ret_result, .n_result = method->result->size};
+        struct pollfd poll_fd = {.fd = client->conn.fd};
         int r;
 
         r = client_check_blocking(client);
@@ -501,7 +463,8 @@ int client_call(struct gpud_client *client, const ProtoMethod *method, const voi
         conn_flush(&client->conn);
         /* A lost connection ends the call as well. */
         while (!blocking.is_done) {
-                client_spin(client);
+                poll_fd.events = gpud_events(client);
+                spin_before(&client->spin, &poll_fd);
                 gpud_wait(client, -1);
         }
         return blocking.r;

@@ -13,6 +13,7 @@
 #include "client/conn.h"
 #include "client/copier.h"
 #include "client/gpud.h"
+#include "client/spin.h"
 #include "proto/message.h"
 #include "proto/table.h"
 
@@ -59,11 +60,9 @@ struct gpud_client {
         msgpack_zone *zone;      /* of the reply being taken in */
         msgpack_zone *kept_zone; /* of the last blocking call's result */
         AnyStruct result;
-        ProtoFault fault;         /* the last failure */
-        char lost[128];           /* why the connection is lost; empty while it is not */
-        uint32_t spin_us;         /* a blocking call polls for so long before it sleeps */
-        uint32_t n_spins_missed;  /* one after the other */
-        uint32_t n_spins_skipped; /* waits that will not poll */
+        ProtoFault fault; /* the last failure */
+        char lost[128];   /* why the connection is lost; empty while it is not */
+        Spin spin;        /* before a blocking call sleeps */
         bool is_in_callback;
         struct gpud_region *regions; /* every region made with this client */
         struct gpud_region *arena;   /* of these, the one bytes are copied through; NULL until first used */

@@ -98,8 +98,8 @@ int gpud_wait(struct gpud_client *client, int timeout_ms);
 
 /*
  * How long a blocking call polls for its reply before it sleeps, in microseconds: GPUD_SPIN_US until this is called, 0 to
- * sleep at once. A processor that sleeps is woken late, most in a virtual machine: by 5 us as a rule, by 200 us at times
- * if it had slept for half a millisecond. Polling takes all of a processor. Where the reply takes longer nevertheless,
+ * sleep at once. A processor that sleeps is woken late, most in a virtual machine: by 5 to 30 us as a rule, by 200 us at
+ * times if it had slept for half a millisecond. Polling takes all of a processor. Where the reply takes longer nevertheless,
  * the next calls sleep at once, and it is tried again ever more rarely. gpud_wait() always sleeps; to poll instead,
  * call gpud_dispatch() over and over.
  */
