@@ -224,7 +224,7 @@ bool gpuctl_option(Gpuctl *ctl, const char *const *words, size_t n_words, size_t
         } else {
                 return false;
         }
-        ++*index;
+        (*index)++;
         return true;
 }
 
@@ -260,7 +260,7 @@ static int take_option(Arguments *arguments, const char *what, const char *const
         char name[64];
 
         snprintf(name, sizeof(name), "%.*s", (int)(equals ? equals - word : (ptrdiff_t)strlen(word)), word);
-        ++*index;
+        (*index)++;
         field = find_option(arguments->type, name);
         if (!field)
                 return complain_option(what, arguments->type, name);

@@ -179,7 +179,7 @@ static void backing_end(GpuBacking *backing) {
                 memory_ready(memory, r);
                 return;
         }
-        --device->n_releasing;
+        device->n_releasing--;
         starved_retry(device);
         memory_gone(memory);
 }
@@ -263,7 +263,7 @@ int backing_new(GpuMemory *memory, bool exportable) {
         backing->segment_size = segment_size;
         backing->n_segments = (uint32_t)n_segments;
         list_init(&backing->link);
-        for (uint64_t i = 0; i < n_segments; ++i)
+        for (uint64_t i = 0; i < n_segments; i++)
                 backing->segments[i].size = MIN(segment_size, size - i * segment_size);
         memory->backing = backing;
         gate_submit(device, &backing->call, allocate_run, allocate_done);

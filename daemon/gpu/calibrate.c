@@ -58,7 +58,7 @@ static int measure(GpuDevice *device, VkQueryPool pool, uint64_t size, uint64_t 
         int r;
 
         *ret_by_shader = *ret_by_command = UINT64_MAX;
-        for (int i = 0; i <= N_ROUNDS; ++i) {
+        for (int i = 0; i <= N_ROUNDS; i++) {
                 r = copy_once(device, pool, size, true, &by_shader);
                 if (!r)
                         r = copy_once(device, pool, size, false, &by_command);

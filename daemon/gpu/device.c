@@ -27,7 +27,7 @@
 /* The family that has all of `with` and none of `without`; `n_families` when there is none. */
 static uint32_t find_family(const VkQueueFamilyProperties *families, uint32_t n_families, VkQueueFlags with,
                             VkQueueFlags without) {
-        for (uint32_t i = 0; i < n_families; ++i) {
+        for (uint32_t i = 0; i < n_families; i++) {
                 if ((families[i].queueFlags & with) == with && !(families[i].queueFlags & without))
                         return i;
         }
@@ -87,11 +87,11 @@ static int device_init_vk(GpuDevice *device, const GpuQueueChoice *choices) {
                 .bufferDeviceAddress = device->has_addresses,
         };
 
-        for (uint32_t i = 0; i < GPU_N_QUEUES_MAX; ++i) {
+        for (uint32_t i = 0; i < GPU_N_QUEUES_MAX; i++) {
                 uint32_t f = 0;
 
                 while (f < device->n_families && device->families[f] != choices[i].family)
-                        ++f;
+                        f++;
                 if (f == device->n_families) {
                         device->families[device->n_families++] = choices[i].family;
                         queues[f] = (VkDeviceQueueCreateInfo){
@@ -125,8 +125,8 @@ static int device_init_queues(GpuDevice *device, const GpuQueueChoice *choices) 
         int r;
 
         static_assert(N_ELEMENTS(roles) == GPU_N_QUEUES_MAX, "each role may have a queue of its own");
-        for (uint32_t i = 0; i < N_ELEMENTS(roles); ++i) {
-                for (uint32_t j = 0; j < i && !device->instance->options.split_queues; ++j) {
+        for (uint32_t i = 0; i < N_ELEMENTS(roles); i++) {
+                for (uint32_t j = 0; j < i && !device->instance->options.split_queues; j++) {
                         if (choices[j].family == choices[i].family && choices[j].index == choices[i].index)
                                 *roles[i] = *roles[j];
                 }
@@ -134,7 +134,7 @@ static int device_init_queues(GpuDevice *device, const GpuQueueChoice *choices) 
                         continue;
                 *roles[i] = &device->queues[device->n_queues];
                 r = queue_init(*roles[i], device, device->n_queues, &choices[i]);
-                ++device->n_queues;
+                device->n_queues++;
                 if (r)
                         return error_trace(r);
         }
@@ -148,7 +148,7 @@ uint32_t device_get_memory_types(const GpuDevice *device, uint32_t types, VkMemo
         uint32_t found = 0;
 
         vkGetPhysicalDeviceMemoryProperties(device->physical, &memory);
-        for (uint32_t i = 0; i < memory.memoryTypeCount; ++i) {
+        for (uint32_t i = 0; i < memory.memoryTypeCount; i++) {
                 if ((memory.memoryTypes[i].propertyFlags & properties) == properties)
                         found |= types & 1u << i;
         }
@@ -160,14 +160,14 @@ static void device_choose_memory(GpuDevice *device) {
         VkPhysicalDeviceMemoryProperties memory;
 
         vkGetPhysicalDeviceMemoryProperties(device->physical, &memory);
-        for (uint32_t i = 0; i < memory.memoryHeapCount; ++i) {
+        for (uint32_t i = 0; i < memory.memoryHeapCount; i++) {
                 if (!(memory.memoryHeaps[i].flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT) ||
                     memory.memoryHeaps[i].size <= device->ledger.total)
                         continue;
                 device->ledger.total = memory.memoryHeaps[i].size;
                 device->heap = i;
         }
-        for (uint32_t i = 0; i < memory.memoryTypeCount; ++i) {
+        for (uint32_t i = 0; i < memory.memoryTypeCount; i++) {
                 if (memory.memoryTypes[i].heapIndex == device->heap)
                         device->memory_types |= 1u << i;
         }
@@ -236,7 +236,7 @@ static int settle_queue(GpuQueue *queue) {
         GpuSpan dst = {.segment = &queue->device->scratch, .offset = SETTLE_BYTES};
         int r;
 
-        for (int i = 0; i < N_SETTLE; ++i) {
+        for (int i = 0; i < N_SETTLE; i++) {
                 if (list_is_empty(&queue->idle)) {
                         r = queue_finish(queue);
                         if (r)
@@ -257,7 +257,7 @@ static int settle_queue(GpuQueue *queue) {
 static int settle_queues(GpuDevice *device) {
         int r = 0;
 
-        for (uint32_t i = 0; i < device->n_queues && !r; ++i)
+        for (uint32_t i = 0; i < device->n_queues && !r; i++)
                 r = settle_queue(&device->queues[i]);
         return r;
 }
@@ -353,7 +353,7 @@ GpuDevice *device_free(GpuDevice *device) {
         }
         ring_deinit(&device->ring);
         schedule_deinit(device);
-        for (uint32_t i = 0; i < GPU_N_QUEUES_MAX; ++i)
+        for (uint32_t i = 0; i < GPU_N_QUEUES_MAX; i++)
                 queue_deinit(&device->queues[i]);
         vkDestroyDevice(device->vk, NULL);
         free(device);

@@ -34,6 +34,6 @@ uint64_t fill_get_run(const GpuOp *op, uint64_t position, uint64_t size) {
 }
 
 void fill_write_run(const GpuOp *op, uint64_t position, unsigned char *run, uint64_t size) {
-        for (uint64_t i = 0; i < size; ++i)
+        for (uint64_t i = 0; i < size; i++)
                 run[i] = op->pattern[(position + i) % op->n_pattern];
 }

@@ -34,10 +34,10 @@ static void access_activate(GpuAccess *access) {
 
         for (List *it = memory->accesses.next; it != &access->memory_link; it = it->next) {
                 if (conflicts(access_of(it), access) && !access_of(it)->op->is_recorded)
-                        ++access->op->n_blockers;
+                        access->op->n_blockers++;
         }
         access->is_active = true;
-        ++memory->n_active;
+        memory->n_active++;
 }
 
 void hazard_link(GpuAccess *access) {
@@ -50,7 +50,7 @@ void hazard_link(GpuAccess *access) {
                 return;
         }
         memory->is_crowded = true;
-        ++access->op->n_blockers;
+        access->op->n_blockers++;
 }
 
 /* Many have ended: as many may come. */
@@ -73,7 +73,7 @@ static void memory_admit(GpuMemory *memory) {
 static bool wait_for(GpuQueue *queue, const GpuAccess *earlier) {
         bool is_barrier_due = false;
 
-        for (uint32_t i = 0; i < queue->device->n_queues; ++i) {
+        for (uint32_t i = 0; i < queue->device->n_queues; i++) {
                 GpuQueue *other = &queue->device->queues[i];
                 uint64_t value = earlier->values[i];
 
@@ -144,10 +144,10 @@ void hazard_unlink(GpuAccess *access) {
                 return;
         list_unlink(&access->memory_link);
         list_unlink(&access->device_link);
-        --memory->n_active;
+        memory->n_active--;
         if (memory->is_crowded && memory->n_active <= ACTIVE_LOW)
                 memory_admit(memory);
-        ++memory->device->epoch;
+        memory->device->epoch++;
         complete_syncs(memory->device);
         access->memory = NULL;
         if (memory->is_dying && !memory->is_pending && list_is_empty(&memory->accesses))

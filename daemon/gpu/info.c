@@ -31,7 +31,7 @@ static int extensions_init(Extensions *extensions, VkPhysicalDevice physical) {
 }
 
 static bool extensions_have(const Extensions *extensions, const char *name) {
-        for (uint32_t i = 0; i < extensions->n; ++i) {
+        for (uint32_t i = 0; i < extensions->n; i++) {
                 if (!strcmp(extensions->list[i].extensionName, name))
                         return true;
         }
@@ -63,7 +63,7 @@ static void vendor_to_string(uint32_t vendor, const char *driver, char *ret_name
                 {0x106b, "apple"},  {0x5143, "qualcomm"},
         };
 
-        for (size_t i = 0; i < N_ELEMENTS(vendors); ++i) {
+        for (size_t i = 0; i < N_ELEMENTS(vendors); i++) {
                 if (vendors[i].id == vendor) {
                         snprintf(ret_name, n, "%s", vendors[i].name);
                         return;
@@ -73,7 +73,7 @@ static void vendor_to_string(uint32_t vendor, const char *driver, char *ret_name
 }
 
 static void uuid_to_string(const uint8_t *uuid, char *ret_text) {
-        for (size_t i = 0; i < VK_UUID_SIZE; ++i) {
+        for (size_t i = 0; i < VK_UUID_SIZE; i++) {
                 bool is_dash = i == 4 || i == 6 || i == 8 || i == 10;
 
                 ret_text += sprintf(ret_text, "%s%02x", is_dash ? "-" : "", uuid[i]);

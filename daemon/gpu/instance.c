@@ -40,7 +40,7 @@ static bool has_validation_layer(void) {
         uint32_t n = N_ELEMENTS(layers);
         VkResult result = vkEnumerateInstanceLayerProperties(&n, layers);
 
-        for (uint32_t i = 0; i < n && result >= 0; ++i) {
+        for (uint32_t i = 0; i < n && result >= 0; i++) {
                 if (!strcmp(layers[i].layerName, VALIDATION_LAYER))
                         return true;
         }
@@ -122,7 +122,7 @@ static bool info_has_name(const GpuDeviceInfo *info, const char *name) {
 }
 
 static bool is_chosen(const GpuDeviceInfo *info, const GpuOptions *options) {
-        for (size_t i = 0; i < options->n_devices; ++i) {
+        for (size_t i = 0; i < options->n_devices; i++) {
                 if (info_has_name(info, options->devices[i]))
                         return true;
         }
@@ -131,11 +131,11 @@ static bool is_chosen(const GpuDeviceInfo *info, const GpuOptions *options) {
 
 /* Every name that was given is some device's. */
 static int check_choice(const GpuOptions *options, const GpuCandidate *candidates, size_t n_candidates) {
-        for (size_t i = 0; i < options->n_devices; ++i) {
+        for (size_t i = 0; i < options->n_devices; i++) {
                 size_t j = 0;
 
                 while (j < n_candidates && !info_has_name(&candidates[j].info, options->devices[i]))
-                        ++j;
+                        j++;
                 if (j == n_candidates) {
                         log_error("there is no Vulkan device `%s`", options->devices[i]);
                         return GPU_E_NO_DEVICE;
@@ -162,13 +162,13 @@ static int find_candidates(VkInstance vk, GpuCandidate **ret_candidates, size_t 
         candidates = calloc(n + 1, sizeof(*candidates));
         if (!candidates)
                 return error_origin(-ENOMEM);
-        for (uint32_t i = 0; i < n; ++i) {
+        for (uint32_t i = 0; i < n; i++) {
                 if (!candidate_init(&candidates[n_candidates], physical[i]))
                         continue;
                 candidates[n_candidates++].order = i;
         }
         qsort(candidates, n_candidates, sizeof(*candidates), candidate_compare);
-        for (size_t i = 0; i < n_candidates; ++i)
+        for (size_t i = 0; i < n_candidates; i++)
                 snprintf(candidates[i].info.id, sizeof(candidates[i].info.id), "vulkan:%u", (unsigned)i);
         *ret_candidates = STEAL(candidates);
         *ret_n = n_candidates;
@@ -189,7 +189,7 @@ static int instance_init_devices(GpuInstance *instance, const GpuOptions *option
         instance->devices = calloc(n + 1, sizeof(*instance->devices));
         if (!instance->devices)
                 return error_origin(-ENOMEM);
-        for (size_t i = 0; i < n; ++i) {
+        for (size_t i = 0; i < n; i++) {
                 size_t index = instance->n_devices;
 
                 if (!is_chosen(&candidates[i].info, options))
@@ -197,7 +197,7 @@ static int instance_init_devices(GpuInstance *instance, const GpuOptions *option
                 /* One that cannot be opened says so in the log; the others are worth having. */
                 r = device_new(&instance->devices[index], instance, (uint32_t)index, &candidates[i]);
                 if (!r)
-                        ++instance->n_devices;
+                        instance->n_devices++;
         }
         if (instance->n_devices == 0) {
                 log_error("no Vulkan device can be opened");
@@ -252,7 +252,7 @@ GpuInstance *gpu_instance_free(GpuInstance *instance) {
                 return NULL;
         assert(gpu_instance_is_idle(instance));
         instance_close_bounce(instance);
-        for (size_t i = 0; i < instance->n_devices; ++i)
+        for (size_t i = 0; i < instance->n_devices; i++)
                 device_free(instance->devices[i]);
         free(instance->devices);
         if (instance->messenger) {
@@ -275,7 +275,7 @@ static bool device_is_idle(const GpuDevice *device) {
 bool gpu_instance_is_idle(const GpuInstance *instance) {
         bool is_idle = list_is_empty(&instance->completed) && list_is_empty(&instance->settled);
 
-        for (size_t i = 0; i < instance->n_devices; ++i)
+        for (size_t i = 0; i < instance->n_devices; i++)
                 is_idle = is_idle && device_is_idle(instance->devices[i]);
         return is_idle && instance->n_regions == 0;
 }
@@ -312,7 +312,7 @@ int instance_open_bounce(GpuInstance *instance) {
                 munmap(map, BOUNCE_BYTES);
                 return GPU_E_NO_MEMORY;
         }
-        --instance->n_regions; /* it is not a client's */
+        instance->n_regions--; /* it is not a client's */
         bounce->is_open = true;
         return 0;
 }
@@ -320,9 +320,9 @@ int instance_open_bounce(GpuInstance *instance) {
 static void run_callbacks(GpuInstance *instance) {
         List *link;
 
-        for (size_t i = 0; i < CALLBACKS_MAX && (link = list_pop(&instance->completed)); ++i)
+        for (size_t i = 0; i < CALLBACKS_MAX && (link = list_pop(&instance->completed)); i++)
                 op_complete(container_of(link, GpuOp, link));
-        for (size_t i = 0; i < CALLBACKS_MAX && (link = list_pop(&instance->settled)); ++i)
+        for (size_t i = 0; i < CALLBACKS_MAX && (link = list_pop(&instance->settled)); i++)
                 region_settle(container_of(link, GpuRegion, link));
 }
 
@@ -330,7 +330,7 @@ static void run_callbacks(GpuInstance *instance) {
 static bool is_due(const GpuInstance *instance) {
         bool is_behind = false;
 
-        for (size_t i = 0; i < instance->n_devices; ++i)
+        for (size_t i = 0; i < instance->n_devices; i++)
                 is_behind |= schedule_is_behind(instance->devices[i]);
         return is_behind || !list_is_empty(&instance->put_off) || !list_is_empty(&instance->completed) ||
                !list_is_empty(&instance->settled);
@@ -340,7 +340,7 @@ static bool is_due(const GpuInstance *instance) {
 static bool instance_is_busy(const GpuInstance *instance) {
         bool is_busy = is_due(instance);
 
-        for (size_t i = 0; i < instance->n_devices; ++i)
+        for (size_t i = 0; i < instance->n_devices; i++)
                 is_busy = is_busy || schedule_is_busy(instance->devices[i]);
         return is_busy;
 }
@@ -348,14 +348,14 @@ static bool instance_is_busy(const GpuInstance *instance) {
 bool gpu_instance_poll(GpuInstance *instance) {
         transfer_begin_turn(instance);
         ring_wake(&instance->bounce.ring);
-        for (size_t i = 0; i < instance->n_devices; ++i)
+        for (size_t i = 0; i < instance->n_devices; i++)
                 schedule_poll(instance->devices[i]);
         run_callbacks(instance);
         return instance_is_busy(instance);
 }
 
 void gpu_instance_arm(GpuInstance *instance) {
-        for (size_t i = 0; i < instance->n_devices; ++i) {
+        for (size_t i = 0; i < instance->n_devices; i++) {
                 if (schedule_is_busy(instance->devices[i]))
                         waiter_arm(&instance->devices[i]->waiter);
         }
@@ -364,7 +364,7 @@ void gpu_instance_arm(GpuInstance *instance) {
 }
 
 bool gpu_instance_flush(GpuInstance *instance) {
-        for (size_t i = 0; i < instance->n_devices; ++i) {
+        for (size_t i = 0; i < instance->n_devices; i++) {
                 schedule_flush(instance->devices[i]);
                 arrears_poll(instance->devices[i]);
                 gate_flush(instance->devices[i]);
@@ -375,7 +375,7 @@ bool gpu_instance_flush(GpuInstance *instance) {
 uint64_t gpu_instance_get_next_ns(const GpuInstance *instance) {
         uint64_t next_ns = 0;
 
-        for (size_t i = 0; i < instance->n_devices; ++i) {
+        for (size_t i = 0; i < instance->n_devices; i++) {
                 uint64_t device_ns = instance->devices[i]->arrears.next_ns;
 
                 if (device_ns && (!next_ns || device_ns < next_ns))
@@ -385,7 +385,7 @@ uint64_t gpu_instance_get_next_ns(const GpuInstance *instance) {
 }
 
 void gpu_instance_trim(GpuInstance *instance, uint32_t owner) {
-        for (size_t i = 0; i < instance->n_devices; ++i)
+        for (size_t i = 0; i < instance->n_devices; i++)
                 pools_trim(&instance->devices[i]->pools, owner);
 }
 

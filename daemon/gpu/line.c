@@ -41,7 +41,7 @@ void line_init(GpuLine *line, uint64_t quantum, uint64_t bytes_max, uint32_t chu
                 .chunks_max = chunks_max,
                 .patience = patience,
         };
-        for (size_t i = 0; i < GPU_LINE_BUCKETS; ++i)
+        for (size_t i = 0; i < GPU_LINE_BUCKETS; i++)
                 list_init(&line->buckets[i]);
         list_init(&line->turns);
         list_init(&line->idle);
@@ -49,7 +49,7 @@ void line_init(GpuLine *line, uint64_t quantum, uint64_t bytes_max, uint32_t chu
 }
 
 void line_deinit(GpuLine *line) {
-        for (size_t i = 0; line->quantum && i < GPU_LINE_BUCKETS; ++i) {
+        for (size_t i = 0; line->quantum && i < GPU_LINE_BUCKETS; i++) {
                 List *link;
 
                 while ((link = list_pop(&line->buckets[i])))
@@ -92,7 +92,7 @@ static uint8_t get_grain(const GpuLine *line, uint64_t size) {
         uint8_t grain = 0;
 
         while (grain < GPU_LINE_GRAINS - 1 && size <= line->quantum >> (grain + 1))
-                ++grain;
+                grain++;
         return grain;
 }
 
@@ -103,23 +103,23 @@ uint64_t line_get_turn(const GpuLine *line) {
         if (line->n_turns < 2)
                 return line->quantum;
         while (grain > 0 && line->n_grains[grain] == 0)
-                --grain;
+                grain--;
         return line->quantum >> grain;
 }
 
 static void line_set_grain(GpuLine *line, GpuFlow *flow, uint8_t grain) {
-        --line->n_grains[flow->grain];
-        ++line->n_grains[grain];
+        line->n_grains[flow->grain]--;
+        line->n_grains[grain]++;
         flow->grain = grain;
 }
 
 static void line_join(GpuLine *line, GpuFlow *flow) {
         if (!list_is_empty(&flow->link))
-                --line->n_idle;
+                line->n_idle--;
         list_unlink(&flow->link);
         list_link(&line->turns, &flow->link);
-        ++line->n_turns;
-        ++line->n_grains[flow->grain];
+        line->n_turns++;
+        line->n_grains[flow->grain]++;
         flow->round = line->round;
         flow->is_idle = false;
 }
@@ -128,8 +128,8 @@ static void line_rest_flow(GpuLine *line, GpuFlow *flow) {
         flow->is_idle = true;
         line_set_empty(line, flow, false);
         list_unlink(&flow->link);
-        --line->n_turns;
-        --line->n_grains[flow->grain];
+        line->n_turns--;
+        line->n_grains[flow->grain]--;
         if (flow == &line->common)
                 return;
         list_link(&line->idle, &flow->link);
@@ -137,7 +137,7 @@ static void line_rest_flow(GpuLine *line, GpuFlow *flow) {
                 return;
         flow = container_of(list_first(&line->idle), GpuFlow, link);
         list_unlink(&flow->link);
-        --line->n_idle;
+        line->n_idle--;
         flow_forget(flow);
 }
 
@@ -171,8 +171,8 @@ static bool line_miss_turn(GpuLine *line, GpuFlow *flow) {
         line_set_empty(line, flow, true);
         if (is_missed) {
                 flow->credit = MAX(flow->credit, MIN(flow->credit + turn, CREDIT_MAX * turn));
-                ++flow->round;
-                ++flow->n_missed;
+                flow->round++;
+                flow->n_missed++;
         }
         if (flow->n_missed < line->patience)
                 return is_missed;
@@ -187,7 +187,7 @@ static GpuOp *line_take_turn(GpuLine *line, GpuFlow *flow) {
 
         if (size > flow->credit) {
                 flow->credit += line_get_turn(line);
-                ++flow->round;
+                flow->round++;
                 line->round = MAX(line->round, flow->round);
                 return NULL;
         }
@@ -210,7 +210,7 @@ GpuOp *line_find_next(GpuLine *line) {
         while (!line_is_full(line) && n_vain < line->n_turns) {
                 GpuFlow *flow = container_of(list_first(&line->turns), GpuFlow, link);
 
-                ++n_vain;
+                n_vain++;
                 if (list_is_empty(&flow->ops)) {
                         if (line_miss_turn(line, flow))
                                 n_vain = 0;
@@ -230,17 +230,17 @@ GpuFlow *line_begin(GpuLine *line, uint64_t id, uint64_t size) {
         GpuFlow *flow = line_get_flow(line, id);
 
         line->bytes += size;
-        ++line->n_chunks;
+        line->n_chunks++;
         flow->bytes += size;
-        ++flow->n_chunks;
+        flow->n_chunks++;
         return flow;
 }
 
 void line_end(GpuLine *line, GpuFlow *flow, uint64_t size) {
         line->bytes -= size;
-        --line->n_chunks;
+        line->n_chunks--;
         flow->bytes -= size;
-        --flow->n_chunks;
+        flow->n_chunks--;
         if (flow->is_idle && list_is_empty(&flow->link))
                 flow_forget(flow);
 }

@@ -14,7 +14,7 @@ static void ledger_add(GpuMemory *memory) {
                 return;
         ledger->used += memory->size;
         ledger->peak = MAX(ledger->peak, ledger->used);
-        ++ledger->count;
+        ledger->count++;
 }
 
 static void ledger_remove(const GpuMemory *memory) {
@@ -23,7 +23,7 @@ static void ledger_remove(const GpuMemory *memory) {
         if (memory->is_internal)
                 return;
         ledger->used -= memory->size;
-        --ledger->count;
+        ledger->count--;
 }
 
 int gpu_memory_init(GpuMemory *memory, GpuDevice *device, uint32_t owner, uint64_t size, bool exportable,
@@ -51,7 +51,7 @@ int gpu_memory_init(GpuMemory *memory, GpuDevice *device, uint32_t owner, uint64
                 return r;
         memory->is_pending = r == GPU_E_PENDING;
         ledger_add(memory);
-        ++device->n_memories;
+        device->n_memories++;
         return r;
 }
 
@@ -75,7 +75,7 @@ void gpu_memory_deinit(GpuMemory *memory, void (*gone)(GpuMemory *memory)) {
         memory->gone = gone;
         ledger_remove(memory);
         if (!memory->is_small)
-                ++memory->device->n_releasing;
+                memory->device->n_releasing++;
         if (memory->is_pending || list_is_empty(&memory->accesses))
                 memory_end(memory);
 }
@@ -90,7 +90,7 @@ void memory_end(GpuMemory *memory) {
 void memory_ready(GpuMemory *memory, int r) {
         memory->is_pending = false;
         if (r && !memory->is_internal)
-                --memory->device->n_memories;
+                memory->device->n_memories--;
         if (r)
                 ledger_remove(memory);
         memory->ready(memory, r);
@@ -98,6 +98,6 @@ void memory_ready(GpuMemory *memory, int r) {
 
 void memory_gone(GpuMemory *memory) {
         if (!memory->is_internal)
-                --memory->device->n_memories;
+                memory->device->n_memories--;
         memory->gone(memory);
 }

@@ -61,7 +61,7 @@ static void op_submit(GpuOp *op) {
                 transfer_finish(op);
                 return;
         }
-        for (size_t i = 0; i < N_ELEMENTS(accesses); ++i) {
+        for (size_t i = 0; i < N_ELEMENTS(accesses); i++) {
                 GpuMemory *memory = accesses[i]->memory;
 
                 if (!memory)

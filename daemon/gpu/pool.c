@@ -68,7 +68,7 @@ static void block_free(GpuBlock *block) {
         GpuPool *pool = block->pool;
 
         pool->blocks[block->slot] = NULL;
-        --pool->n_blocks;
+        pool->n_blocks--;
         free(block);
 }
 
@@ -83,12 +83,12 @@ static void block_gone(GpuMemory *memory) {
 static void block_release(GpuBlock *block) {
         tlsf_remove(&block->pool->tlsf, block->region);
         block->region = 0;
-        --block->pool->n_empty;
+        block->pool->n_empty--;
         gpu_memory_deinit(&block->memory, block_gone);
 }
 
 static void pool_release_empty(GpuPool *pool, uint32_t n_kept) {
-        for (uint32_t i = 0; i < pool->n_blocks_max && pool->n_empty > n_kept; ++i) {
+        for (uint32_t i = 0; i < pool->n_blocks_max && pool->n_empty > n_kept; i++) {
                 GpuBlock *block = pool->blocks[i];
 
                 if (block && block->region && block->n_live == 0)
@@ -98,15 +98,15 @@ static void pool_release_empty(GpuPool *pool, uint32_t n_kept) {
 
 /* Gives what rests back to the allocator. */
 static void pool_settle(GpuPool *pool) {
-        for (uint32_t i = 0; i < pool->n_resting; ++i)
+        for (uint32_t i = 0; i < pool->n_resting; i++)
                 tlsf_prefetch(&pool->tlsf, pool->resting[i].node);
-        for (uint32_t i = 0; i < pool->n_resting; ++i) {
+        for (uint32_t i = 0; i < pool->n_resting; i++) {
                 GpuBlock *block = pool->resting[i].block;
 
                 tlsf_free(&pool->tlsf, pool->resting[i].node);
                 block->n_resting = 0;
                 if (--block->n_live == 0)
-                        ++pool->n_empty;
+                        pool->n_empty++;
         }
         pool->n_resting = 0;
 }
@@ -122,8 +122,8 @@ static bool pool_serve_resting(GpuPool *pool, GpuMemory *memory) {
                 return false;
         memory->node = last->node;
         memory->block = last->block;
-        --last->block->n_resting;
-        --pool->n_resting;
+        last->block->n_resting--;
+        pool->n_resting--;
         return true;
 }
 
@@ -143,7 +143,7 @@ static bool pool_serve(GpuPool *pool, GpuMemory *memory) {
                 return false;
         block = pool->blocks[tlsf_get_offset(&pool->tlsf, memory->node) / get_block_units(pool)];
         if (block->n_live++ == 0)
-                --pool->n_empty;
+                pool->n_empty--;
         memory->block = block;
         return true;
 }
@@ -198,7 +198,7 @@ static void block_ready(GpuMemory *memory, int r) {
                 gpu_memory_deinit(&block->memory, block_gone);
                 r = GPU_E_NO_MEMORY;
         } else {
-                ++pool->n_empty;
+                pool->n_empty++;
         }
         pool_serve_waiting(pool, r);
 }
@@ -208,7 +208,7 @@ static int64_t pool_find_slot(GpuPool *pool) {
         uint32_t n_max = MAX(pool->n_blocks_max * 2, 8u);
         GpuBlock **blocks;
 
-        for (uint32_t i = 0; pool->n_blocks < pool->n_blocks_max; ++i) {
+        for (uint32_t i = 0; pool->n_blocks < pool->n_blocks_max; i++) {
                 if (!pool->blocks[i])
                         return i;
         }
@@ -217,7 +217,7 @@ static int64_t pool_find_slot(GpuPool *pool) {
         blocks = realloc(pool->blocks, n_max * sizeof(*blocks));
         if (!blocks)
                 return -1;
-        for (uint32_t i = pool->n_blocks_max; i < n_max; ++i)
+        for (uint32_t i = pool->n_blocks_max; i < n_max; i++)
                 blocks[i] = NULL;
         pool->blocks = blocks;
         pool->n_blocks_max = n_max;
@@ -244,7 +244,7 @@ static int pool_grow(GpuPool *pool) {
                 return r;
         }
         pool->blocks[slot] = block;
-        ++pool->n_blocks;
+        pool->n_blocks++;
         pool->is_growing = true;
         return 0;
 }
@@ -322,17 +322,17 @@ static void scrub_complete(GpuWork *work) {
         List *link;
 
         while ((link = list_pop(&scrub->memories))) {
-                ++memory_of(link)->device->epoch;
+                memory_of(link)->device->epoch++;
                 range_free(memory_of(link));
         }
         scrub->is_busy = false;
-        --scrub->pools->n_scrubs;
+        scrub->pools->n_scrubs--;
 }
 
 /* Takes as many as go well in one batch. */
 static void scrub_take(GpuScrub *scrub, List *dirty, uint64_t size_max) {
         scrub->work.size = 0;
-        for (size_t n = 0; n < GPU_SCRUB_MAX && scrub->work.size < size_max && !list_is_empty(dirty); ++n) {
+        for (size_t n = 0; n < GPU_SCRUB_MAX && scrub->work.size < size_max && !list_is_empty(dirty); n++) {
                 List *link = list_pop(dirty);
 
                 scrub->work.size += memory_of(link)->size;
@@ -341,13 +341,13 @@ static void scrub_take(GpuScrub *scrub, List *dirty, uint64_t size_max) {
 }
 
 void pools_scrub(GpuPools *pools, GpuQueue *queue) {
-        for (size_t i = 0; i < GPU_POOL_SCRUBS && !list_is_empty(&pools->dirty); ++i) {
+        for (size_t i = 0; i < GPU_POOL_SCRUBS && !list_is_empty(&pools->dirty); i++) {
                 GpuScrub *scrub = &pools->scrubs[i];
 
                 if (scrub->is_busy)
                         continue;
                 scrub->is_busy = true;
-                ++pools->n_scrubs;
+                pools->n_scrubs++;
                 scrub->work.record = scrub_record;
                 scrub->work.complete = scrub_complete;
                 scrub_take(scrub, &pools->dirty, queue->device->chunk_local);
@@ -359,10 +359,10 @@ void pools_scrub(GpuPools *pools, GpuQueue *queue) {
 
 void pools_init(GpuPools *pools) {
         *pools = (GpuPools){};
-        for (size_t i = 0; i < GPU_POOL_BUCKETS; ++i)
+        for (size_t i = 0; i < GPU_POOL_BUCKETS; i++)
                 list_init(&pools->buckets[i]);
         list_init(&pools->dirty);
-        for (size_t i = 0; i < GPU_POOL_SCRUBS; ++i) {
+        for (size_t i = 0; i < GPU_POOL_SCRUBS; i++) {
                 list_init(&pools->scrubs[i].work.link);
                 list_init(&pools->scrubs[i].memories);
                 pools->scrubs[i].pools = pools;
@@ -370,13 +370,13 @@ void pools_init(GpuPools *pools) {
 }
 
 void pools_deinit(GpuPools *pools) {
-        for (size_t i = 0; i < GPU_POOL_BUCKETS; ++i) {
+        for (size_t i = 0; i < GPU_POOL_BUCKETS; i++) {
                 List *link;
 
                 while ((link = list_first(&pools->buckets[i]))) {
                         GpuPool *pool = container_of(link, GpuPool, link);
 
-                        for (uint32_t j = 0; j < pool->n_blocks_max; ++j) {
+                        for (uint32_t j = 0; j < pool->n_blocks_max; j++) {
                                 if (pool->blocks[j])
                                         backing_free(pool->blocks[j]->memory.backing);
                                 free(pool->blocks[j]);
@@ -387,7 +387,7 @@ void pools_deinit(GpuPools *pools) {
 }
 
 void pools_reclaim(GpuPools *pools) {
-        for (size_t i = 0; i < GPU_POOL_BUCKETS; ++i) {
+        for (size_t i = 0; i < GPU_POOL_BUCKETS; i++) {
                 list_for_each (link, &pools->buckets[i])
                         pool_release_empty(container_of(link, GpuPool, link), 0);
         }

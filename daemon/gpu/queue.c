@@ -50,7 +50,7 @@ int queue_init(GpuQueue *queue, GpuDevice *device, uint32_t index, const GpuQueu
                                              commands));
         if (r)
                 return r;
-        for (size_t i = 0; i < GPU_QUEUE_BATCHES; ++i) {
+        for (size_t i = 0; i < GPU_QUEUE_BATCHES; i++) {
                 queue->batches[i].commands = commands[i];
                 list_init(&queue->batches[i].works);
                 list_link(&queue->idle, &queue->batches[i].link);
@@ -85,7 +85,7 @@ static bool queue_open_batch(GpuQueue *queue) {
         batch->value = queue->submitted + 1;
         batch->is_host_read = false;
         batch->is_after_all = false;
-        for (size_t i = 0; i < GPU_N_QUEUES_MAX; ++i)
+        for (size_t i = 0; i < GPU_N_QUEUES_MAX; i++)
                 batch->waits[i] = 0;
         queue->open = batch;
         return true;
@@ -145,7 +145,7 @@ void queue_submit(GpuQueue *queue) {
 
         if (!batch)
                 return;
-        for (uint32_t i = 0; i < queue->device->n_queues; ++i) {
+        for (uint32_t i = 0; i < queue->device->n_queues; i++) {
                 if (!batch->waits[i])
                         continue;
                 semaphores[n_waits] = queue->device->queues[i].timeline;
@@ -192,7 +192,7 @@ static uint32_t batch_complete(GpuQueue *queue, GpuBatch *batch) {
         uint32_t n_works = 0;
         List *link;
 
-        for (; (link = list_pop(&batch->works)); ++n_works) {
+        for (; (link = list_pop(&batch->works)); n_works++) {
                 GpuWork *work = container_of(link, GpuWork, link);
 
                 work->complete(work);

@@ -104,7 +104,7 @@ static void import_release(GpuImport *import, GpuDevice *device);
 static void release_done(GpuCall *call) {
         GpuImport *import = import_of(call);
 
-        --import->n_there;
+        import->n_there--;
         import_release(import, call->device);
 }
 
@@ -121,7 +121,7 @@ static void import_done(GpuCall *call) {
         bool is_failed = import->pieces[import->n_there].size == 0;
 
         if (!is_failed)
-                ++import->n_there;
+                import->n_there++;
         if (is_failed && !import->region->is_dying)
                 log_info("%s does not import host memory: bytes will be staged", call->device->info.id);
         if (is_failed || import->region->is_dying)
@@ -133,11 +133,11 @@ static void import_done(GpuCall *call) {
 }
 
 static void region_gone(GpuRegion *region) {
-        for (size_t i = 0; i < region->instance->n_devices; ++i)
+        for (size_t i = 0; i < region->instance->n_devices; i++)
                 free(region->imports[i].pieces);
         free(region->imports);
         region->imports = NULL;
-        --region->instance->n_regions;
+        region->instance->n_regions--;
         region->gone(region);
 }
 
@@ -147,14 +147,14 @@ static void region_release(GpuRegion *region) {
 
         region->is_releasing = true;
         region->n_busy = (uint32_t)instance->n_devices;
-        for (size_t i = 0; i < instance->n_devices; ++i)
+        for (size_t i = 0; i < instance->n_devices; i++)
                 import_release(&region->imports[i], instance->devices[i]);
 }
 
 void region_settle(GpuRegion *region) {
         bool is_imported = true;
 
-        for (size_t i = 0; i < region->instance->n_devices; ++i)
+        for (size_t i = 0; i < region->instance->n_devices; i++)
                 is_imported = is_imported && region_is_imported(region, region->instance->devices[i]);
         region->is_pending = false;
         region->ready(region, is_imported);
@@ -189,7 +189,7 @@ static int import_init(GpuImport *import, GpuRegion *region, const GpuDevice *de
         if (!import->pieces)
                 return -ENOMEM;
         import->n_pieces = (uint32_t)n_pieces;
-        for (uint64_t i = 0; i < n_pieces; ++i)
+        for (uint64_t i = 0; i < n_pieces; i++)
                 import->pieces[i].size = ALIGN_UP(MIN(region->piece, region->size - i * region->piece),
                                                   device->import_alignment);
         return 0;
@@ -207,27 +207,27 @@ int gpu_region_init(GpuRegion *region, GpuInstance *instance, void *map, uint64_
                 .ready = ready,
         };
         list_init(&region->link);
-        for (size_t i = 0; i < instance->n_devices; ++i) {
+        for (size_t i = 0; i < instance->n_devices; i++) {
                 while (region->piece * instance->devices[i]->pieces_max < size)
                         region->piece *= 2;
         }
         region->imports = calloc(instance->n_devices, sizeof(*region->imports));
         if (!region->imports)
                 return error_origin(-ENOMEM);
-        for (size_t i = 0; i < instance->n_devices; ++i) {
+        for (size_t i = 0; i < instance->n_devices; i++) {
                 if (!import_init(&region->imports[i], region, instance->devices[i]))
                         continue;
-                for (size_t j = 0; j <= i; ++j)
+                for (size_t j = 0; j <= i; j++)
                         free(region->imports[j].pieces);
                 free(region->imports);
                 return error_origin(-ENOMEM);
         }
 
-        ++instance->n_regions;
-        for (size_t i = 0; i < instance->n_devices; ++i) {
+        instance->n_regions++;
+        for (size_t i = 0; i < instance->n_devices; i++) {
                 if (!region->imports[i].n_pieces)
                         continue;
-                ++region->n_busy;
+                region->n_busy++;
                 gate_submit(instance->devices[i], &region->imports[i].call, import_run, import_done);
         }
         if (region->n_busy == 0)
@@ -240,8 +240,8 @@ void gpu_region_deinit(GpuRegion *region, void (*gone)(GpuRegion *region)) {
         region->is_dying = true;
         region->gone = gone;
         list_unlink(&region->link);
-        ++region->n_busy; /* by this loop: it may go when that is over */
-        for (size_t i = 0; i < region->instance->n_devices; ++i) {
+        region->n_busy++; /* by this loop: it may go when that is over */
+        for (size_t i = 0; i < region->instance->n_devices; i++) {
                 if (gate_cancel(&region->imports[i].call))
                         import_release(&region->imports[i], region->instance->devices[i]);
         }
@@ -249,7 +249,7 @@ void gpu_region_deinit(GpuRegion *region, void (*gone)(GpuRegion *region)) {
 }
 
 void region_ref(GpuRegion *region) {
-        ++region->n_ops;
+        region->n_ops++;
 }
 
 void region_unref(GpuRegion *region) {
@@ -258,7 +258,7 @@ void region_unref(GpuRegion *region) {
 }
 
 void region_free_imports(GpuRegion *region) {
-        for (size_t i = 0; i < region->instance->n_devices; ++i) {
+        for (size_t i = 0; i < region->instance->n_devices; i++) {
                 GpuImport *import = &region->imports[i];
 
                 while (import->n_there > 0)

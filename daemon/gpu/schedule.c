@@ -19,7 +19,7 @@ void schedule_init(GpuDevice *device) {
         /* The way of staged chunks is longer: two ops may be on it with all their chunks. */
         uint32_t n_staged = 2 * GPU_OP_CHUNKS;
 
-        for (uint32_t i = 0; i < device->n_queues; ++i) {
+        for (uint32_t i = 0; i < device->n_queues; i++) {
                 GpuQueue *queue = &device->queues[i];
                 bool is_bus = queue == device->bus[0];
                 uint64_t quantum = is_bus ? device->chunk_bus : device->chunk_local;
@@ -32,7 +32,7 @@ void schedule_init(GpuDevice *device) {
 }
 
 void schedule_deinit(GpuDevice *device) {
-        for (uint32_t i = 0; i < device->n_queues; ++i) {
+        for (uint32_t i = 0; i < device->n_queues; i++) {
                 line_deinit(&device->queues[i].bulk);
                 line_deinit(&device->queues[i].small);
         }
@@ -62,7 +62,7 @@ static void queue_record(GpuQueue *queue) {
                 if (!queue_open(queue))
                         return;
                 list_unlink(link);
-                ++queue->n_recorded;
+                queue->n_recorded++;
                 work->record(work);
                 list_link(&queue->open->works, link);
                 if (is_bulk)
@@ -85,11 +85,11 @@ static void queue_drop_works(GpuQueue *queue) {
 static bool schedule_step(GpuDevice *device) {
         bool is_any = false;
 
-        for (uint32_t i = 0; i < device->n_queues; ++i) {
+        for (uint32_t i = 0; i < device->n_queues; i++) {
                 is_any |= issue_from(&device->queues[i].small);
                 is_any |= issue_from(&device->queues[i].bulk);
         }
-        for (uint32_t i = 0; i < device->n_queues; ++i) {
+        for (uint32_t i = 0; i < device->n_queues; i++) {
                 if (device->is_lost)
                         queue_drop_works(&device->queues[i]);
                 else if (!device->gate.is_closed)
@@ -110,18 +110,18 @@ void schedule_flush(GpuDevice *device) {
         pools_scrub(&device->pools, device->compute);
         while (schedule_step(device))
                 ;
-        for (uint32_t i = 0; i < device->n_queues && !device->gate.is_closed; ++i)
+        for (uint32_t i = 0; i < device->n_queues && !device->gate.is_closed; i++)
                 queue_submit(&device->queues[i]);
 }
 
 void schedule_poll(GpuDevice *device) {
-        for (uint32_t i = 0; i < device->n_queues; ++i)
+        for (uint32_t i = 0; i < device->n_queues; i++)
                 device->queues[i].n_recorded = 0;
         if (schedule_is_idle(device))
                 return;
         if (atomic_load(&device->waiter.is_lost))
                 device_set_lost(device);
-        for (uint32_t i = 0; i < device->n_queues; ++i)
+        for (uint32_t i = 0; i < device->n_queues; i++)
                 queue_poll(&device->queues[i]);
         schedule_flush(device);
 }
@@ -129,7 +129,7 @@ void schedule_poll(GpuDevice *device) {
 bool schedule_is_behind(const GpuDevice *device) {
         bool is_behind = false;
 
-        for (uint32_t i = 0; i < device->n_queues && !device->gate.is_closed; ++i)
+        for (uint32_t i = 0; i < device->n_queues && !device->gate.is_closed; i++)
                 is_behind |= device->queues[i].n_recorded == GPU_QUEUE_WORKS &&
                              !list_is_empty(&device->queues[i].works);
         return is_behind;
@@ -138,7 +138,7 @@ bool schedule_is_behind(const GpuDevice *device) {
 bool schedule_is_busy(const GpuDevice *device) {
         if (schedule_is_idle(device))
                 return false;
-        for (uint32_t i = 0; i < device->n_queues; ++i) {
+        for (uint32_t i = 0; i < device->n_queues; i++) {
                 if (!list_is_empty(&device->queues[i].in_flight))
                         return true;
         }

@@ -127,7 +127,7 @@ static void chunk_put_slot(GpuChunk *chunk, GpuDevice *device) {
                 return;
         ring_put(&device->ring, chunk->slot);
         chunk->slot = 0;
-        ++device->epoch; /* the next one's bytes come after these */
+        device->epoch++; /* the next one's bytes come after these */
 }
 
 static void chunk_finish(GpuChunk *chunk) {
@@ -278,7 +278,7 @@ static void chunk_complete(GpuWork *work) {
         GpuChunk *chunk = container_of(work, GpuChunk, work);
 
         if (chunk_is_on_bus(chunk))
-                --chunk->queue->n_bulk;
+                chunk->queue->n_bulk--;
         chunk_advance(chunk);
 }
 
@@ -294,7 +294,7 @@ static void chunk_command(GpuChunk *chunk, ChunkState state) {
 
                 if (second->n_bulk < chunk->queue->n_bulk)
                         chunk->queue = second;
-                ++chunk->queue->n_bulk;
+                chunk->queue->n_bulk++;
         }
         list_link(&chunk->queue->works, &chunk->work.link);
 }
@@ -445,7 +445,7 @@ static GpuChunk *op_make_chunk(GpuOp *op) {
         list_init(&chunk->work.link);
         op->issued += size;
         op->free_chunks &= (uint8_t) ~(1u << index);
-        ++op->n_unrecorded;
+        op->n_unrecorded++;
         chunk->flow = line_begin(op_get_line(op), op->flow, size);
         return chunk;
 }

@@ -32,7 +32,7 @@ static void waiter_wait(GpuWaiter *waiter) {
         };
         VkResult result;
 
-        for (uint32_t i = 0; i < device->n_queues; ++i) {
+        for (uint32_t i = 0; i < device->n_queues; i++) {
                 semaphores[i] = device->queues[i].timeline;
                 values[i] = waiter->targets[i];
         }
@@ -104,7 +104,7 @@ void waiter_arm(GpuWaiter *waiter) {
 
         if (atomic_load(&waiter->is_armed))
                 return;
-        for (uint32_t i = 0; i < device->n_queues; ++i)
+        for (uint32_t i = 0; i < device->n_queues; i++)
                 waiter->targets[i] = device->queues[i].completed + 1;
         atomic_store(&waiter->is_armed, true);
         sem_post(&waiter->work);

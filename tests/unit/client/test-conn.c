@@ -109,7 +109,7 @@ static void count_reply(struct gpud_client *client, int r, const struct gpud_mem
         ck_assert_int_eq(r, 0);
         ck_assert_uint_eq(result->n_mems, 1000);
         ck_assert_str_eq(result->mems[999].device, "vulkan:1");
-        ++*n;
+        (*n)++;
 }
 
 /* A long reply in pieces of every awkward size. */

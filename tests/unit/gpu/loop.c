@@ -150,7 +150,7 @@ void loop_turn(Loop *loop) {
 }
 
 void loop_deinit(Loop *loop) {
-        for (size_t i = 0; i < gpu_instance_get_n_devices(loop->instance); ++i) {
+        for (size_t i = 0; i < gpu_instance_get_n_devices(loop->instance); i++) {
                 GpuDevice *device = gpu_instance_get_device(loop->instance, i);
                 GpuLedger ledger;
 
@@ -391,7 +391,7 @@ void copy_wait(Loop *loop, TestMemory *src, uint64_t src_offset, TestMemory *dst
 void bytes_init(unsigned char *bytes, uint64_t size, uint32_t seed) {
         uint32_t state = seed * 2654435761u + 12345;
 
-        for (uint64_t i = 0; i < size; ++i) {
+        for (uint64_t i = 0; i < size; i++) {
                 state = state * 1664525u + 1013904223u;
                 bytes[i] = (unsigned char)(state >> 24);
         }

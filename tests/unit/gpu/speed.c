@@ -97,7 +97,7 @@ static void print_rate(const char *what, uint64_t size, uint64_t ns) {
 static void run_copy(const char *what, int dst, uint64_t src_offset, uint64_t dst_offset) {
         uint64_t best = UINT64_MAX, size = bench.size - MAX(src_offset, dst_offset);
 
-        for (int i = 0; i < N_ROUNDS; ++i) {
+        for (int i = 0; i < N_ROUNDS; i++) {
                 uint64_t begin = clock_get_monotonic_ns();
 
                 gpu_op_copy(prepare(), &bench.memories[0], src_offset, &bench.memories[dst], dst_offset,
@@ -111,7 +111,7 @@ static void run_copy(const char *what, int dst, uint64_t src_offset, uint64_t ds
 static void run_fill(const char *what, size_t n_pattern) {
         uint64_t best = UINT64_MAX;
 
-        for (int i = 0; i < N_ROUNDS; ++i) {
+        for (int i = 0; i < N_ROUNDS; i++) {
                 uint64_t begin = clock_get_monotonic_ns();
 
                 gpu_op_fill(prepare(), &bench.memories[0], 0, bench.size, "0123456789abcdef", n_pattern);
@@ -132,7 +132,7 @@ static void run_latency(size_t size) {
         static char data[65536];
         static uint64_t submitted[N_SMALL], done[N_SMALL];
 
-        for (size_t i = 0; i < N_SMALL; ++i) {
+        for (size_t i = 0; i < N_SMALL; i++) {
                 uint64_t begin = clock_get_monotonic_ns();
 
                 gpu_op_write(prepare(), &bench.memories[0], 0, data, size);
@@ -164,7 +164,7 @@ static void open_device(const char *copy, const char *name) {
 }
 
 static void get_memory(void) {
-        for (size_t i = 0; i < N_ELEMENTS(bench.memories); ++i) {
+        for (size_t i = 0; i < N_ELEMENTS(bench.memories); i++) {
                 uint64_t begin = clock_get_monotonic_ns();
 
                 bench.r = -1;
@@ -204,7 +204,7 @@ int main(int argc, char **argv) {
         run_fill("fill, 4 bytes", 4);
         run_fill("fill, 8 bytes", 8);
         run_fill("fill, 16 bytes", 16);
-        for (size_t i = 0; i < N_ELEMENTS(bench.memories); ++i)
+        for (size_t i = 0; i < N_ELEMENTS(bench.memories); i++)
                 gpu_memory_deinit(&bench.memories[i], on_gone);
         while (!gpu_instance_is_idle(bench.instance))
                 turn();

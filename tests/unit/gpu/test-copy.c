@@ -41,7 +41,7 @@ static void shadow_init(Loop *loop, Shadow *shadow, uint64_t size, uint32_t seed
 
 static void shadow_check(Loop *loop, Shadow *shadow) {
         read_wait(loop, &shadow->memory, 0, shadow->back, shadow->size);
-        for (uint64_t i = 0; i < shadow->size; ++i) {
+        for (uint64_t i = 0; i < shadow->size; i++) {
                 if (shadow->bytes[i] != shadow->back[i])
                         ck_abort_msg("byte %lu is %u and should be %u", (unsigned long)i, shadow->back[i],
                                      shadow->bytes[i]);
@@ -66,15 +66,15 @@ START_TEST(test_copy_alignments) {
         loop.is_spinning = true;
         shadow_init(&loop, &src, room + N_ALIGN, 1);
         shadow_init(&loop, &dst, N_ELEMENTS(ops) * room + N_ALIGN, 2);
-        for (size_t s = 0; s < N_ELEMENTS(sizes); ++s) {
-                for (size_t i = 0; i < N_ELEMENTS(ops); ++i) {
+        for (size_t s = 0; s < N_ELEMENTS(sizes); s++) {
+                for (size_t i = 0; i < N_ELEMENTS(ops); i++) {
                         uint64_t from = i / N_ALIGN, to = i * room + i % N_ALIGN;
 
                         gpu_op_copy(op_prepare(&ops[i]), &src.memory.memory, from, &dst.memory.memory, to,
                                     sizes[s]);
                         memcpy(dst.bytes + to, src.bytes + from, sizes[s]);
                 }
-                for (size_t i = 0; i < N_ELEMENTS(ops); ++i) {
+                for (size_t i = 0; i < N_ELEMENTS(ops); i++) {
                         op_wait(&loop, &ops[i]);
                         ck_assert_int_eq(ops[i].r, 0);
                 }
@@ -99,19 +99,19 @@ START_TEST(test_fill_alignments) {
         loop_init(&loop, &variants[_i]);
         loop.is_spinning = true;
         shadow_init(&loop, &dst, N_ALIGN * room + N_ALIGN, 3);
-        for (size_t s = 0; s < N_ELEMENTS(sizes) * N_ELEMENTS(patterns); ++s) {
+        for (size_t s = 0; s < N_ELEMENTS(sizes) * N_ELEMENTS(patterns); s++) {
                 uint64_t size = sizes[s / N_ELEMENTS(patterns)];
                 size_t n = patterns[s % N_ELEMENTS(patterns)];
 
                 bytes_init(pattern, sizeof(pattern), (uint32_t)s);
-                for (size_t i = 0; i < N_ALIGN; ++i) {
+                for (size_t i = 0; i < N_ALIGN; i++) {
                         uint64_t to = i * room + i;
 
                         gpu_op_fill(op_prepare(&ops[i]), &dst.memory.memory, to, size, pattern, n);
-                        for (uint64_t k = 0; k < size; ++k)
+                        for (uint64_t k = 0; k < size; k++)
                                 dst.bytes[to + k] = pattern[k % n];
                 }
-                for (size_t i = 0; i < N_ALIGN; ++i) {
+                for (size_t i = 0; i < N_ALIGN; i++) {
                         op_wait(&loop, &ops[i]);
                         ck_assert_int_eq(ops[i].r, 0);
                 }
@@ -132,10 +132,10 @@ START_TEST(test_random) {
 
         loop_init(&loop, &variants[_i]);
         shadow_init(&loop, &shadow, 9 * MIB + 5, 4);
-        for (size_t i = 0; i < N_RANDOM; ++i) {
+        for (size_t i = 0; i < N_RANDOM; i++) {
                 uint64_t numbers[3], size;
 
-                for (size_t k = 0; k < N_ELEMENTS(numbers); ++k) {
+                for (size_t k = 0; k < N_ELEMENTS(numbers); k++) {
                         random = random * 1664525u + 1013904223u;
                         numbers[k] = random >> 8;
                 }
@@ -146,7 +146,7 @@ START_TEST(test_random) {
                         bytes_init(pattern, sizeof(pattern), random);
                         gpu_op_fill(op_prepare(&ops[i]), &shadow.memory.memory, numbers[1], size, pattern,
                                     sizeof(pattern));
-                        for (uint64_t k = 0; k < size; ++k)
+                        for (uint64_t k = 0; k < size; k++)
                                 shadow.bytes[numbers[1] + k] = pattern[k % sizeof(pattern)];
                 } else {
                         gpu_op_copy(op_prepare(&ops[i]), &shadow.memory.memory, numbers[1],
@@ -154,7 +154,7 @@ START_TEST(test_random) {
                         memmove(shadow.bytes + numbers[2], shadow.bytes + numbers[1], size);
                 }
         }
-        for (size_t i = 0; i < N_RANDOM; ++i) {
+        for (size_t i = 0; i < N_RANDOM; i++) {
                 op_wait(&loop, &ops[i]);
                 ck_assert_int_eq(ops[i].r, 0);
         }

@@ -25,7 +25,7 @@ START_TEST(test_info) {
 
         loop_add_device();
         loop_init(&loop, &variants[0]);
-        for (size_t i = 0; i < 2 && loop_is_software(&loop); ++i) {
+        for (size_t i = 0; i < 2 && loop_is_software(&loop); i++) {
                 char id[16];
 
                 info = gpu_device_get_info(gpu_instance_get_device(loop.instance, i));
@@ -125,7 +125,7 @@ START_TEST(test_queues_are_settled) {
         Loop loop;
 
         loop_init(&loop, &(GpuOptions){.split_queues = _i});
-        for (uint32_t i = 0; i < loop.device->n_queues; ++i) {
+        for (uint32_t i = 0; i < loop.device->n_queues; i++) {
                 ck_assert_uint_gt(loop.device->queues[i].completed, 630);
                 ck_assert_uint_eq(loop.device->queues[i].completed, loop.device->queues[i].submitted);
         }
@@ -183,7 +183,7 @@ START_TEST(test_lost) {
         memory_init(&loop, &small, loop.device, 100 * KIB, false);
         memory_init(&loop, &large, loop.device, 40 * MIB, false);
         memory_init(&loop, &other, loop_get_second(&loop), 40 * MIB, false);
-        for (size_t i = 0; i < N_ELEMENTS(ops); ++i) {
+        for (size_t i = 0; i < N_ELEMENTS(ops); i++) {
                 GpuOp *op = op_prepare(&ops[i]);
 
                 if (i % 8 == 0)
@@ -215,7 +215,7 @@ START_TEST(test_lost) {
         /* It is not lost in truth: what it is doing must end before its memory goes. */
         vkDeviceWaitIdle(loop.device->vk);
         device_set_lost(loop.device);
-        for (size_t i = 0; i < N_ELEMENTS(ops); ++i) {
+        for (size_t i = 0; i < N_ELEMENTS(ops); i++) {
                 loop_wake(&loop);
                 while (ops[i].r < 0)
                         loop_turn(&loop);

@@ -59,7 +59,7 @@ START_TEST(test_inline) {
 
         loop_init(&loop, &variants[_i]);
         shadow_init(&loop, &shadow, MIB + 13);
-        for (size_t i = 0; i < N_ELEMENTS(sizes); ++i) {
+        for (size_t i = 0; i < N_ELEMENTS(sizes); i++) {
                 uint64_t offset = 1001 * i + i % 4;
 
                 bytes_init(bytes, sizes[i], (uint32_t)i);
@@ -103,9 +103,9 @@ START_TEST(test_region) {
         op_wait(&loop, &op);
         ck_assert_int_eq(op.r, 0);
         ck_assert(!memcmp(region.map + 5, shadow.bytes + offset, part));
-        for (uint64_t i = 0; i < 5; ++i)
+        for (uint64_t i = 0; i < 5; i++)
                 ck_assert_uint_eq(region.map[i], 0);
-        for (uint64_t i = 5 + part; i < size; ++i) {
+        for (uint64_t i = 5 + part; i < size; i++) {
                 if (region.map[i])
                         ck_abort_msg("a byte behind the range was written");
         }
@@ -118,7 +118,7 @@ END_TEST
 static void fill_and_check(Loop *loop, Shadow *shadow, uint64_t offset, uint64_t size,
                            const unsigned char *pattern, size_t n) {
         fill_wait(loop, &shadow->memory, offset, size, pattern, n);
-        for (uint64_t i = 0; i < size; ++i)
+        for (uint64_t i = 0; i < size; i++)
                 shadow->bytes[offset + i] = pattern[i % n];
         shadow_check(loop, shadow);
 }
@@ -134,8 +134,8 @@ START_TEST(test_fill) {
         loop_init(&loop, &variants[_i]);
         loop.is_spinning = true;
         shadow_init(&loop, &shadow, 320 * KIB);
-        for (size_t s = 0; s < N_ELEMENTS(sizes); ++s) {
-                for (size_t p = 0; p < N_ELEMENTS(patterns); ++p) {
+        for (size_t s = 0; s < N_ELEMENTS(sizes); s++) {
+                for (size_t p = 0; p < N_ELEMENTS(patterns); p++) {
                         bytes_init(pattern, sizeof(pattern), (uint32_t)(s + p));
                         fill_and_check(&loop, &shadow, 100 + (s + p) % 5, sizes[s], pattern, patterns[p]);
                 }
@@ -154,7 +154,7 @@ START_TEST(test_fill_long) {
 
         loop_init(&loop, &variants[_i]);
         shadow_init(&loop, &shadow, 20 * MIB + 3);
-        for (size_t p = 0; p < N_ELEMENTS(patterns); ++p) {
+        for (size_t p = 0; p < N_ELEMENTS(patterns); p++) {
                 bytes_init(pattern, sizeof(pattern), (uint32_t)p);
                 fill_and_check(&loop, &shadow, 11 + p, 20 * MIB - 13 - p, pattern, patterns[p]);
         }
@@ -172,7 +172,7 @@ START_TEST(test_overlap) {
 
         loop_init(&loop, &variants[_i]);
         shadow_init(&loop, &shadow, 40 * MIB);
-        for (size_t i = 0; i < N_ELEMENTS(distances); ++i) {
+        for (size_t i = 0; i < N_ELEMENTS(distances); i++) {
                 uint64_t src = 18 * MIB + i, dst = src + (uint64_t)distances[i];
 
                 copy_wait(&loop, &shadow.memory, src, &shadow.memory, dst,

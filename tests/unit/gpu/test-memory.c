@@ -85,8 +85,8 @@ START_TEST(test_zeros) {
         Loop loop;
 
         loop_init(&loop, &small_blocks);
-        for (uint32_t round = 0; round < 12; ++round) {
-                for (uint32_t i = 0; i < N_ELEMENTS(memories); ++i) {
+        for (uint32_t round = 0; round < 12; round++) {
+                for (uint32_t i = 0; i < N_ELEMENTS(memories); i++) {
                         uint64_t size =
                                 i == 63 ? 3 * MIB : (round * 977 + i * 131) % (200 * KIB / (1 + i)) + 2;
 
@@ -103,7 +103,7 @@ START_TEST(test_zeros) {
                                 copy_wait(&loop, &memories[0], 0, &memories[i], 0,
                                           MIN(size, memories[0].memory.size));
                 }
-                for (uint32_t i = 0; i < N_ELEMENTS(memories); ++i)
+                for (uint32_t i = 0; i < N_ELEMENTS(memories); i++)
                         memory_deinit(&loop, &memories[i]);
         }
         free(back);
@@ -120,7 +120,7 @@ START_TEST(test_many) {
 
         ck_assert_uint_le(sizeof(GpuMemory), 96);
         loop_init(&loop, &defaults);
-        for (uint32_t i = 0; i < n; ++i) {
+        for (uint32_t i = 0; i < n; i++) {
                 int r;
 
                 memories[i].r = -1;
@@ -136,16 +136,16 @@ START_TEST(test_many) {
         ck_assert_uint_eq(get_ledger(&loop).count, n);
         for (uint32_t i = 0; i < n; i += 1000)
                 write_wait(&loop, &memories[i], 4095, &byte, 1);
-        for (uint32_t i = 0; i < n; ++i)
+        for (uint32_t i = 0; i < n; i++)
                 gpu_memory_deinit(&memories[i].memory, memory_on_gone);
         ck_assert_uint_eq(get_ledger(&loop).used, 0);
-        for (uint32_t i = 0; i < n; ++i) {
+        for (uint32_t i = 0; i < n; i++) {
                 while (!memories[i].is_gone) {
                         loop_wake(&loop);
                         loop_turn(&loop);
                 }
         }
-        for (uint32_t owner = 0; owner < 3; ++owner)
+        for (uint32_t owner = 0; owner < 3; owner++)
                 gpu_instance_trim(loop.instance, owner);
         loop_deinit(&loop);
         free(memories);
@@ -160,7 +160,7 @@ START_TEST(test_resting) {
         Loop loop;
 
         loop_init(&loop, &small_blocks);
-        for (uint32_t i = 0; i < N_RANGES; ++i)
+        for (uint32_t i = 0; i < N_RANGES; i++)
                 memory_init(&loop, &memories[i], loop.device, 4 * KIB, false);
         ck_assert_uint_eq(get_ledger(&loop).reserved, 3 * MIB);
         memory_deinit(&loop, &memories[10]);
@@ -174,7 +174,7 @@ START_TEST(test_resting) {
         ck_assert_uint_eq(get_ledger(&loop).reserved, 3 * MIB);
 
         /* From each block in turn, so that ranges of all three rest when they run empty. */
-        for (uint32_t i = 0; i < N_RANGES; ++i)
+        for (uint32_t i = 0; i < N_RANGES; i++)
                 memory_deinit(&loop, &memories[i % 3 * 256 + i / 3]);
         ck_assert_uint_eq(get_ledger(&loop).reserved, MIB);
         loop_deinit(&loop);
@@ -204,7 +204,7 @@ START_TEST(test_gone_in_flight) {
         loop_wake(&loop);
         while (!memory.is_gone || !region.is_gone || ops[1].r < 0)
                 loop_turn(&loop);
-        for (size_t i = 0; i < N_ELEMENTS(ops); ++i)
+        for (size_t i = 0; i < N_ELEMENTS(ops); i++)
                 ck_assert_int_eq(ops[i].r, 0);
         read_wait(&loop, &other, 39 * MIB, back + 32, 32);
         ck_assert(!memcmp(back, back + 32, 32));
@@ -222,13 +222,13 @@ START_TEST(test_gone_while_pending) {
         Loop loop;
 
         loop_init(&loop, &small_blocks);
-        for (size_t i = 0; i < N_ELEMENTS(kinds); ++i) {
-                for (int n_turns = 0; n_turns < 12; ++n_turns) {
+        for (size_t i = 0; i < N_ELEMENTS(kinds); i++) {
+                for (int n_turns = 0; n_turns < 12; n_turns++) {
                         TestMemory memory = {.r = -1};
                         int r = gpu_memory_init(&memory.memory, loop.device, 0, kinds[i].size,
                                                 kinds[i].exportable, memory_on_ready);
 
-                        for (int turn = 0; turn < n_turns && memory.r < 0 && r == GPU_E_PENDING; ++turn) {
+                        for (int turn = 0; turn < n_turns && memory.r < 0 && r == GPU_E_PENDING; turn++) {
                                 loop_wake(&loop);
                                 loop_turn(&loop);
                         }
@@ -247,13 +247,13 @@ START_TEST(test_region_gone_while_pending) {
         Loop loop;
 
         loop_init(&loop, _i ? &(GpuOptions){.force_staging = true} : &defaults);
-        for (int n_turns = 0; n_turns < 5; ++n_turns) {
+        for (int n_turns = 0; n_turns < 5; n_turns++) {
                 TestRegion region;
 
                 region_init(&loop, &region, 70 * MIB);
                 region_deinit(&loop, &region);
                 region_init_pending(&loop, &region, 70 * MIB);
-                for (int turn = 0; turn < n_turns && !region.is_ready; ++turn) {
+                for (int turn = 0; turn < n_turns && !region.is_ready; turn++) {
                         loop_wake(&loop);
                         loop_turn(&loop);
                 }
@@ -329,7 +329,7 @@ START_TEST(test_arrears) {
         Loop loop;
 
         loop_init(&loop, &defaults);
-        for (int i = 0; i < 8; ++i) {
+        for (int i = 0; i < 8; i++) {
                 ck_assert_uint_eq(gpu_instance_get_next_ns(loop.instance), 0);
                 memory_init(&loop, &memory, loop.device, 256 * MIB, false);
                 memory_deinit(&loop, &memory);
@@ -339,7 +339,7 @@ START_TEST(test_arrears) {
                 loop_turn(&loop);
         ck_assert_uint_eq(gpu_instance_get_next_ns(loop.instance), 0);
         /* What comes meanwhile is not in its way. */
-        for (int i = 0; i < 8; ++i) {
+        for (int i = 0; i < 8; i++) {
                 memory_init(&loop, &memory, loop.device, 256 * MIB, false);
                 memory_deinit(&loop, &memory);
         }

@@ -119,7 +119,7 @@ static void step_fill(Model *model, Slot *slot, int memory, uint64_t offset) {
         unsigned char pattern[16];
 
         bytes_init(pattern, sizeof(pattern), model->random);
-        for (uint64_t i = 0; i < slot->size; ++i)
+        for (uint64_t i = 0; i < slot->size; i++)
                 model->bytes[memory][offset + i] = pattern[i % n];
         gpu_op_fill(op_prepare(&slot->op), &model->memories[memory].memory, offset, slot->size, pattern, n);
 }
@@ -168,7 +168,7 @@ static void model_init(Model *model, const GpuOptions *options) {
         *model = (Model){.random = 11};
         loop_init(&model->loop, options);
         region_init(&model->loop, &model->region, N_SLOTS * SLOT_SIZE);
-        for (int i = 0; i < N_MEMORIES; ++i) {
+        for (int i = 0; i < N_MEMORIES; i++) {
                 GpuDevice *device = i < 3 ? model->loop.device : loop_get_second(&model->loop);
 
                 model->sizes[i] = sizes[i];
@@ -176,7 +176,7 @@ static void model_init(Model *model, const GpuOptions *options) {
                 memory_init(&model->loop, &model->memories[i], device, sizes[i], i == 4);
                 ck_assert_int_eq(model->memories[i].r, 0);
         }
-        for (int i = 0; i < N_SLOTS; ++i) {
+        for (int i = 0; i < N_SLOTS; i++) {
                 model->slots[i].offset = (uint64_t)i * SLOT_SIZE;
                 model->slots[i].expected = malloc(SLOT_SIZE);
                 model->inline_data[i] = malloc(64 * KIB);
@@ -184,12 +184,12 @@ static void model_init(Model *model, const GpuOptions *options) {
 }
 
 static void model_deinit(Model *model) {
-        for (int i = 0; i < N_SLOTS; ++i) {
+        for (int i = 0; i < N_SLOTS; i++) {
                 slot_settle(model, &model->slots[i]);
                 free(model->slots[i].expected);
                 free(model->inline_data[i]);
         }
-        for (int i = 0; i < N_MEMORIES; ++i) {
+        for (int i = 0; i < N_MEMORIES; i++) {
                 unsigned char *back = malloc(model->sizes[i]);
 
                 read_wait(&model->loop, &model->memories[i], 0, back, model->sizes[i]);
@@ -208,7 +208,7 @@ START_TEST(test_order) {
         model_init(&model, &variants[_i % (int)N_ELEMENTS(variants)]);
         model.loop.is_spinning = _i >= (int)N_ELEMENTS(variants);
         model.random += (uint32_t)_i;
-        for (int i = 0; i < N_STEPS; ++i) {
+        for (int i = 0; i < N_STEPS; i++) {
                 model_step(&model);
                 if (model_random(&model, 6) == 0) {
                         loop_wake(&model.loop);
@@ -228,7 +228,7 @@ START_TEST(test_sync) {
 
         loop_init(&loop, &variants[_i]);
         memory_init(&loop, &memory, loop.device, 20 * MIB, false);
-        for (size_t i = 0; i < N_ELEMENTS(writes); ++i) {
+        for (size_t i = 0; i < N_ELEMENTS(writes); i++) {
                 if (i % 2)
                         gpu_op_fill(op_prepare(&writes[i]), &memory.memory, i, 16 * MIB, &byte, 1);
                 else
@@ -237,7 +237,7 @@ START_TEST(test_sync) {
         gpu_op_sync(op_prepare(&sync), loop.device);
         gpu_op_write(op_prepare(&late), &memory.memory, 0, &byte, 1);
         op_wait(&loop, &sync);
-        for (size_t i = 0; i < N_ELEMENTS(writes); ++i)
+        for (size_t i = 0; i < N_ELEMENTS(writes); i++)
                 ck_assert_int_eq(writes[i].r, 0);
         op_wait(&loop, &late);
         gpu_op_sync(op_prepare(&sync), loop.device);

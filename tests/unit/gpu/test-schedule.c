@@ -55,7 +55,7 @@ static void session_submit(Session *session, World *world, TestOp *op) {
 }
 
 static void session_begin(Session *session, World *world) {
-        for (uint32_t i = 0; i < session->n_ops; ++i)
+        for (uint32_t i = 0; i < session->n_ops; i++)
                 session_submit(session, world, &session->ops[i]);
 }
 
@@ -63,13 +63,13 @@ static void session_begin(Session *session, World *world) {
 static uint32_t session_turn(Session *session, World *world, bool is_ending) {
         uint32_t n_ended = 0;
 
-        for (uint32_t i = 0; i < session->n_ops; ++i) {
+        for (uint32_t i = 0; i < session->n_ops; i++) {
                 TestOp *op = &session->ops[i];
 
                 if (op->r < 0)
                         continue;
                 ck_assert_int_eq(op->r, 0);
-                ++n_ended;
+                n_ended++;
                 if (is_ending)
                         continue;
                 session->served += session->size;
@@ -82,7 +82,7 @@ static uint32_t session_turn(Session *session, World *world, bool is_ending) {
 static uint64_t session_get_issued(const Session *session) {
         uint64_t issued = session->served;
 
-        for (uint32_t i = 0; i < session->n_ops; ++i)
+        for (uint32_t i = 0; i < session->n_ops; i++)
                 issued += session->ops[i].op.issued;
         return issued;
 }
@@ -102,7 +102,7 @@ static void check_shares(World *world, Session *few, Session *many) {
 
         session_begin(many, world);
         session_begin(few, world);
-        for (int i = 0; i < 20; ++i)
+        for (int i = 0; i < 20; i++)
                 world_turn(world);
         few_before = session_get_issued(few);
         many_before = session_get_issued(many);
@@ -154,7 +154,7 @@ START_TEST(test_small_overtakes) {
         world_init(&world, &variants[_i]);
         memory_init(&world.loop, &small, world.loop.device, sizeof(data), false);
         session_begin(&bulk, &world);
-        for (int i = 0; i < 3; ++i) {
+        for (int i = 0; i < 3; i++) {
                 uint64_t before = session_get_issued(&bulk);
 
                 memset(data, i, sizeof(data));
@@ -176,16 +176,16 @@ START_TEST(test_many_flows) {
         World world;
 
         world_init(&world, &variants[_i]);
-        for (int round = 0; round < 4; ++round) {
+        for (int round = 0; round < 4; round++) {
                 uint64_t size = round % 2 ? 4 * KIB : 300 * KIB;
 
-                for (uint32_t i = 0; i < N; ++i) {
+                for (uint32_t i = 0; i < N; i++) {
                         op_prepare(&ops[i]);
                         ops[i].op.flow = (uint64_t)i << 20 | (uint64_t)round % 3;
                         gpu_op_read_region(&ops[i].op, &world.memory.memory, i, &world.region.region,
                                            i * 4 * KIB, size);
                 }
-                for (uint32_t i = 0; i < N; ++i) {
+                for (uint32_t i = 0; i < N; i++) {
                         op_wait(&world.loop, &ops[i]);
                         ck_assert_int_eq(ops[i].r, 0);
                 }
@@ -205,9 +205,9 @@ START_TEST(test_crowd) {
         World world;
 
         world_init(&world, &variants[_i]);
-        for (size_t i = 0; i < 2; ++i)
+        for (size_t i = 0; i < 2; i++)
                 memory_init(&world.loop, &memories[i], world.loop.device, 4 * KIB, false);
-        for (uint32_t i = 0; i < N; ++i) {
+        for (uint32_t i = 0; i < N; i++) {
                 values[i] = i;
                 op_prepare(&ops[i]);
                 if (i % 3 == 2)
@@ -217,21 +217,21 @@ START_TEST(test_crowd) {
         }
         gpu_op_sync(op_prepare(&sync), world.loop.device);
         op_wait(&world.loop, &sync);
-        for (uint32_t i = 0; i < N; ++i)
+        for (uint32_t i = 0; i < N; i++)
                 ck_assert_int_eq(ops[i].r, 0);
-        for (uint32_t i = 0; i < 2; ++i) {
+        for (uint32_t i = 0; i < 2; i++) {
                 uint32_t last = N - 1;
 
                 while (last % 2 != i || last % 3 == 2)
-                        --last;
+                        last--;
                 read_wait(&world.loop, &memories[i], 0, back, sizeof(back));
                 ck_assert_uint_eq(back[0], last);
                 /* What the last copy to here saw there. */
                 last = N - 1;
                 while (last % 2 == i || last % 3 != 2)
-                        --last;
+                        last--;
                 while (last % 2 == i || last % 3 == 2)
-                        --last;
+                        last--;
                 ck_assert_uint_eq(back[1], last);
                 memory_deinit(&world.loop, &memories[i]);
         }
@@ -247,8 +247,8 @@ START_TEST(test_trim_sticks) {
         Loop loop;
 
         loop_init(&loop, &(GpuOptions){.block_max = MIB});
-        for (int round = 0; round < 6; ++round) {
-                for (size_t i = 0; i < N_ELEMENTS(memories); ++i) {
+        for (int round = 0; round < 6; round++) {
+                for (size_t i = 0; i < N_ELEMENTS(memories); i++) {
                         TestMemory *memory = &memories[i];
 
                         *memory = (TestMemory){.r = -1};
@@ -262,11 +262,11 @@ START_TEST(test_trim_sticks) {
                 }
                 if (round % 2 == 0)
                         gpu_op_fill(op_prepare(&op), &memories[0].memory, 0, 100, "x", 1);
-                for (int i = 0; i < round; ++i) {
+                for (int i = 0; i < round; i++) {
                         loop_wake(&loop);
                         loop_turn(&loop);
                 }
-                for (size_t i = 0; i < N_ELEMENTS(memories); ++i)
+                for (size_t i = 0; i < N_ELEMENTS(memories); i++)
                         gpu_memory_deinit(&memories[i].memory, memory_on_gone);
                 gpu_instance_trim(loop.instance, 7);
                 do {
@@ -292,15 +292,15 @@ START_TEST(test_one_submit) {
         loop_init(&loop, &variants[_i]);
         memory_init(&loop, &memory, loop.device, N_MANY, false);
         queue = loop.device->bus[1];
-        for (int round = 0; round < 3; ++round) {
+        for (int round = 0; round < 3; round++) {
                 uint64_t submitted = queue->submitted;
 
                 bytes_init(bytes, sizeof(bytes), (uint32_t)round);
-                for (size_t i = 0; i < N_MANY; ++i)
+                for (size_t i = 0; i < N_MANY; i++)
                         gpu_op_write(op_prepare(&ops[i]), &memory.memory, i, &bytes[i], 1);
                 gpu_instance_flush(loop.instance);
                 ck_assert_uint_eq(queue->submitted, submitted + 1);
-                for (size_t i = 0; i < N_MANY; ++i)
+                for (size_t i = 0; i < N_MANY; i++)
                         op_wait(&loop, &ops[i]);
                 ck_assert_uint_eq(queue->submitted, submitted + 1);
         }
@@ -317,18 +317,18 @@ static void read_many(Loop *loop, TestMemory *memory, size_t n_ops, uint64_t siz
 
         bytes_init(expected, size, (uint32_t)size);
         write_wait(loop, memory, 0, expected, size);
-        for (size_t i = 0; i < n_ops; ++i)
+        for (size_t i = 0; i < n_ops; i++)
                 gpu_op_read(op_prepare(&ops[i]), &memory->memory, 0, data + i * size, size);
         loop_wake(loop);
         while (n_ended < n_ops) {
                 loop_turn(loop);
                 n_before = n_ended;
                 n_ended = 0;
-                for (size_t i = 0; i < n_ops; ++i)
+                for (size_t i = 0; i < n_ops; i++)
                         n_ended += ops[i].r == 0;
                 ck_assert_uint_le(n_ended - n_before, most);
         }
-        for (size_t i = 0; i < n_ops; ++i)
+        for (size_t i = 0; i < n_ops; i++)
                 ck_assert_mem_eq(data + i * size, expected, size);
         free(expected);
         free(data);
@@ -338,7 +338,7 @@ static size_t count(const List *list) {
         size_t n = 0;
 
         list_for_each (link, list)
-                ++n;
+                n++;
         return n;
 }
 
@@ -362,7 +362,7 @@ START_TEST(test_turns_are_short_behind_the_gate) {
                 loop_wake(&loop);
                 loop_turn(&loop);
         }
-        for (size_t i = 0; i < N_ELEMENTS(ops); ++i)
+        for (size_t i = 0; i < N_ELEMENTS(ops); i++)
                 gpu_op_fill(op_prepare(&ops[i]), &memory.memory, i, 1, &bytes[i], 1);
         gpu_instance_flush(loop.instance);
         n_after = count(works);
@@ -374,7 +374,7 @@ START_TEST(test_turns_are_short_behind_the_gate) {
                 n_after = count(works);
                 ck_assert_uint_le(n_before, n_after + 128);
         } while (n_after > 0);
-        for (size_t i = 0; i < N_ELEMENTS(ops); ++i)
+        for (size_t i = 0; i < N_ELEMENTS(ops); i++)
                 op_wait(&loop, &ops[i]);
         read_wait(&loop, &memory, 0, back, N_ELEMENTS(ops));
         ck_assert_mem_eq(back, bytes, N_ELEMENTS(ops));

@@ -74,19 +74,19 @@ static void stress_turn(Stress *stress, bool is_new) {
 static void stress_run(Stress *stress) {
         uint32_t n_ops = get_n_ops(), n_submitted = 0, n_ended = 0;
 
-        for (uint32_t i = 0; i < N_SLOTS; ++i)
+        for (uint32_t i = 0; i < N_SLOTS; i++)
                 stress->slots[i].r = 0;
         while (n_ended < n_ops) {
                 uint32_t burst = stress_random(stress, 2) ? 1 : stress_random(stress, N_SLOTS);
                 uint32_t n_flying = 0, n_new = 0;
 
-                for (uint32_t i = 0; i < N_SLOTS; ++i) {
+                for (uint32_t i = 0; i < N_SLOTS; i++) {
                         TestOp *op = &stress->slots[i];
 
                         if (op->r >= 0 && n_submitted < n_ops && n_new < burst) {
                                 stress_submit(stress, i);
-                                ++n_submitted;
-                                ++n_new;
+                                n_submitted++;
+                                n_new++;
                         }
                         n_flying += op->r < 0;
                 }
@@ -103,12 +103,12 @@ START_TEST(test_stress) {
         stress.random = (uint32_t)_i + 1;
         loop_init(&stress.loop, &(GpuOptions){.split_queues = true, .force_staging = _i > 0});
         region_init(&stress.loop, &stress.region, N_SLOTS * 64);
-        for (uint32_t i = 0; i < N_MEMORIES; ++i)
+        for (uint32_t i = 0; i < N_MEMORIES; i++)
                 memory_init(&stress.loop, &stress.memories[i], stress.loop.device, SIZE, false);
         stress_run(&stress);
-        for (uint32_t i = 0; i < N_SLOTS; ++i)
+        for (uint32_t i = 0; i < N_SLOTS; i++)
                 ck_assert_int_eq(stress.slots[i].r, 0);
-        for (uint32_t i = 0; i < N_MEMORIES; ++i)
+        for (uint32_t i = 0; i < N_MEMORIES; i++)
                 memory_deinit(&stress.loop, &stress.memories[i]);
         region_deinit(&stress.loop, &stress.region);
         loop_deinit(&stress.loop);

@@ -50,7 +50,7 @@ static void model_add(Model *model, uint32_t node, uint32_t size) {
 
         MUST(tlsf_get_size(&model->tlsf, node) == size);
         MUST(range.offset % (N_UNITS + GAP) + size <= N_UNITS);
-        for (uint32_t i = 0; i < size; ++i) {
+        for (uint32_t i = 0; i < size; i++) {
                 MUST(!model->taken[range.offset + i]);
                 model->taken[range.offset + i] = 1;
         }
@@ -61,10 +61,10 @@ static void model_add(Model *model, uint32_t node, uint32_t size) {
 static uint32_t model_longest(const Model *model) {
         uint32_t longest = 0;
 
-        for (uint32_t region = 0; region < N_REGIONS; ++region) {
+        for (uint32_t region = 0; region < N_REGIONS; region++) {
                 uint32_t run = 0;
 
-                for (uint32_t i = 0; i < N_UNITS; ++i) {
+                for (uint32_t i = 0; i < N_UNITS; i++) {
                         run = model->taken[region_offset(region) + i] ? 0 : run + 1;
                         longest = MAX(longest, run);
                 }
@@ -112,9 +112,9 @@ START_TEST(test_against_model) {
 
         model = (Model){.random = 1 + (uint32_t)_i};
         tlsf_init(&model.tlsf);
-        for (uint32_t i = 0; i < N_REGIONS; ++i)
+        for (uint32_t i = 0; i < N_REGIONS; i++)
                 ck_assert_int_eq(tlsf_add(&model.tlsf, region_offset(i), N_UNITS, &model.regions[i]), 0);
-        for (uint32_t step = 0; step < N_STEPS; ++step) {
+        for (uint32_t step = 0; step < N_STEPS; step++) {
                 /* The load swings, so that it is full now and then, and empty as well. */
                 uint32_t fill = step / 20000 % 2 ? 3 : 6, choice = model_random(&model, 10);
 
@@ -127,7 +127,7 @@ START_TEST(test_against_model) {
         }
         while (model.n_ranges)
                 step_free(&model);
-        for (uint32_t i = 0; i < N_REGIONS; ++i)
+        for (uint32_t i = 0; i < N_REGIONS; i++)
                 tlsf_remove(&model.tlsf, model.regions[i]);
         ck_assert_uint_eq(model.tlsf.first_map, 0);
         tlsf_deinit(&model.tlsf);

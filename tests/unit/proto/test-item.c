@@ -201,7 +201,7 @@ END_TEST
 static int refuse(void *data, const char *bytes, size_t n) {
         (void)bytes;
         (void)n;
-        ++*(int *)data;
+        (*(int *)data)++;
         return -1;
 }
 
