@@ -63,7 +63,7 @@ DAEMON_SRCS := \
 	daemon/gpu/hazard.c \
 	daemon/gpu/info.c \
 	daemon/gpu/instance.c \
-	daemon/gpu/line.c \
+	daemon/gpu/fairqueue.c \
 	daemon/gpu/memory.c \
 	daemon/gpu/op.c \
 	daemon/gpu/pool.c \
@@ -83,7 +83,7 @@ DAEMON_SRCS := \
 	daemon/method/session.c \
 	daemon/method/shm.c \
 	daemon/method/table.c \
-	daemon/method/transfer.c \
+	daemon/method/mem-bytes.c \
 	daemon/net/credentials.c \
 	daemon/net/net.c \
 	daemon/net/peer.c \
@@ -93,14 +93,16 @@ DAEMON_SRCS := \
 	daemon/object/mem.c \
 	daemon/object/name.c \
 	daemon/object/registry.c \
+	daemon/object/result.c \
 	daemon/object/session.c \
 	daemon/object/shm.c \
 	daemon/object/user.c \
-	daemon/rpc/client.c \
+	daemon/rpc/channel.c \
 	daemon/rpc/fdqueue.c \
 	daemon/rpc/pipeline.c \
 	daemon/rpc/request.c \
 	daemon/rpc/resolve.c \
+	daemon/rpc/rpc.c \
 	daemon/rpc/stats.c \
 	daemon/util/buffer.c \
 	daemon/util/error.c \

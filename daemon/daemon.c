@@ -27,7 +27,7 @@
 #include "daemon/net/net.h"
 #include "daemon/net/socket.h"
 #include "daemon/object/registry.h"
-#include "daemon/rpc/pipeline.h"
+#include "daemon/rpc/rpc.h"
 #include "daemon/util/clock.h"
 #include "daemon/util/error.h"
 #include "daemon/util/fd.h"
@@ -60,7 +60,7 @@ struct Daemon {
         GpuHost host;
         GpuInstance *gpu;
         Registry registry;
-        Pipeline pipeline;
+        Rpc rpc;
         Net net;
         uint64_t drain_until_ns;
         uint64_t spin_ns;
@@ -96,8 +96,8 @@ static void daemon_schedule_spin(Daemon *daemon, bool is_busy) {
                 return;
         }
         now_ns = clock_get_monotonic_ns();
-        if (daemon->spin_until_ns == 0 || daemon->n_requests != daemon->pipeline.stats.n_requests) {
-                daemon->n_requests = daemon->pipeline.stats.n_requests;
+        if (daemon->spin_until_ns == 0 || daemon->n_requests != daemon->rpc.stats.n_requests) {
+                daemon->n_requests = daemon->rpc.stats.n_requests;
                 daemon->spin_until_ns = now_ns + daemon->spin_ns;
         }
         if (now_ns < daemon->spin_until_ns) {
@@ -179,7 +179,7 @@ static void daemon_turn(Daemon *daemon) {
         executor_poll(&daemon->executor);
         gpu_instance_poll(daemon->gpu);
         if (daemon->state <= DAEMON_DRAINING)
-                has_more = net_flush(&daemon->net);
+                has_more = net_serve(&daemon->net);
         if (daemon->state == DAEMON_RUNNING && !uv_is_active((uv_handle_t *)&daemon->timer))
                 daemon_schedule_lease(daemon);
         if (daemon->state <= DAEMON_DRAINING && registry_reap(&daemon->registry))
@@ -192,7 +192,7 @@ static void daemon_turn(Daemon *daemon) {
         daemon_schedule_spin(daemon, is_busy);
         if (has_more || daemon->state == DAEMON_REAPING)
                 daemon->is_spinning = true;
-        stats_end_turn(&daemon->pipeline.stats);
+        stats_end_turn(&daemon->rpc.stats);
 }
 
 /* Sleeps, unless there is something to do, and lets libuv do its part where it has one: most turns it has none. */
@@ -206,7 +206,7 @@ static void daemon_wait(Daemon *daemon) {
         uv_update_time(&daemon->loop);
         timeout_ms = uv_backend_timeout(&daemon->loop);
         n = epoll_wait(daemon->epoll_fd, ready, N_ELEMENTS(ready), daemon->is_spinning ? 0 : timeout_ms);
-        stats_begin_turn(&daemon->pipeline.stats);
+        stats_begin_turn(&daemon->rpc.stats);
         is_uv_due = timeout_ms == 0 || (n <= 0 && !daemon->is_spinning);
         for (int i = 0; i < n; i++) {
                 if (ready[i].data.ptr == &daemon->wake_fd)
@@ -225,7 +225,7 @@ static void daemon_on_signal(uv_signal_t *handle, int number) {
 
         if (daemon->state != DAEMON_RUNNING)
                 return;
-        log_info("%s: finishing %zu requests, then exiting", strsignal(number), daemon->pipeline.n_inflight);
+        log_info("%s: finishing %zu requests, then exiting", strsignal(number), daemon->rpc.n_inflight);
         sd_notify(0, "STOPPING=1");
         daemon->state = DAEMON_DRAINING;
         daemon->drain_until_ns = clock_get_monotonic_ns() + DRAIN_NS;
@@ -288,7 +288,7 @@ static int daemon_init_loop(Daemon *daemon) {
             epoll_ctl(daemon->epoll_fd, EPOLL_CTL_ADD, daemon->wake_fd, &of_wake) < 0)
                 return error_origin(-errno);
         r = executor_init(&daemon->executor, daemon->wake_fd);
-        return r ? error_trace(r) : 0;
+        return r;
 }
 
 static void daemon_log_devices(const Daemon *daemon) {
@@ -340,11 +340,11 @@ static int daemon_init(Daemon *daemon) {
                 return r;
         }
         registry_init(&daemon->registry, daemon->gpu, &daemon->host, daemon->config->shm_max);
-        pipeline_init(&daemon->pipeline, &daemon->registry, method_rows);
-        r = net_init(&daemon->net, daemon->epoll_fd, &daemon->pipeline, &daemon->config->admins,
+        rpc_init(&daemon->rpc, &daemon->registry, method_rows);
+        r = net_init(&daemon->net, daemon->epoll_fd, &daemon->rpc, &daemon->config->admins,
                      daemon->config->connections_max, fd, path);
         if (r)
-                return error_trace(r);
+                return r;
         daemon->has_net = true;
         log_info("gpud %s listens on %s", GPUD_VERSION, path ? path : "the socket passed in");
         return 0;
@@ -381,7 +381,7 @@ Daemon *daemon_free(Daemon *daemon) {
         if (!daemon)
                 return NULL;
         if (daemon->has_net) {
-                pipeline_deinit(&daemon->pipeline);
+                rpc_deinit(&daemon->rpc);
                 net_deinit(&daemon->net);
         }
         daemon->gpu = gpu_instance_free(daemon->gpu);

@@ -267,7 +267,7 @@ int backing_new(GpuMemory *memory, bool exportable) {
                 backing->segments[i].size = MIN(segment_size, size - i * segment_size);
         memory->backing = backing;
         gate_submit(device, &backing->call, allocate_run, allocate_done);
-        return GPU_E_PENDING;
+        return REQUEST_LATER;
 }
 
 void backing_release(GpuBacking *backing) {

@@ -127,7 +127,7 @@ int shader_choose(GpuDevice *device) {
         if (copy == GPU_COPY_AUTO) {
                 r = choose_by_time(device, &is_shader);
                 if (r)
-                        return error_trace(r);
+                        return r;
         }
         device->shader.is_used = is_shader;
         if (!is_shader) {

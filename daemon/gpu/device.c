@@ -136,7 +136,7 @@ static int device_init_queues(GpuDevice *device, const GpuQueueChoice *choices) 
                 r = queue_init(*roles[i], device, device->n_queues, &choices[i]);
                 device->n_queues++;
                 if (r)
-                        return error_trace(r);
+                        return r;
         }
         return 0;
 }
@@ -303,7 +303,7 @@ static int device_init(GpuDevice *device) {
                 return r;
         r = settle_queues(device);
         if (r)
-                return error_trace(r);
+                return r;
         return waiter_init(&device->waiter, device);
 }
 

@@ -47,9 +47,9 @@ int gpu_memory_init(GpuMemory *memory, GpuDevice *device, uint32_t owner, uint64
         };
         list_init(&memory->accesses);
         r = is_small ? pool_alloc(memory) : backing_new(memory, exportable);
-        if (r && r != GPU_E_PENDING)
+        if (r && r != REQUEST_LATER)
                 return r;
-        memory->is_pending = r == GPU_E_PENDING;
+        memory->is_pending = r == REQUEST_LATER;
         ledger_add(memory);
         device->n_memories++;
         return r;

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "daemon/util/error.h"
 #include "daemon/util/list.h"
 
 typedef struct GpuBacking GpuBacking;
@@ -43,7 +44,7 @@ struct GpuMemory {
 /*
  * `size` is above 0. `owner` decides which allocations may lie in one block, no more.
  *
- * 0: it is ready now, `ready` will not be called. GPU_E_PENDING: `ready` will be called once, later, with 0,
+ * 0: it is ready now, `ready` will not be called. REQUEST_LATER: `ready` will be called once, later, with 0,
  * GPU_E_NO_MEMORY or GPU_E_LOST. GPU_E_NO_MEMORY, GPU_E_LOST: refused.
  * When refused, now or in ready(), there is nothing to deinit.
  */

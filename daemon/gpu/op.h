@@ -5,7 +5,7 @@
  * from the submitting call until complete(). The caller sets `complete` and `flow` first; the rest is this layer's.
  *
  * Submitting cannot fail. complete() comes from gpu_instance_poll(), once, never from inside the submitting call, with
- * 0, GPU_E_NO_MEMORY or GPU_E_LOST. Ranges must lie inside memory and region (asserted); a size of 0 is fine.
+ * 0, GPU_E_NO_HOST_MEMORY or GPU_E_LOST. Ranges must lie inside memory and region (asserted); a size of 0 is fine.
  * Memory must be ready, and must not be deinited before the call; after it, it may.
  *
  * Ops on one memory whose ranges overlap, at least one of them writing, take effect in the order of submission. Others

@@ -154,7 +154,7 @@ static void serve_alone(GpuMemory *memory) {
 
         memory->is_small = false;
         r = backing_new(memory, true);
-        if (r != GPU_E_PENDING)
+        if (r != REQUEST_LATER)
                 memory_ready(memory, r);
 }
 
@@ -239,7 +239,7 @@ static int pool_grow(GpuPool *pool) {
         block->slot = (uint32_t)slot;
         r = memory_init_internal(&block->memory, pool->device, pool->owner, pool->device->block_size,
                                  block_ready);
-        if (r != GPU_E_PENDING) {
+        if (r != REQUEST_LATER) {
                 free(block);
                 return r;
         }
@@ -266,7 +266,7 @@ int pool_alloc(GpuMemory *memory) {
                 return backing_new(memory, true);
         }
         list_link(&pool->waiting, &memory->accesses);
-        return GPU_E_PENDING;
+        return REQUEST_LATER;
 }
 
 uint64_t pool_get_offset(const GpuMemory *memory) {

@@ -92,7 +92,7 @@ void pools_scrub(GpuPools *pools, GpuQueue *queue);
 void pools_reclaim(GpuPools *pools);
 void pools_trim(GpuPools *pools, uint32_t owner);
 
-/* 0, GPU_E_PENDING (then the memory's ready() is called) or GPU_E_NO_MEMORY. */
+/* 0, REQUEST_LATER (then the memory's ready() is called) or GPU_E_NO_MEMORY. */
 int pool_alloc(GpuMemory *memory);
 
 /* Takes back a dying small allocation that no op is on, or that is pending; gone() is called in the end. */

@@ -30,7 +30,7 @@ int queue_init(GpuQueue *queue, GpuDevice *device, uint32_t index, const GpuQueu
 
         r = device_new_timeline(device, &queue->timeline);
         if (r)
-                return error_trace(r);
+                return r;
         r = GPU_TRY(vkCreateCommandPool(device->vk,
                                         &(VkCommandPoolCreateInfo){
                                                 .sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "daemon/gpu/line.h"
+#include "daemon/gpu/fairqueue.h"
 #include "daemon/gpu/op.h"
 #include "daemon/gpu/vk.h"
 #include "daemon/util/list.h"
@@ -44,8 +44,8 @@ struct GpuQueue {
         List in_flight;
         List works;          /* GpuWork.link: to be recorded, in this order */
         uint32_t n_recorded; /* works, in this turn of the loop */
-        GpuLine small;       /* ops to be cut in chunks: these first, */
-        GpuLine bulk;        /* then these */
+        GpuFairQueue small;  /* ops to be cut in chunks: these first, */
+        GpuFairQueue bulk;   /* then these */
         uint32_t n_bulk;     /* chunks over the bus, to be recorded or in flight */
         uint64_t epoch;      /* of the device, when last made to see what has ended */
         GpuBatch batches[GPU_QUEUE_BATCHES];

@@ -26,24 +26,24 @@ void schedule_init(GpuDevice *device) {
                 uint64_t n_bulk = is_bus && !device->is_cpu ? BULK_CHUNKS_BUS : BULK_CHUNKS;
                 uint64_t bytes_max = MAX(n_bulk * quantum, n_staged * device->staged_max);
 
-                line_init(&queue->bulk, quantum, bytes_max, n_staged, BULK_PATIENCE);
-                line_init(&queue->small, GPU_SMALL_MAX, SMALL_BYTES_MAX, UINT32_MAX, 0);
+                fair_queue_init(&queue->bulk, quantum, bytes_max, n_staged, BULK_PATIENCE);
+                fair_queue_init(&queue->small, GPU_SMALL_MAX, SMALL_BYTES_MAX, UINT32_MAX, 0);
         }
 }
 
 void schedule_deinit(GpuDevice *device) {
         for (uint32_t i = 0; i < device->n_queues; i++) {
-                line_deinit(&device->queues[i].bulk);
-                line_deinit(&device->queues[i].small);
+                fair_queue_deinit(&device->queues[i].bulk);
+                fair_queue_deinit(&device->queues[i].small);
         }
 }
 
 /* Returns whether there was anything to issue. */
-static bool issue_from(GpuLine *line) {
+static bool issue_from(GpuFairQueue *fair) {
         bool is_any = false;
         GpuOp *op;
 
-        while ((op = line_find_next(line))) {
+        while ((op = fair_queue_find_next(fair))) {
                 is_any = true;
                 transfer_issue(op);
         }

@@ -43,14 +43,14 @@ bool transfer_is_bulk(const GpuOp *op) {
         return op->size > GPU_SMALL_MAX;
 }
 
-static GpuLine *op_get_line(const GpuOp *op) {
+static GpuFairQueue *op_get_line(const GpuOp *op) {
         GpuQueue *queue = op_get_queue(op);
 
         return transfer_is_bulk(op) ? &queue->bulk : &queue->small;
 }
 
 void transfer_start(GpuOp *op) {
-        line_push(op_get_line(op), op);
+        fair_queue_push(op_get_line(op), op);
 }
 
 void transfer_finish(GpuOp *op) {
@@ -118,7 +118,7 @@ static void op_settle(GpuOp *op) {
 }
 
 void op_stop(GpuOp *op) {
-        op->r = GPU_E_NO_MEMORY;
+        op->r = GPU_E_NO_HOST_MEMORY;
         op_settle(op);
 }
 
@@ -135,7 +135,7 @@ static void chunk_finish(GpuChunk *chunk) {
 
         if (chunk->bounce)
                 ring_put(&op_get_queue(op)->device->instance->bounce.ring, chunk->bounce);
-        line_end(op_get_line(op), chunk->flow, chunk->size);
+        fair_queue_end(op_get_line(op), chunk->flow, chunk->size);
         chunk->state = CHUNK_FREE;
         op->free_chunks |= (uint8_t)(1u << (chunk - op->chunks));
         op_settle(op);
@@ -426,7 +426,7 @@ uint64_t transfer_get_next_size(const GpuOp *op) {
         uint64_t size = MIN(op_get_chunk_max(op), op->size - op->issued);
 
         /* A move comes in pieces that do not overlap, or that the scratch memory is just right for. */
-        return op->kind == GPU_OP_MOVE ? size : MIN(size, line_get_turn(op_get_line(op)));
+        return op->kind == GPU_OP_MOVE ? size : MIN(size, fair_queue_get_turn(op_get_line(op)));
 }
 
 static GpuChunk *op_make_chunk(GpuOp *op) {
@@ -446,7 +446,7 @@ static GpuChunk *op_make_chunk(GpuOp *op) {
         op->issued += size;
         op->free_chunks &= (uint8_t) ~(1u << index);
         op->n_unrecorded++;
-        chunk->flow = line_begin(op_get_line(op), op->flow, size);
+        chunk->flow = fair_queue_begin(op_get_line(op), op->flow, size);
         return chunk;
 }
 

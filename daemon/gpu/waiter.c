@@ -66,7 +66,7 @@ int waiter_init(GpuWaiter *waiter, GpuDevice *device) {
         waiter->device = device;
         r = device_new_timeline(device, &waiter->stop);
         if (r)
-                return error_trace(r);
+                return r;
         if (sem_init(&waiter->work, 0, 0) < 0)
                 return error_origin(-errno);
         r = thread_start(&waiter->thread, waiter_run, waiter);

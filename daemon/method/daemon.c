@@ -8,7 +8,7 @@
 #include "daemon/gpu/instance.h"
 #include "daemon/method/args.h"
 #include "daemon/object/registry.h"
-#include "daemon/rpc/pipeline.h"
+#include "daemon/rpc/rpc.h"
 #include "daemon/util/clock.h"
 #include "daemon/util/error.h"
 #include "daemon/util/version.h"
@@ -42,8 +42,8 @@ static uint64_t count_fds(void) {
 }
 
 int method_daemon_status(Request *request, const struct none *args, struct gpud_daemon_status_result *ret) {
-        const Pipeline *pipeline = request->pipeline;
-        const Registry *registry = pipeline->registry;
+        const Rpc *rpc = request->rpc;
+        const Registry *registry = rpc->registry;
         struct gpud_stall_bucket *stalls = request_alloc_zero(request, STATS_N_STALLS * sizeof(*stalls));
 
         (void)args;
@@ -53,24 +53,24 @@ int method_daemon_status(Request *request, const struct none *args, struct gpud_
                 stalls[i] = (struct gpud_stall_bucket){
                         .limit_us = stats_stall_limits_ns[i] / NS_PER_US,
                         .has_limit_us = stats_stall_limits_ns[i] != UINT64_MAX,
-                        .count = pipeline->stats.stalls[i],
+                        .count = rpc->stats.stalls[i],
                 };
         *ret = (struct gpud_daemon_status_result){
                 .version = GPUD_VERSION,
                 .protocol = GPUD_PROTOCOL,
                 .pid = (uint64_t)getpid(),
-                .started_ns = pipeline->stats.started_ns,
-                .uptime_s = (clock_get_realtime_ns() - pipeline->stats.started_ns) / NS_PER_S,
+                .started_ns = rpc->stats.started_ns,
+                .uptime_s = (clock_get_realtime_ns() - rpc->stats.started_ns) / NS_PER_S,
                 .devices = gpu_instance_get_n_devices(registry->gpu),
                 .sessions = registry->n_sessions,
                 .mems = registry->n_mems,
                 .restored_mems = 0, /* a gpud starts empty: nothing is taken over yet */
                 .shms = registry->n_shms,
-                .inflight = pipeline->n_inflight,
-                .requests = pipeline->stats.n_requests,
-                .errors = pipeline->stats.n_errors,
+                .inflight = rpc->n_inflight,
+                .requests = rpc->stats.n_requests,
+                .errors = rpc->stats.n_errors,
                 .fds = count_fds(),
-                .stall_max_us = pipeline->stats.stall_max_ns / NS_PER_US,
+                .stall_max_us = rpc->stats.stall_max_ns / NS_PER_US,
                 .stalls = stalls,
                 .n_stalls = STATS_N_STALLS,
         };

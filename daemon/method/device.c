@@ -6,7 +6,8 @@
 
 #include "daemon/method/args.h"
 #include "daemon/object/registry.h"
-#include "daemon/rpc/pipeline.h"
+#include "daemon/object/result.h"
+#include "daemon/rpc/rpc.h"
 #include "daemon/util/clock.h"
 #include "daemon/util/error.h"
 
@@ -45,7 +46,7 @@ static void fill_info(GpuDevice *device, struct gpud_device_info *ret) {
 }
 
 int method_device_list(Request *request, const struct none *args, struct gpud_device_list_result *ret) {
-        const GpuInstance *gpu = request->pipeline->registry->gpu;
+        const GpuInstance *gpu = request->rpc->registry->gpu;
         size_t n_devices = gpu_instance_get_n_devices(gpu);
         struct gpud_device_info *devices = request_alloc_zero(request, (n_devices + 1) * sizeof(*devices));
 
@@ -98,7 +99,7 @@ int method_device_telemetry(Request *request, const struct device_ref *args,
 }
 
 static void on_synced(GpuOp *op, int r) {
-        request_complete(container_of(op, Request, op), r ? GPUD_E_DEVICE_LOST : 0);
+        request_complete(container_of(op, Request, op), result_from_gpu(r));
 }
 
 int method_device_sync(Request *request, const struct device_ref *args, struct gpud_none *ret) {

@@ -9,7 +9,7 @@
 #include "daemon/gpu/device.h"
 #include "daemon/method/args.h"
 #include "daemon/object/registry.h"
-#include "daemon/rpc/pipeline.h"
+#include "daemon/rpc/rpc.h"
 #include "daemon/util/error.h"
 
 #define MODE_DEFAULT 0600
@@ -97,7 +97,7 @@ int method_mem_alloc(Request *request, const struct mem_alloc_args *args, struct
         case 0:
                 mem_get_info(mem, ret);
                 return 0;
-        case MEM_PENDING:
+        case REQUEST_LATER:
                 return REQUEST_LATER;
         case GPUD_E_OUT_OF_MEMORY:
                 return refuse_memory(request, params.device, params.size);
@@ -127,7 +127,7 @@ int method_mem_open(Request *request, const struct mem_open_args *args, struct g
                                               args->name            ? "device"
                                               : args->device.device ? "name"
                                                                     : "mem");
-                mem = registry_find_name(request->pipeline->registry, args->device.device, uid, args->name);
+                mem = registry_find_name(request->rpc->registry, args->device.device, uid, args->name);
                 if (!mem || (!session_owns(session, mem->uid) && mem_get_rights(mem, session) == 0))
                         return request_refuse(request, GPUD_E_NOT_FOUND,
                                               "uid %u has no allocation named \"%s\" on %s", uid, args->name,
@@ -186,7 +186,7 @@ static bool list_passes(const struct mem_list_args *args, Session *caller, Sessi
 }
 
 int method_mem_list(Request *request, const struct mem_list_args *args, struct gpud_mem_list_result *ret) {
-        Registry *registry = request->pipeline->registry;
+        Registry *registry = request->rpc->registry;
         Session *caller = request_get_session(request);
         Session *holder = NULL;
         uint32_t number = slab_next(&registry->mems, args->cursor);

@@ -6,7 +6,7 @@
 
 #include "daemon/method/args.h"
 #include "daemon/object/registry.h"
-#include "daemon/rpc/pipeline.h"
+#include "daemon/rpc/rpc.h"
 #include "daemon/util/error.h"
 #include "daemon/util/version.h"
 
@@ -50,7 +50,7 @@ int method_session_hello(Request *request, const struct session_hello_args *args
 
 int method_session_list(Request *request, const struct session_list_args *args,
                         struct gpud_session_list_result *ret) {
-        Registry *registry = request->pipeline->registry;
+        Registry *registry = request->rpc->registry;
         Session *caller = request_get_session(request);
         uint32_t number = slab_next(&registry->sessions, args->cursor);
         uint32_t end = slab_get_end(&registry->sessions);

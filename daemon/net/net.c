@@ -28,11 +28,11 @@
 /* Connections accepted in one loop turn, so that a flood of them does not hold the others up. */
 #define ACCEPT_MAX 32
 
-int net_init(Net *net, int epoll_fd, Pipeline *pipeline, const AdminList *admins, size_t connections_max,
-             int fd, char *path) {
+int net_init(Net *net, int epoll_fd, Rpc *rpc, const AdminList *admins, size_t connections_max, int fd,
+             char *path) {
         *net = (Net){
                 .epoll_fd = epoll_fd,
-                .pipeline = pipeline,
+                .rpc = rpc,
                 .admins = admins,
                 .connections_max = connections_max,
                 .listener_fd = fd,
@@ -117,15 +117,15 @@ bool net_read_clock(Net *net) {
         return net->is_late;
 }
 
-bool net_flush(Net *net) {
+bool net_serve(Net *net) {
         if (!net->has_arrivals && list_is_empty(&net->dirty))
                 return false;
-        net->until_ns = MAX(net->pipeline->stats.turn_ns + TURN_NS, clock_get_monotonic_ns() + FLUSH_MIN_NS);
+        net->until_ns = MAX(net->rpc->stats.turn_ns + TURN_NS, clock_get_monotonic_ns() + FLUSH_MIN_NS);
         net->is_late = false;
         if (net->has_arrivals)
                 net_accept(net);
         for (List *link = list_first(&net->dirty); link; link = list_first(&net->dirty)) {
-                peer_settle(container_of(link, Peer, dirty_link));
+                peer_serve(container_of(link, Peer, dirty_link));
                 if (net_read_clock(net))
                         break;
         }
@@ -138,7 +138,7 @@ void net_stop(Net *net) {
         if (net->is_listening)
                 net_pause_listening(net);
         list_for_each (link, &net->peers)
-                peer_settle(container_of(link, Peer, link));
+                peer_serve(container_of(link, Peer, link));
 }
 
 bool net_is_drained(Net *net) {

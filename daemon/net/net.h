@@ -13,7 +13,7 @@
 #include <sys/epoll.h>
 
 #include "daemon/net/credentials.h"
-#include "daemon/rpc/pipeline.h"
+#include "daemon/rpc/rpc.h"
 #include "daemon/util/list.h"
 
 typedef struct Net Net;
@@ -27,7 +27,7 @@ typedef struct Net Net;
 
 struct Net {
         int epoll_fd;            /* borrowed; what the loop sleeps on */
-        Pipeline *pipeline;      /* borrowed */
+        Rpc *rpc;                /* borrowed */
         const AdminList *admins; /* borrowed */
         size_t connections_max;
         int listener_fd;
@@ -37,8 +37,8 @@ struct Net {
         bool is_stopping;  /* nothing more is read */
         List peers;        /* Peer.link */
         size_t n_peers;
-        List dirty;         /* Peer.dirty_link: something changed that net_flush() has to look at */
-        uint64_t until_ns;  /* net_flush() leaves what there is then to the next turn */
+        List dirty;         /* Peer.dirty_link: something changed that net_serve() has to look at */
+        uint64_t until_ns;  /* net_serve() leaves what there is then to the next turn */
         bool is_late;       /* it is then */
         size_t n_unclocked; /* work since the clock was read */
         char *scratch;      /* what one recvmsg brings */
@@ -48,8 +48,8 @@ struct Net {
  * Takes over the listening socket `fd`, and `path`, which it unlinks at the end. Polls by `epoll_fd`, whose events
  * net_take_event() gets. Returns 0 or -errno.
  */
-int net_init(Net *net, int epoll_fd, Pipeline *pipeline, const AdminList *admins, size_t connections_max,
-             int fd, char *path);
+int net_init(Net *net, int epoll_fd, Rpc *rpc, const AdminList *admins, size_t connections_max, int fd,
+             char *path);
 
 /* It is closed. */
 void net_deinit(Net *net);
@@ -57,16 +57,16 @@ void net_deinit(Net *net);
 /* Accepts connections again after a shortage; a peer that closes calls it. */
 void net_resume_listening(Net *net);
 
-/* Only notes it: who is served in this turn, net_flush() decides. */
+/* Only notes it: who is served in this turn, net_serve() decides. */
 void net_take_event(Net *net, const struct epoll_event *event);
 
 /*
  * Serves the connections that have something to do, in turn: reads, runs requests, sends. Once per loop turn.
  * Returns whether the time was not enough for all of it: then the loop must not sleep.
  */
-bool net_flush(Net *net);
+bool net_serve(Net *net);
 
-/* Returns whether net_flush() has had its time. */
+/* Returns whether net_serve() has had its time. */
 bool net_read_clock(Net *net);
 
 /* Counts some work by its bytes. */

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "daemon/net/credentials.h"
+#include "daemon/rpc/pipeline.h"
 #include "daemon/util/error.h"
 #include "daemon/util/fd.h"
 #include "daemon/util/log.h"
@@ -30,8 +31,8 @@ static void peer_queue(Peer *peer) {
                 list_link(&peer->net->dirty, &peer->dirty_link);
 }
 
-static void peer_wake(Client *client) {
-        peer_queue(container_of(client, Peer, client));
+static void peer_wake(Channel *channel) {
+        peer_queue(container_of(channel, Peer, channel));
 }
 
 /* Nothing is polled for where `events` is 0, not even that the client is gone. Returns 0 or -errno. */
@@ -56,17 +57,17 @@ int peer_new(Net *net, int fd) {
 
         r = credentials_init(&credentials, fd, net->admins);
         if (r)
-                return error_trace(r);
-        r = session_new(&session, net->pipeline->registry, &credentials);
+                return r;
+        r = session_new(&session, net->rpc->registry, &credentials);
         credentials_deinit(&credentials);
         if (r)
-                return error_trace(r);
+                return r;
         peer = calloc(1, sizeof(*peer));
         if (!peer) {
                 session_end(session);
                 return error_origin(-ENOMEM);
         }
-        client_init(&peer->client, session, peer_wake);
+        channel_init(&peer->channel, session, peer_wake);
         peer->net = net;
         peer->fd = fd;
         peer->scan = SCAN_NULL;
@@ -75,7 +76,7 @@ int peer_new(Net *net, int fd) {
         net->n_peers++;
         owned_fd = -1;
 
-        peer_settle(peer);
+        peer_serve(peer);
         return 0;
 }
 
@@ -86,7 +87,7 @@ void peer_close(Peer *peer) {
         list_unlink(&peer->link);
         net->n_peers--;
         peer_poll(peer, 0);
-        client_deinit(&peer->client);
+        channel_deinit(&peer->channel);
         buffer_deinit(&peer->input);
         fd_discard(&peer->fd, 1);
         free(peer);
@@ -98,7 +99,7 @@ static void peer_refuse(Peer *peer, int r, const char *data, size_t n_data) {
         ProtoFault fault = {.code = GPUD_E_INVALID_ARGUMENT};
 
         scan_error_to_string(r, &scan_request_limits, fault.text, sizeof(fault.text));
-        pipeline_refuse(peer->net->pipeline, &peer->client, data, n_data, &fault);
+        pipeline_refuse(peer->net->rpc, &peer->channel, data, n_data, &fault);
         peer->is_ending = true;
 }
 
@@ -108,8 +109,8 @@ static size_t peer_decode(Peer *peer, const char *data, size_t n_data) {
         size_t size;
         int r;
 
-        while (done < n_data && !peer->is_ending && peer->client.n_decoded < DECODED_MAX &&
-               !client_is_full(&peer->client)) {
+        while (done < n_data && !peer->is_ending && peer->channel.n_decoded < DECODED_MAX &&
+               !channel_is_full(&peer->channel)) {
                 r = scan_walk(&peer->scan, &scan_request_limits, data + done, n_data - done, &size);
                 if (r == SCAN_E_MORE)
                         break;
@@ -117,7 +118,7 @@ static size_t peer_decode(Peer *peer, const char *data, size_t n_data) {
                         peer_refuse(peer, r, data + done, n_data - done);
                         break;
                 }
-                r = pipeline_decode(peer->net->pipeline, &peer->client, data + done, size,
+                r = pipeline_decode(peer->net->rpc, &peer->channel, data + done, size,
                                     /* is_last= */ done + size == n_data);
                 done += size;
                 net_count(peer->net, size);
@@ -129,7 +130,7 @@ static size_t peer_decode(Peer *peer, const char *data, size_t n_data) {
 
 /* Runs the whole messages at `data`, as far as there is time. Returns how many bytes it is done with. */
 static size_t peer_run(Peer *peer, const char *data, size_t n_data) {
-        Client *client = &peer->client;
+        Channel *channel = &peer->channel;
         size_t done = 0;
         bool is_late = false;
         size_t n;
@@ -137,12 +138,12 @@ static size_t peer_run(Peer *peer, const char *data, size_t n_data) {
         do {
                 n = peer_decode(peer, data + done, n_data - done);
                 done += n;
-                pipeline_expect(client);
-                while (client_can_run(client) && !is_late) {
-                        pipeline_run(client);
-                        is_late = net_is_late(peer->net, buffer_get_length(&client->output));
+                pipeline_prefetch(channel);
+                while (channel_can_run(channel) && !is_late) {
+                        pipeline_run(channel);
+                        is_late = net_is_late(peer->net, buffer_get_length(&channel->output));
                 }
-        } while (n > 0 && client->n_decoded == 0 && !is_late);
+        } while (n > 0 && channel->n_decoded == 0 && !is_late);
         return peer->is_ending ? n_data : done;
 }
 
@@ -150,7 +151,7 @@ static size_t peer_run(Peer *peer, const char *data, size_t n_data) {
 static void peer_run_kept(Peer *peer) {
         size_t n = buffer_get_length(&peer->input);
 
-        if (n == 0 && peer->client.n_decoded == 0)
+        if (n == 0 && peer->channel.n_decoded == 0)
                 return;
         buffer_consume(&peer->input, peer_run(peer, buffer_get_data(&peer->input), n));
         if (buffer_get_length(&peer->input) == 0)
@@ -159,7 +160,7 @@ static void peer_run_kept(Peer *peer) {
 
 /* Whether something came that is not run yet. */
 static bool peer_has_input(const Peer *peer) {
-        return peer->client.n_decoded > 0 || buffer_get_length(&peer->input) > 0;
+        return peer->channel.n_decoded > 0 || buffer_get_length(&peer->input) > 0;
 }
 
 /* Queues the descriptors that came with the bytes; those over the limit are closed. */
@@ -172,7 +173,7 @@ static void peer_take_fds(Peer *peer, struct msghdr *message) {
                 if (control->cmsg_level != SOL_SOCKET || control->cmsg_type != SCM_RIGHTS)
                         continue;
                 memcpy(fds, CMSG_DATA(control), n_data);
-                if (fd_queue_push(&peer->client.fds, fds, n_data / sizeof(int)))
+                if (fd_queue_push(&peer->channel.fds, fds, n_data / sizeof(int)))
                         peer->is_ending = true;
         }
         if (peer->is_ending) {
@@ -181,7 +182,7 @@ static void peer_take_fds(Peer *peer, struct msghdr *message) {
                 proto_fault(&fault, GPUD_E_RESOURCE_EXHAUSTED,
                             "more than fds_max = %d file descriptors wait for a message that takes them",
                             GPUD_FDS_MAX);
-                pipeline_refuse(peer->net->pipeline, &peer->client, NULL, 0, &fault);
+                pipeline_refuse(peer->net->rpc, &peer->channel, NULL, 0, &fault);
         }
 }
 
@@ -234,7 +235,7 @@ static int peer_read(Peer *peer) {
 }
 
 static int peer_write(Peer *peer) {
-        Buffer *output = &peer->client.output;
+        Buffer *output = &peer->channel.output;
         ssize_t n;
 
         while (buffer_get_length(output) > 0) {
@@ -248,7 +249,7 @@ static int peer_write(Peer *peer) {
 }
 
 bool peer_is_busy(const Peer *peer) {
-        return client_is_busy(&peer->client) || peer->is_cut_short;
+        return channel_is_busy(&peer->channel) || peer->is_cut_short;
 }
 
 /* Polls for what would change something: room to write, bytes to read, or that the client goes. */
@@ -256,9 +257,9 @@ static int peer_watch(Peer *peer) {
         bool is_reading = !peer->is_eof && !peer->is_ending && !peer->net->is_stopping;
         uint32_t events = 0;
 
-        if (buffer_get_length(&peer->client.output) > 0)
+        if (buffer_get_length(&peer->channel.output) > 0)
                 events |= EPOLLOUT;
-        if (is_reading && !client_is_full(&peer->client))
+        if (is_reading && !channel_is_full(&peer->channel))
                 events |= EPOLLIN;
         else if (is_reading && !peer->is_half_closed)
                 events |= EPOLLRDHUP;
@@ -281,19 +282,19 @@ static int peer_take_events(Peer *peer) {
 
 /* Makes output and sends it, as long as that makes room for more and there is time. */
 static int peer_move(Peer *peer) {
-        const Buffer *output = &peer->client.output;
+        const Buffer *output = &peer->channel.output;
         bool is_stopping = peer->net->is_stopping;
         size_t n;
         int r;
 
         do {
                 if (is_stopping || !peer->net->is_late)
-                        pipeline_pack(&peer->client);
+                        pipeline_pack(&peer->channel);
                 if (!is_stopping)
                         peer_run_kept(peer);
                 n = buffer_get_length(output);
                 r = peer_write(peer);
-                if (r || peer->client.is_broken)
+                if (r || peer->channel.is_broken)
                         return r ? r : -ENOMEM;
         } while (n > 0 && buffer_get_length(output) == 0 && !net_is_late(peer->net, n));
         peer->is_cut_short = peer->net->is_late && !is_stopping && peer_has_input(peer);
@@ -302,16 +303,16 @@ static int peer_move(Peer *peer) {
 
 /* Whether there is more to do that waits for nothing but time. */
 static bool peer_can_go_on(const Peer *peer) {
-        return buffer_get_length(&peer->client.output) == 0 &&
-               (peer->is_cut_short || !list_is_empty(&peer->client.ended));
+        return buffer_get_length(&peer->channel.output) == 0 &&
+               (peer->is_cut_short || !list_is_empty(&peer->channel.ended));
 }
 
-void peer_settle(Peer *peer) {
+void peer_serve(Peer *peer) {
         if (peer_take_events(peer) || peer_move(peer)) {
                 peer_close(peer);
                 return;
         }
-        pipeline_recycle_output(peer->net->pipeline, &peer->client);
+        pipeline_recycle_output(peer->net->rpc, &peer->channel);
         list_unlink(&peer->dirty_link);
         if ((peer->is_ending || peer->is_eof) && !peer_is_busy(peer)) {
                 peer_close(peer);

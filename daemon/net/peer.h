@@ -7,13 +7,13 @@
 #include <stdbool.h>
 
 #include "daemon/net/net.h"
-#include "daemon/rpc/client.h"
+#include "daemon/rpc/channel.h"
 #include "daemon/util/buffer.h"
 #include "daemon/util/list.h"
 #include "proto/scan.h"
 
 typedef struct Peer {
-        Client client;
+        Channel channel;
         Net *net;
         int fd;
         uint32_t events;     /* of epoll, polled for */
@@ -34,14 +34,14 @@ int peer_new(Net *net, int fd);
 /* Ends the session and frees the structure. */
 void peer_close(Peer *peer);
 
-/* Only notes events of epoll: who is served in this turn, net_flush() decides. */
+/* Only notes events of epoll: who is served in this turn, net_serve() decides. */
 void peer_note(Peer *peer, uint32_t events);
 
 /*
  * Does what its events ask for, runs messages that wait, sends replies that wait, and polls for what is due next.
  * What the turn's time is not enough for is done in the next one, after the other peers had theirs.
  */
-void peer_settle(Peer *peer);
+void peer_serve(Peer *peer);
 
 /* Whether replies are still to come or to be sent. */
 bool peer_is_busy(const Peer *peer);

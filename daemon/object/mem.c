@@ -8,22 +8,13 @@
 #include <sys/mman.h>
 
 #include "daemon/gpu/device.h"
-#include "daemon/gpu/result.h"
 #include "daemon/object/registry.h"
+#include "daemon/object/result.h"
 #include "daemon/util/clock.h"
 #include "daemon/util/error.h"
 
 #define META_PAGE   ((size_t)4096)      /* takes as long to free as a reference to drop */
 #define META_MAPPED ((size_t)128 << 10) /* from here on it has pages of its own, which the heap would keep */
-
-/* What a failure of the GPU layer is to a client. */
-static int mem_result(int r) {
-        if (r == GPU_E_NO_MEMORY)
-                return GPUD_E_OUT_OF_MEMORY;
-        if (r == GPU_E_LOST)
-                return GPUD_E_DEVICE_LOST;
-        return error_fold(r);
-}
 
 /* The memory has been given back. */
 static void mem_gone(GpuMemory *memory) {
@@ -88,7 +79,7 @@ static void mem_on_ready(GpuMemory *memory, int r) {
         if (r) {
                 mem->has_memory = false;
                 /* Nobody else can have found it: the session that allocates is the only one to hold it. */
-                ready(mem, mem_result(r), mem->userdata);
+                ready(mem, result_from_gpu(r), mem->userdata);
                 session_drop(&mem->first_hold);
                 return;
         }
@@ -135,10 +126,10 @@ int mem_new(Mem **ret_mem, Session *session, const MemParams *params,
 
         r = gpu_memory_init(&mem->memory, params->device, mem->uid, params->size, params->is_exportable,
                             mem_on_ready);
-        if (r && r != GPU_E_PENDING) {
+        if (r && r != REQUEST_LATER) {
                 registry_unlink_mem(mem->registry, mem);
                 registry_free_mem(mem->registry, mem);
-                return mem_result(r);
+                return result_from_gpu(r);
         }
         mem->has_memory = true;
         mem->is_ready = r == 0;
@@ -156,7 +147,7 @@ int mem_new(Mem **ret_mem, Session *session, const MemParams *params,
                 return 0;
         mem->ready = ready;
         mem->userdata = userdata;
-        return MEM_PENDING;
+        return REQUEST_LATER;
 }
 
 unsigned mem_get_rights(const Mem *mem, const Session *session) {
@@ -196,7 +187,7 @@ int mem_set_meta(Mem *mem, const struct gpud_bin *meta) {
         int r = meta_copy(&copy, meta);
 
         if (r)
-                return error_trace(r);
+                return r;
         mem_free_meta(mem);
         mem->meta = copy;
         return 0;
@@ -209,7 +200,7 @@ int mem_set_lease(Mem *mem, uint64_t ttl_s) {
 
         r = lease_new(&lease, &mem->registry->leases, mem, now_ns + MIN(ttl_s, ttl_max_s) * NS_PER_S);
         if (r)
-                return error_trace(r);
+                return r;
         mem_end_lease(mem);
         mem->lease = lease;
         return 0;

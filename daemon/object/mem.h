@@ -73,13 +73,12 @@ typedef struct MemParams {
 
 /*
  * Allocates for `session`, which holds the result. Returns 0 and *ret_mem is ready; GPUD_E_ALREADY_EXISTS or
- * GPUD_E_OUT_OF_MEMORY or GPUD_E_DEVICE_LOST; -ENOMEM; or MEM_PENDING: `ready` is called once, with 0 or a
+ * GPUD_E_OUT_OF_MEMORY or GPUD_E_DEVICE_LOST; -ENOMEM; or REQUEST_LATER: `ready` is called once, with 0 or a
  * GPUD_E_ code, after which a failed mem is gone. If the session ends first, it is called with
  * GPUD_E_CONNECTION_LOST.
  */
 int mem_new(Mem **ret_mem, Session *session, const MemParams *params,
             void (*ready)(Mem *mem, int r, void *userdata), void *userdata);
-#define MEM_PENDING INT32_MAX
 
 /* Gives the allocation up if nothing refers to it any more. The handle is unknown from here on. */
 void mem_release_unused(Mem *mem);

@@ -90,7 +90,7 @@ Mem *registry_find_mem_number(Registry *registry, uint32_t number) {
         return mem && mem->is_ready ? mem : NULL;
 }
 
-void registry_expect_mem(const Registry *registry, const struct gpud_uuid *id) {
+void registry_prefetch_mem(const Registry *registry, const struct gpud_uuid *id) {
         const char *mem = slab_find(&registry->mems, number_of(id));
 
         for (size_t i = 0; mem && i < sizeof(Mem); i += MEM_LINE)

@@ -55,7 +55,7 @@ void registry_free_mem(Registry *registry, Mem *mem);
  * Asks for the memory of one that may be there, all of it at once: of a million none is in a cache, and to wait for one
  * takes as long as a small request.
  */
-void registry_expect_mem(const Registry *registry, const struct gpud_uuid *id);
+void registry_prefetch_mem(const Registry *registry, const struct gpud_uuid *id);
 
 /* A mem that is ready; NULL if there is none. */
 Mem *registry_find_mem(Registry *registry, const struct gpud_uuid *id);

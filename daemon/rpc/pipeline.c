@@ -2,13 +2,10 @@
 
 #include "daemon/rpc/pipeline.h"
 
-#include <assert.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "daemon/rpc/resolve.h"
-#include "daemon/util/clock.h"
 #include "daemon/util/error.h"
 #include "proto/codec.h"
 #include "proto/message.h"
@@ -19,29 +16,9 @@
 /* A spare output that is larger goes back to malloc. A doubling of PACK_MAX and one such reply passes. */
 #define SPARE_OUTPUT_MAX ((size_t)512 * 1024)
 
-void pipeline_init(Pipeline *pipeline, Registry *registry, const MethodRow *rows) {
-        *pipeline = (Pipeline){
-                .registry = registry,
-                .rows = rows,
-                .stats.started_ns = clock_get_realtime_ns(),
-        };
-        list_init(&pipeline->spare);
-}
-
-void pipeline_deinit(Pipeline *pipeline) {
-        assert(pipeline->n_inflight == 0);
-        for (List *link = list_pop(&pipeline->spare); link; link = list_pop(&pipeline->spare)) {
-                Request *request = container_of(link, Request, link);
-
-                msgpack_zone_destroy(&request->zone);
-                free(request);
-        }
-        buffer_deinit(&pipeline->spare_output);
-}
-
 /* Takes the descriptor that the method wants; those that nobody wants are refused with it. */
 static int take_fd(Request *request, bool is_last) {
-        FdQueue *fds = &request->client->fds;
+        FdQueue *fds = &request->channel->fds;
         size_t n_wanted = request->method->n_fds;
         size_t n_fds = fds->n_fds;
 
@@ -67,7 +44,7 @@ static int decode(Request *request, const Message *message, bool is_last) {
         if (!request->method)
                 return request_refuse(request, GPUD_E_UNKNOWN_METHOD, "unknown method `%.*s`",
                                       (int)MIN(message->n_method, (size_t)64), message->method);
-        request->row = &request->pipeline->rows[request->method - proto_methods];
+        request->row = &request->rpc->rows[request->method - proto_methods];
         r = take_fd(request, is_last);
         if (r)
                 return r;
@@ -104,27 +81,27 @@ static void explain(Request *request, int r) {
                 request_refuse(request, r, "%s", proto_error_find(r)->text);
 }
 
-static Buffer *get_output(Pipeline *pipeline, Client *client) {
-        if (!client->output.data) {
-                client->output = pipeline->spare_output;
-                pipeline->spare_output = (Buffer){0};
+static Buffer *get_output(Rpc *rpc, Channel *channel) {
+        if (!channel->output.data) {
+                channel->output = rpc->spare_output;
+                rpc->spare_output = (Buffer){0};
         }
-        return &client->output;
+        return &channel->output;
 }
 
-void pipeline_recycle_output(Pipeline *pipeline, Client *client) {
-        if (buffer_get_length(&client->output) > 0)
+void pipeline_recycle_output(Rpc *rpc, Channel *channel) {
+        if (buffer_get_length(&channel->output) > 0)
                 return;
-        if (pipeline->spare_output.data || client->output.size > SPARE_OUTPUT_MAX)
-                buffer_deinit(&client->output);
+        if (rpc->spare_output.data || channel->output.size > SPARE_OUTPUT_MAX)
+                buffer_deinit(&channel->output);
         else
-                pipeline->spare_output = client->output;
-        client->output = (Buffer){0};
+                rpc->spare_output = channel->output;
+        channel->output = (Buffer){0};
 }
 
 /* Appends the reply to the client's output; nothing of it if there is no memory for all of it. */
 static int pack_reply(Request *request, int r) {
-        Buffer *output = get_output(request->pipeline, request->client);
+        Buffer *output = get_output(request->rpc, request->channel);
         size_t length = buffer_get_length(output);
         msgpack_packer packer;
 
@@ -140,56 +117,56 @@ static int pack_reply(Request *request, int r) {
 
 /* Its reply has to wait until there is room for it in the client's output. */
 static void set_aside(Request *request) {
-        Client *client = request->client;
+        Channel *channel = request->channel;
 
         request->owns_result = false;
         list_unlink(&request->link);
-        list_link(&client->ended, &request->link);
-        client->wake(client);
+        list_link(&channel->ended, &request->link);
+        channel->wake(channel);
 }
 
 void pipeline_finish(Request *request, int r) {
-        Pipeline *pipeline = request->pipeline;
-        Client *client = request->client;
+        Rpc *rpc = request->rpc;
+        Channel *channel = request->channel;
 
-        if (request->owns_result && client && r == 0) {
+        if (request->owns_result && channel && r == 0) {
                 set_aside(request);
                 return;
         }
-        pipeline->stats.n_requests++;
+        rpc->stats.n_requests++;
         if (r) {
-                pipeline->stats.n_errors++;
+                rpc->stats.n_errors++;
                 explain(request, r);
         }
-        if (client && request->wants_reply && pack_reply(request, r))
-                client->is_broken = true;
+        if (channel && request->wants_reply && pack_reply(request, r))
+                channel->is_broken = true;
         request_free(request);
         /* Without a reply too: the client may have been full. */
-        if (client)
-                client->wake(client);
+        if (channel)
+                channel->wake(channel);
 }
 
-void pipeline_pack(Client *client) {
-        while (buffer_get_length(&client->output) < PACK_MAX && !list_is_empty(&client->ended))
-                pipeline_finish(container_of(client->ended.next, Request, link), 0);
+void pipeline_pack(Channel *channel) {
+        while (buffer_get_length(&channel->output) < PACK_MAX && !list_is_empty(&channel->ended))
+                pipeline_finish(container_of(channel->ended.next, Request, link), 0);
 }
 
-void pipeline_expect(Client *client) {
-        list_for_each (link, &client->decoded) {
+void pipeline_prefetch(Channel *channel) {
+        list_for_each (link, &channel->decoded) {
                 Request *request = container_of(link, Request, link);
 
                 if (request->r == 0)
-                        request_expect(request);
+                        request_prefetch(request);
         }
 }
 
-void pipeline_run(Client *client) {
-        Request *request = container_of(list_first(&client->decoded), Request, link);
+void pipeline_run(Channel *channel) {
+        Request *request = container_of(list_first(&channel->decoded), Request, link);
         int r = request->r;
 
-        client->n_decoded--;
+        channel->n_decoded--;
         list_unlink(&request->link);
-        list_link(&client->requests, &request->link);
+        list_link(&channel->requests, &request->link);
         if (r == 0)
                 r = request_resolve(request);
         if (r == 0)
@@ -198,20 +175,19 @@ void pipeline_run(Client *client) {
                 pipeline_finish(request, r);
 }
 
-void pipeline_refuse(Pipeline *pipeline, Client *client, const void *data, size_t n_data,
-                     const ProtoFault *fault) {
+void pipeline_refuse(Rpc *rpc, Channel *channel, const void *data, size_t n_data, const ProtoFault *fault) {
         msgpack_packer packer;
         uint32_t msgid;
         bool has_msgid = message_peek_msgid(data, n_data, &msgid);
 
-        while (client->n_decoded > 0)
-                pipeline_run(client);
-        pipeline->stats.n_requests++;
-        pipeline->stats.n_errors++;
-        msgpack_packer_init(&packer, get_output(pipeline, client), buffer_write);
+        while (channel->n_decoded > 0)
+                pipeline_run(channel);
+        rpc->stats.n_requests++;
+        rpc->stats.n_errors++;
+        msgpack_packer_init(&packer, get_output(rpc, channel), buffer_write);
         /* The connection is closed next; what could not be packed is not missed. */
         (void)message_pack_error(&packer, has_msgid ? &msgid : NULL, fault);
-        client->wake(client);
+        channel->wake(channel);
 }
 
 /* The bytes to the envelope: whether they are a message, and one for a server. */
@@ -224,19 +200,19 @@ static int open_message(const void *data, size_t n_data, Message *ret_message, P
         return r;
 }
 
-int pipeline_decode(Pipeline *pipeline, Client *client, const void *data, size_t n_data, bool is_last) {
+int pipeline_decode(Rpc *rpc, Channel *channel, const void *data, size_t n_data, bool is_last) {
         Request *request;
         Message message;
         ProtoFault fault;
         int r;
 
         if (open_message(data, n_data, &message, &fault)) {
-                pipeline_refuse(pipeline, client, data, n_data, &fault);
+                pipeline_refuse(rpc, channel, data, n_data, &fault);
                 return PIPELINE_E_PROTOCOL;
         }
-        r = request_new(&request, pipeline, client, n_data);
+        r = request_new(&request, rpc, channel, n_data);
         if (r)
-                return error_trace(r);
+                return r;
         request->msgid = message.msgid;
         request->wants_reply = message.type == MESSAGE_REQUEST;
 

@@ -8,60 +8,40 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
-#include "daemon/object/registry.h"
-#include "daemon/rpc/client.h"
+#include "daemon/rpc/channel.h"
 #include "daemon/rpc/request.h"
-#include "daemon/rpc/stats.h"
-#include "daemon/util/buffer.h"
-#include "daemon/util/list.h"
-
-struct Pipeline {
-        Registry *registry;    /* borrowed */
-        const MethodRow *rows; /* PROTO_N_METHODS of them */
-        size_t n_inflight;
-        Stats stats;
-        List spare; /* Request.link */
-        size_t n_spare;
-        Buffer spare_output; /* empty; the next client that has something to say takes it */
-};
-
-void pipeline_init(Pipeline *pipeline, Registry *registry, const MethodRow *rows);
-
-/* No request is in flight. */
-void pipeline_deinit(Pipeline *pipeline);
+#include "daemon/rpc/rpc.h"
 
 /* The message broke the protocol; the client was told, and its connection is to be closed. */
 #define PIPELINE_E_PROTOCOL 1
 
 /*
- * Decodes one whole message of `client`, a request that is to be run. `is_last`: no byte after it has arrived, so
+ * Decodes one whole message of `channel`, a request that is to be run. `is_last`: no byte after it has arrived, so
  * descriptors that it does not take belong to nobody. Returns 0, PIPELINE_E_PROTOCOL or -ENOMEM.
  */
-int pipeline_decode(Pipeline *pipeline, Client *client, const void *data, size_t n_data, bool is_last);
+int pipeline_decode(Rpc *rpc, Channel *channel, const void *data, size_t n_data, bool is_last);
 
 /*
  * Fetches what the decoded requests need: it comes from far away in memory, for a few of them in the time that it takes
  * for one.
  */
-void pipeline_expect(Client *client);
+void pipeline_prefetch(Channel *channel);
 
 /* Runs the first of the decoded requests; there is one. */
-void pipeline_run(Client *client);
+void pipeline_run(Channel *channel);
 
 /* Tells the client, before its connection is closed, why bytes that begin with `data` are no message. */
-void pipeline_refuse(Pipeline *pipeline, Client *client, const void *data, size_t n_data,
-                     const ProtoFault *fault);
+void pipeline_refuse(Rpc *rpc, Channel *channel, const void *data, size_t n_data, const ProtoFault *fault);
 
 /*
  * Packs replies that wait for it until there is as much output as is sent at once: a client that has asked for
  * much gets it bit by bit, and the loop can do other things in between.
  */
-void pipeline_pack(Client *client);
+void pipeline_pack(Channel *channel);
 
 /* Keeps the memory of the client's output for the next one, once all of it has been sent. */
-void pipeline_recycle_output(Pipeline *pipeline, Client *client);
+void pipeline_recycle_output(Rpc *rpc, Channel *channel);
 
 /*
  * Turns the outcome of a request into its reply, and drops the request; where the result can wait, only

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "daemon/rpc/pipeline.h"
+#include "daemon/rpc/rpc.h"
 #include "daemon/util/error.h"
 #include "daemon/util/fd.h"
 
@@ -26,22 +27,22 @@ static Request *request_new_fresh(void) {
         return request;
 }
 
-int request_new(Request **ret_request, Pipeline *pipeline, Client *client, size_t n_message) {
-        List *spare = list_pop(&pipeline->spare);
+int request_new(Request **ret_request, Rpc *rpc, Channel *channel, size_t n_message) {
+        List *spare = list_pop(&rpc->spare);
         Request *request;
 
         if (spare) {
                 request = container_of(spare, Request, link);
-                pipeline->n_spare--;
+                rpc->n_spare--;
         } else {
                 request = request_new_fresh();
                 if (!request)
                         return error_origin(-ENOMEM);
         }
-        request->pipeline = pipeline;
-        request->client = client;
+        request->rpc = rpc;
+        request->channel = channel;
         request->n_arena = n_message;
-        client->n_arena += n_message;
+        channel->n_arena += n_message;
         request->owns_result = false;
         request->method = NULL;
         request->row = NULL;
@@ -51,40 +52,40 @@ int request_new(Request **ret_request, Pipeline *pipeline, Client *client, size_
         request->fd = -1;
         request->fault.code = 0;
         request->fault.text[0] = '\0';
-        list_link(&client->decoded, &request->link);
-        client->n_decoded++;
-        client->session->n_inflight++;
-        pipeline->n_inflight++;
+        list_link(&channel->decoded, &request->link);
+        channel->n_decoded++;
+        channel->session->n_inflight++;
+        rpc->n_inflight++;
         *ret_request = request;
         return 0;
 }
 
 Request *request_free(Request *request) {
-        Pipeline *pipeline = request->pipeline;
+        Rpc *rpc = request->rpc;
 
         if (request->fd >= 0)
                 fd_discard(&request->fd, 1);
         request_orphan(request);
-        pipeline->n_inflight--;
-        if (pipeline->n_spare >= SPARE_MAX) {
+        rpc->n_inflight--;
+        if (rpc->n_spare >= SPARE_MAX) {
                 msgpack_zone_destroy(&request->zone);
                 free(request);
                 return NULL;
         }
         msgpack_zone_clear(&request->zone);
         /* In front: the next request takes the one whose memory is in the cache. */
-        list_link(pipeline->spare.next, &request->link);
-        pipeline->n_spare++;
+        list_link(rpc->spare.next, &request->link);
+        rpc->n_spare++;
         return NULL;
 }
 
 void request_orphan(Request *request) {
-        if (!request->client)
+        if (!request->channel)
                 return;
-        request->client->session->n_inflight--;
-        request->client->n_arena -= request->n_arena;
+        request->channel->session->n_inflight--;
+        request->channel->n_arena -= request->n_arena;
         list_unlink(&request->link);
-        request->client = NULL;
+        request->channel = NULL;
 }
 
 void *request_alloc(Request *request, size_t size) {
@@ -92,7 +93,7 @@ void *request_alloc(Request *request, size_t size) {
 
         if (memory) {
                 request->n_arena += size;
-                request->client->n_arena += size;
+                request->channel->n_arena += size;
         }
         return memory;
 }

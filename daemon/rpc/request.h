@@ -11,16 +11,14 @@
 #include <stdint.h>
 
 #include "daemon/gpu/op.h"
-#include "daemon/rpc/client.h"
+#include "daemon/rpc/channel.h"
+#include "daemon/util/error.h"
 #include "daemon/util/list.h"
 #include "proto/fault.h"
 #include "proto/table.h"
 
-typedef struct Pipeline Pipeline;
+typedef struct Rpc Rpc;
 typedef struct Request Request;
-
-/* A handler whose reply comes later: it, or what it started, calls request_complete(). */
-#define REQUEST_LATER INT32_MAX
 
 /* One row per method, in the order of proto_methods: what runs it, and the layout of its arguments. */
 typedef struct MethodRow {
@@ -29,9 +27,9 @@ typedef struct MethodRow {
 } MethodRow;
 
 struct Request {
-        Pipeline *pipeline;
-        Client *client; /* NULL: it went */
-        List link;      /* Client.decoded, .requests or .ended, or Pipeline.spare */
+        Rpc *rpc;
+        Channel *channel; /* NULL: it went */
+        List link;        /* Channel.decoded, .requests or .ended, or Rpc.spare */
         msgpack_zone zone;
         size_t n_arena; /* bytes that count against the client: the message, and what is in `zone` */
         uint32_t msgid;
@@ -52,7 +50,7 @@ struct Request {
  * Takes a request off the pipeline's spare ones, or makes one, for a message of `n_message` bytes; it is the client's
  * last decoded one. Returns 0 or -ENOMEM.
  */
-int request_new(Request **ret_request, Pipeline *pipeline, Client *client, size_t n_message);
+int request_new(Request **ret_request, Rpc *rpc, Channel *channel, size_t n_message);
 
 /* Drops everything it owns. Returns NULL. */
 Request *request_free(Request *request);
@@ -77,5 +75,5 @@ void request_complete(Request *request, int r);
 
 /* The session that asks. Only in a handler: later the client may have gone. */
 static inline Session *request_get_session(const Request *request) {
-        return request->client->session;
+        return request->channel->session;
 }

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "daemon/object/registry.h"
-#include "daemon/rpc/pipeline.h"
+#include "daemon/rpc/rpc.h"
 
 static int refuse_unknown(Request *request, const char *what, const struct gpud_uuid *id, const char *hint) {
         char text[GPUD_UUID_TEXT + 1];
@@ -40,7 +40,7 @@ static int refuse_sealed(Request *request, const Mem *mem) {
 
 static int resolve_mem(Request *request, ProtoObject object, MemRef *ref) {
         Session *session = request_get_session(request);
-        Mem *mem = registry_find_mem(request->pipeline->registry, &ref->id);
+        Mem *mem = registry_find_mem(request->rpc->registry, &ref->id);
         unsigned rights = mem ? mem_get_rights(mem, session) : 0;
 
         if (!mem || (rights == 0 && !session_owns(session, mem->uid)))
@@ -61,14 +61,14 @@ static int resolve_shm(Request *request, ShmRef *ref) {
 
         ref->shm = shm_find(session, &ref->id);
         if (!ref->shm)
-                return refuse_unknown(
-                        request, "shared-memory region", &ref->id,
-                        registry_find_mem(request->pipeline->registry, &ref->id) ? " of this session" : "");
+                return refuse_unknown(request, "shared-memory region", &ref->id,
+                                      registry_find_mem(request->rpc->registry, &ref->id) ? " of this session"
+                                                                                          : "");
         return 0;
 }
 
 static int resolve_device(Request *request, DeviceRef *ref) {
-        Registry *registry = request->pipeline->registry;
+        Registry *registry = request->rpc->registry;
 
         ref->device = registry_find_device(registry, ref->id);
         if (!ref->device)
@@ -84,7 +84,7 @@ static bool is_given(const Request *request, const ProtoField *field) {
                (field->has_offset == PROTO_NO_OFFSET || *((bool *)request->args + field->has_offset));
 }
 
-void request_expect(Request *request) {
+void request_prefetch(Request *request) {
         const ProtoStruct *type = request->row->args;
 
         for (size_t i = 0; i < type->n_fields; i++) {
@@ -93,7 +93,7 @@ void request_expect(Request *request) {
 
                 if (is_given(request, field) && field->object != PROTO_OBJECT_DEVICE &&
                     field->object != PROTO_OBJECT_SHM)
-                        registry_expect_mem(request->pipeline->registry, &ref->id);
+                        registry_prefetch_mem(request->rpc->registry, &ref->id);
         }
 }
 

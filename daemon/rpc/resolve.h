@@ -23,7 +23,7 @@ typedef struct DeviceRef {
 } DeviceRef;
 
 /* The arguments are decoded, and soon the allocations that they name will be looked up. */
-void request_expect(Request *request);
+void request_prefetch(Request *request);
 
 /* Looks up every object the arguments name and checks the caller's right to it. Returns 0 or a GPUD_E_ code. */
 int request_resolve(Request *request);

@@ -1,4 +1,4 @@
-/* The trace of a fatal error, one log line for each function it passes. */
+/* A fatal error is logged where it began. */
 
 #include "daemon/util/error.h"
 
@@ -7,15 +7,15 @@
 
 #include "daemon/util/log.h"
 
-int error_log(int r, const char *what, const char *file, int line, const char *function) {
+int error_log(int r, const char *file, int line, const char *function) {
         if (r < 0)
-                log_error("%s %s at %s:%d in %s", strerror(-r), what, file, line, function);
+                log_error("%s raised at %s:%d in %s", strerror(-r), file, line, function);
         return r;
 }
 
 int error_fold_log(int r, const char *file, int line, const char *function) {
         if (r <= 0)
-                return error_log(r, "passed on", file, line, function);
+                return r;
         log_error("condition %d at %s:%d in %s was not expected", r, file, line, function);
         return -ENOTRECOVERABLE;
 }

@@ -1,20 +1,26 @@
 #pragma once
 
 /*
- * What every `int r` means: 0 done; above 0 a condition documented on the function, which the caller handles
- * or turns into its own; below 0 -errno, the daemon (or this peer) cannot go on. Raising and passing on a
- * fatal error logs the way it took, so that a failure explains itself without a debugger.
+ * What every `int r` means: 0 done; above 0 a condition documented on the function, which the caller handles or turns
+ * into its own; below 0 -errno, the daemon (or this peer) cannot go on.
+ *
+ * Who meets a fatal error first logs it, by error_origin() or in words of his own, and nobody else does: those whom it
+ * passes on its way up return it as it is.
  */
 
-int error_log(int r, const char *what, const char *file, int line, const char *function);
+#include <stdint.h>
 
-/* Raises -errno. */
-#define error_origin(r_) error_log((r_), "raised", __FILE__, __LINE__, __func__)
+/*
+ * In all layers: this is not the outcome. What was asked for goes on by itself, and the callback that was given is
+ * called with the outcome, once. No other condition has its value.
+ */
+#define REQUEST_LATER INT32_MAX
 
-/* Passes on any result; logs it if it is fatal. */
-#define error_trace(r_) error_log((r_), "passed on", __FILE__, __LINE__, __func__)
-
-/* Turns a condition that cannot happen here into a fatal error. */
-#define error_fold(r_) error_fold_log((r_), __FILE__, __LINE__, __func__)
-
+int error_log(int r, const char *file, int line, const char *function);
 int error_fold_log(int r, const char *file, int line, const char *function);
+
+/* Raises -errno: logs it, with the place. */
+#define error_origin(r_) error_log((r_), __FILE__, __LINE__, __func__)
+
+/* Passes on 0 and fatal errors; turns a condition that cannot happen here into a fatal error, and logs that. */
+#define error_fold(r_) error_fold_log((r_), __FILE__, __LINE__, __func__)

@@ -273,7 +273,7 @@ void memory_init(Loop *loop, TestMemory *memory, GpuDevice *device, uint64_t siz
 
         *memory = (TestMemory){.r = -1};
         r = gpu_memory_init(&memory->memory, device, 0, size, exportable, memory_on_ready);
-        if (r != GPU_E_PENDING)
+        if (r != REQUEST_LATER)
                 memory->r = r;
         while (memory->r < 0) {
                 loop_wake(loop);

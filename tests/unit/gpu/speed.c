@@ -169,7 +169,7 @@ static void get_memory(void) {
 
                 bench.r = -1;
                 if (gpu_memory_init(&bench.memories[i], bench.device, 0, bench.size, true, on_ready) !=
-                    GPU_E_PENDING)
+                    REQUEST_LATER)
                         check(GPU_E_NO_MEMORY, "getting memory");
                 wait_op("getting memory");
                 printf("%-28s %8.1f MiB %11.1f us\n", "zeroed memory", (double)bench.size / (double)MIB,

@@ -125,8 +125,8 @@ START_TEST(test_many) {
 
                 memories[i].r = -1;
                 r = gpu_memory_init(&memories[i].memory, loop.device, i % 3, 4096, false, memory_on_ready);
-                n_pending += r == GPU_E_PENDING;
-                while (r == GPU_E_PENDING && memories[i].r < 0) {
+                n_pending += r == REQUEST_LATER;
+                while (r == REQUEST_LATER && memories[i].r < 0) {
                         loop_wake(&loop);
                         loop_turn(&loop);
                 }
@@ -228,7 +228,7 @@ START_TEST(test_gone_while_pending) {
                         int r = gpu_memory_init(&memory.memory, loop.device, 0, kinds[i].size,
                                                 kinds[i].exportable, memory_on_ready);
 
-                        for (int turn = 0; turn < n_turns && memory.r < 0 && r == GPU_E_PENDING; turn++) {
+                        for (int turn = 0; turn < n_turns && memory.r < 0 && r == REQUEST_LATER; turn++) {
                                 loop_wake(&loop);
                                 loop_turn(&loop);
                         }
@@ -308,7 +308,7 @@ START_TEST(test_exhausted) {
         gpu_memory_deinit(&first.memory, memory_on_gone);
         second.r = -1;
         ck_assert_int_eq(gpu_memory_init(&second.memory, loop.device, 0, 300 * MIB, false, memory_on_ready),
-                         GPU_E_PENDING);
+                         REQUEST_LATER);
         loop_wake(&loop);
         while (list_is_empty(&loop.device->starved))
                 loop_turn(&loop);

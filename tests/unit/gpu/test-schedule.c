@@ -357,7 +357,7 @@ START_TEST(test_turns_are_short_behind_the_gate) {
         works = &loop.device->compute->works;
         loop.is_holding = true;
         ck_assert_int_eq(gpu_memory_init(&held.memory, loop.device, 0, 300 * MIB, false, memory_on_ready),
-                         GPU_E_PENDING);
+                         REQUEST_LATER);
         while (!loop.held) {
                 loop_wake(&loop);
                 loop_turn(&loop);

@@ -284,7 +284,7 @@ START_TEST(sessions_end_in_slices) {
                 if (i % 3 == 2)
                         ck_assert_int_eq(session_hold(other, mem), 0);
         }
-        ck_assert_int_eq(mem_new(&mem, session, &pending, on_ready, NULL), MEM_PENDING);
+        ck_assert_int_eq(mem_new(&mem, session, &pending, on_ready, NULL), REQUEST_LATER);
         session_end(session);
         do {
                 /* New ones take the places of those that go. */

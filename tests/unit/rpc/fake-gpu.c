@@ -113,7 +113,7 @@ int gpu_memory_init(GpuMemory *memory, GpuDevice *device, uint32_t owner, uint64
         }
         used += size;
         count++;
-        return exportable ? GPU_E_PENDING : 0;
+        return exportable ? REQUEST_LATER : 0;
 }
 
 void gpu_memory_deinit(GpuMemory *memory, void (*gone)(GpuMemory *memory)) {

@@ -17,6 +17,7 @@
 
 #include "daemon/method/table.h"
 #include "daemon/rpc/pipeline.h"
+#include "daemon/rpc/rpc.h"
 #include "proto/message.h"
 #include "proto/scan.h"
 #include "tests/unit/failing.h"
@@ -24,14 +25,14 @@
 
 typedef struct World {
         Registry registry;
-        Pipeline pipeline;
-        Client client;
-        bool has_client;
+        Rpc rpc;
+        Channel channel;
+        bool has_channel;
         size_t n_ok; /* calls that succeeded */
 } World;
 
-static void on_wake(Client *client) {
-        (void)client;
+static void on_wake(Channel *channel) {
+        (void)channel;
 }
 
 /* Copies the string at `key` of the result, if it has one. */
@@ -53,7 +54,7 @@ static void read_text(Cursor result, const char *key, char *ret_text) {
 static void take_replies(World *world, const char *key, char *ret_text) {
         static const ScanLimits limits = {
                 .size_max = SIZE_MAX, .depth_max = SCAN_DEPTH_MAX, .items_max = UINT64_MAX};
-        Buffer *output = &world->client.output;
+        Buffer *output = &world->channel.output;
 
         while (buffer_get_length(output) > 0) {
                 Scan scan = SCAN_NULL;
@@ -99,12 +100,12 @@ static void call(World *world, ProtoMethodId id, const void *args, const char *k
         failing_n_until = saved;
 
         /* -ENOMEM: the connection would be closed; here the story goes on. */
-        if (pipeline_decode(&world->pipeline, &world->client, buffer.data, buffer.size, true) == 0) {
-                pipeline_expect(&world->client);
-                pipeline_run(&world->client);
+        if (pipeline_decode(&world->rpc, &world->channel, buffer.data, buffer.size, true) == 0) {
+                pipeline_prefetch(&world->channel);
+                pipeline_run(&world->channel);
                 fake_gpu_turn();
         }
-        pipeline_pack(&world->client);
+        pipeline_pack(&world->channel);
         take_replies(world, key, ret_text);
         saved = failing_n_until;
         failing_n_until = 0;
@@ -120,7 +121,7 @@ static void attach_memfd(World *world) {
         ck_assert_int_ge(fd, 0);
         ck_assert_int_eq(ftruncate(fd, 65536), 0);
         ck_assert_int_eq(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW), 0);
-        ck_assert_int_eq(fd_queue_push(&world->client.fds, &fd, 1), 0);
+        ck_assert_int_eq(fd_queue_push(&world->channel.fds, &fd, 1), 0);
         failing_n_until = saved;
 }
 
@@ -192,12 +193,12 @@ static bool run(void (*tell)(World *world), long n_failing, size_t *ret_n_ok) {
         long live = failing_n_live;
 
         registry_init(&world.registry, NULL, &fake_gpu_host, 1 << 20);
-        pipeline_init(&world.pipeline, &world.registry, method_rows);
+        rpc_init(&world.rpc, &world.registry, method_rows);
         failing_n_until = n_failing;
         if (session_new(&session, &world.registry, &credentials) == 0) {
-                client_init(&world.client, session, on_wake);
+                channel_init(&world.channel, session, on_wake);
                 tell(&world);
-                client_deinit(&world.client);
+                channel_deinit(&world.channel);
         }
         has_failed = n_failing > 0 && failing_n_until == 0;
         failing_n_until = 0;
@@ -207,7 +208,7 @@ static bool run(void (*tell)(World *world), long n_failing, size_t *ret_n_ok) {
         registry_close(&world.registry);
         fake_gpu_turn();
         registry_deinit(&world.registry);
-        pipeline_deinit(&world.pipeline);
+        rpc_deinit(&world.rpc);
 
         ck_assert_uint_eq(fake_gpu_count(), 0);
         ck_assert_uint_eq(world.registry.n_mems, 0);
@@ -238,10 +239,10 @@ static void read_much(World *world, const char *mem, size_t n_calls) {
         ck_assert_int_eq(message_pack_request(&packer, 1, &proto_methods[PROTO_METHOD_mem_read], &args), 0);
         for (size_t i = 0; i < n_calls; i++)
                 ck_assert_int_eq(
-                        pipeline_decode(&world->pipeline, &world->client, buffer.data, buffer.size, true), 0);
-        pipeline_expect(&world->client);
-        while (world->client.n_decoded > 0)
-                pipeline_run(&world->client);
+                        pipeline_decode(&world->rpc, &world->channel, buffer.data, buffer.size, true), 0);
+        pipeline_prefetch(&world->channel);
+        while (world->channel.n_decoded > 0)
+                pipeline_run(&world->channel);
         msgpack_sbuffer_destroy(&buffer);
         fake_gpu_turn();
 }
@@ -255,15 +256,15 @@ static void tell_much(World *world) {
         call(world, PROTO_METHOD_mem_alloc, &alloc, "mem", mem);
         n_ok = world->n_ok;
         read_much(world, mem, 16);
-        ck_assert_uint_eq(buffer_get_length(&world->client.output), 0);
-        ck_assert_uint_eq(world->client.session->n_inflight, 16);
-        while (client_is_busy(&world->client)) {
-                pipeline_pack(&world->client);
-                ck_assert_uint_lt(buffer_get_length(&world->client.output), 4 * GPUD_INLINE_MAX);
+        ck_assert_uint_eq(buffer_get_length(&world->channel.output), 0);
+        ck_assert_uint_eq(world->channel.session->n_inflight, 16);
+        while (channel_is_busy(&world->channel)) {
+                pipeline_pack(&world->channel);
+                ck_assert_uint_lt(buffer_get_length(&world->channel.output), 4 * GPUD_INLINE_MAX);
                 take_replies(world, NULL, NULL);
         }
         ck_assert_uint_eq(world->n_ok, n_ok + 16);
-        ck_assert_uint_eq(world->client.session->n_inflight, 0);
+        ck_assert_uint_eq(world->channel.session->n_inflight, 0);
         read_much(world, mem, 16);
 }
 
@@ -273,13 +274,13 @@ static void decode_call(World *world, uint8_t msgid, const char *method) {
         int n = snprintf(data, sizeof(data), "\x94%c%c%c%s\x90", 0, msgid, (int)(0xa0 + strlen(method)),
                          method);
 
-        ck_assert_int_eq(pipeline_decode(&world->pipeline, &world->client, data, (size_t)n, true), 0);
+        ck_assert_int_eq(pipeline_decode(&world->rpc, &world->channel, data, (size_t)n, true), 0);
 }
 
 /* What was decoded together is answered in order, a refusal as well; what was not run goes with the client. */
 static void tell_together(World *world) {
         static const bool is_error[] = {false, true, false, true};
-        Buffer *output = &world->client.output;
+        Buffer *output = &world->channel.output;
         Message message;
         ProtoFault fault;
         size_t size;
@@ -288,11 +289,11 @@ static void tell_together(World *world) {
         decode_call(world, 1, "nothing");
         decode_call(world, 2, "daemon.ping");
         decode_call(world, 3, "mem.info");
-        ck_assert_uint_eq(world->client.n_decoded, 4);
+        ck_assert_uint_eq(world->channel.n_decoded, 4);
         ck_assert_uint_eq(buffer_get_length(output), 0);
-        pipeline_expect(&world->client);
-        while (world->client.n_decoded > 0)
-                pipeline_run(&world->client);
+        pipeline_prefetch(&world->channel);
+        while (world->channel.n_decoded > 0)
+                pipeline_run(&world->channel);
         for (uint32_t i = 0; i < 4; i++) {
                 Scan scan = SCAN_NULL;
 
@@ -307,8 +308,8 @@ static void tell_together(World *world) {
         decode_call(world, 4, "daemon.ping");
         attach_memfd(world);
         decode_call(world, 5, "shm.register");
-        ck_assert_uint_eq(world->client.session->n_inflight, 2);
-        ck_assert(!client_is_busy(&world->client));
+        ck_assert_uint_eq(world->channel.session->n_inflight, 2);
+        ck_assert(!channel_is_busy(&world->channel));
 }
 
 START_TEST(several_are_decoded_together) {

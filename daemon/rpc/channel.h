@@ -13,33 +13,33 @@
 #include "daemon/util/buffer.h"
 #include "daemon/util/list.h"
 
-typedef struct Client Client;
+typedef struct Channel Channel;
 typedef struct Request Request;
 
-struct Client {
+struct Channel {
         Session *session;
         FdQueue fds;   /* came, and wait for their message */
         Buffer output; /* waits to be sent */
         List decoded;  /* Request.link, to be run */
         size_t n_decoded;
-        List requests;          /* Request.link, in flight */
-        List ended;             /* Request.link, whose replies are to be packed yet */
-        size_t n_arena;         /* bytes that these keep, messages and results */
-        void (*wake)(Client *); /* there is output, or room for requests */
-        bool is_broken;         /* a reply was lost for want of memory: close the connection */
+        List requests;           /* Request.link, in flight */
+        List ended;              /* Request.link, whose replies are to be packed yet */
+        size_t n_arena;          /* bytes that these keep, messages and results */
+        void (*wake)(Channel *); /* there is output, or room for requests */
+        bool is_broken;          /* a reply was lost for want of memory: close the connection */
 };
 
 /* Takes over `session`. */
-void client_init(Client *client, Session *session, void (*wake)(Client *));
+void channel_init(Channel *channel, Session *session, void (*wake)(Channel *));
 
 /* Lets go of the requests in flight, which end without a reply, drops those not run yet, and ends the session. */
-void client_deinit(Client *client);
+void channel_deinit(Channel *channel);
 
 /* Whether replies are still to come or to be sent, those to requests not run yet aside. */
-bool client_is_busy(const Client *client);
+bool channel_is_busy(const Channel *channel);
 
 /* Whether it has so much in flight or unsent that nothing more is read from it. */
-bool client_is_full(const Client *client);
+bool channel_is_full(const Channel *channel);
 
 /* Whether a request may be run: there is one, and not too much unsent. */
-bool client_can_run(const Client *client);
+bool channel_can_run(const Channel *channel);

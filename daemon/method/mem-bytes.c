@@ -7,9 +7,9 @@
 #include <inttypes.h>
 
 #include "daemon/gpu/op.h"
-#include "daemon/gpu/result.h"
 #include "daemon/method/args.h"
 #include "daemon/object/mem.h"
+#include "daemon/object/result.h"
 #include "daemon/object/shm.h"
 #include "daemon/util/error.h"
 
@@ -26,10 +26,9 @@ static int check_range(Request *request, const char *what, uint64_t offset, uint
 static void on_done(GpuOp *op, int r) {
         Request *request = container_of(op, Request, op);
 
-        if (r == GPU_E_LOST)
-                r = GPUD_E_DEVICE_LOST;
-        else if (r == GPU_E_NO_MEMORY)
-                r = request_refuse(request, GPUD_E_RESOURCE_EXHAUSTED, "no host memory to stage the bytes");
+        r = result_from_gpu(r);
+        if (r == GPUD_E_RESOURCE_EXHAUSTED)
+                request_refuse(request, r, "no host memory to stage the bytes");
         request_complete(request, r);
 }
 

@@ -1,0 +1,38 @@
+/* A connected client: back-pressure, and what is left behind when it goes. */
+
+#include "daemon/rpc/channel.h"
+
+#include "daemon/rpc/request.h"
+
+void channel_init(Channel *channel, Session *session, void (*wake)(Channel *)) {
+        *channel = (Channel){.session = session, .wake = wake};
+        list_init(&channel->decoded);
+        list_init(&channel->requests);
+        list_init(&channel->ended);
+}
+
+void channel_deinit(Channel *channel) {
+        list_for_each (link, &channel->decoded)
+                request_free(container_of(link, Request, link));
+        list_for_each (link, &channel->requests)
+                request_orphan(container_of(link, Request, link));
+        list_for_each (link, &channel->ended)
+                request_free(container_of(link, Request, link));
+        channel->session = session_end(channel->session);
+        fd_queue_deinit(&channel->fds);
+        buffer_deinit(&channel->output);
+}
+
+bool channel_is_busy(const Channel *channel) {
+        return !list_is_empty(&channel->requests) || !list_is_empty(&channel->ended) ||
+               buffer_get_length(&channel->output) > 0;
+}
+
+bool channel_is_full(const Channel *channel) {
+        return channel->session->n_inflight >= GPUD_INFLIGHT_MAX ||
+               buffer_get_length(&channel->output) + channel->n_arena >= GPUD_OUTPUT_MAX;
+}
+
+bool channel_can_run(const Channel *channel) {
+        return !list_is_empty(&channel->decoded) && buffer_get_length(&channel->output) < GPUD_OUTPUT_MAX;
+}
