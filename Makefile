@@ -150,7 +150,9 @@ GPUCTL_SRCS := \
 	client/gpuctl/verb.c
 GPUCTL_MAIN := client/gpuctl/main.c
 
+# Prints what derives from the schema.
 DUMP_SRCS := \
+	proto/table.c \
 	proto/dump.c \
 	proto/dump-completion.c \
 	proto/dump-header.c \
@@ -173,6 +175,7 @@ DAEMON_TESTS := \
 	tests/unit/proto/test-codec.c \
 	tests/unit/proto/test-item.c \
 	tests/unit/proto/test-scan.c \
+	tests/unit/proto/test-table.c \
 	tests/unit/proto/test-text.c \
 	tests/unit/proto/test-uuid.c \
 	tests/unit/rpc/test-fdqueue.c \
@@ -322,7 +325,7 @@ endif
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-.PHONY: all help unit gen deps check demo bench bench-build bench-plots asan fuzz fuzz-build objects lint install clean
+.PHONY: all help unit gen format deps check demo bench bench-build bench-plots asan fuzz fuzz-build objects lint install clean
 
 all: $(PROGRAMS) ## build gpud, gpuctl and libgpud (the default)
 
@@ -355,26 +358,45 @@ $(OUT)/gpuctl: $(call objs,$(GPUCTL_MAIN)) $(GPUCTL_OBJS) $(CLIENT_OBJS) $(PROTO
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS_MODE) $(LINK_PLAIN) -pie -o $@ $^ $(LDFLAGS_ALL) $(LIBS_GPUCTL) $(LIBS_PROTO)
 
-# The schema printer is a host tool of one mode; the library's own objects serve it.
-build/dump: $(call objs,$(DUMP_SRCS) $(PROTO_SRCS))
-	$(call say,LINK,$@)
-	$(Q)$(CC) $(CFLAGS_MODE) $(LINK_PLAIN) -pie -o $@ $^ $(LDFLAGS_ALL) $(LIBS_PROTO)
-
-# What is printed from the schema is checked in, so that a reader sees it and Python needs no compiler.
+# What is printed from the tables is checked in, so that a reader sees it and Python needs no compiler; make keeps it
+# as the tables have it. dump_FILE is the command that prints FILE.
 GENERATED := client/gpud-protocol.h proto/methods.md python-client/src/gpud/_schema.py
-dump_client/gpud-protocol.h           := --header
-dump_proto/methods.md                 := --markdown
-dump_python-client/src/gpud/_schema.py := --python
+dump_client/gpud-protocol.h            := build/dump --header
+dump_proto/methods.md                  := build/dump --markdown
+dump_python-client/src/gpud/_schema.py := build/dump --python
 
-gen: build/dump ## print the schema's C header, reference and Python module anew
-	$(Q)$(foreach f,$(GENERATED),build/dump $(dump_$(f)) > $(f).new && mv $(f).new $(f) &&) true
+# Host tools print them. Their objects are apart from all modes, so that no sanitizer runs in the middle of a build.
+HOST_TOOLS := build/dump
+
+build/host/%.o: %.c Makefile
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_BASE) -O1 $(WARNINGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+build/dump: $(patsubst %.c,build/host/%.o,$(DUMP_SRCS))
+	$(call say,LINK,$@)
+	$(Q)$(CC) -pie -o $@ $^ $(LDFLAGS)
+
+# Written beside and moved only if changed: whoever includes one is made anew only then. With STALE=fail, as in
+# `make check`, a file that is not what the tables say is an error: it would be missing from the commit.
+build/gen/stamp: $(HOST_TOOLS)
+	$(Q)mkdir -p $(@D)
+	$(Q)set -e; $(foreach f,$(GENERATED),$(dump_$(f)) > build/gen/new; \
+		if cmp -s build/gen/new $(f); then :; \
+		elif [ "$(STALE)" = fail ]; then echo "$(f) is not what the tables say: run make, commit it" >&2; exit 1; \
+		else printf '  %-7s %s\n' GEN $(f); cp build/gen/new $(f).new; mv $(f).new $(f); fi;)
+	$(Q)touch $@
+
+$(GENERATED): build/gen/stamp ;
+
+gen: build/gen/stamp ## print what derives from the tables anew (every build does)
 
 build/gen/%.spv.h: %.comp
 	$(call say,GLSLC,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(GLSLC) --target-env=vulkan1.2 -O -mfmt=c -o $@ $<
 
-$(OBJ)/%.o: %.c Makefile | $(SHADER_HEADERS)
+$(OBJ)/%.o: %.c Makefile | $(SHADER_HEADERS) $(GENERATED)
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
@@ -475,9 +497,16 @@ asan: ## build with AddressSanitizer and UndefinedBehaviorSanitizer, into build/
 # Every source compiled, nothing linked: what another compiler says of them.
 objects: $(call objs,$(filter-out $(FUZZERS),$(ALL_SRCS)))
 
-lint: build/dump $(SHADER_HEADERS) ## layers, formats, static analysis, generated files
+lint: gen $(SHADER_HEADERS) ## layers, formats, static analysis, generated files
 	$(Q)MAKE="$(MAKE)" VENV=$(VENV) VERSION=$(VERSION) SOURCES="$(ALL_SRCS) $(SHADERS)" CPPFLAGS="$(CPPFLAGS_ALL)" \
-		WARNINGS="$(WARNINGS)" GENERATED="$(foreach f,$(GENERATED),$(f):$(dump_$(f)))" tests/lint/lint.sh
+		WARNINGS="$(WARNINGS)" GENERATED="$(GENERATED)" tests/lint/lint.sh
+
+# What a formatter has the last word on: all C but the tables and what is printed.
+FORMATTED = $(filter-out $(GENERATED),$(shell find proto daemon client tests -name '*.[ch]'))
+
+format: ## lay out C and Python as lint wants it
+	$(Q)$(VENV)/bin/clang-format -i $(FORMATTED)
+	$(Q)$(VENV)/bin/ruff format --no-cache -q python-client tests
 
 INSTALL := install
 at = sed -e 's|@PREFIX@|$(prefix)|g' -e 's|@bindir@|$(bindir)|g' -e 's|@LIBDIR@|$(libdir)|g' -e 's|@INCLUDEDIR@|$(includedir)|g' \
@@ -506,4 +535,4 @@ install: all build/dump ## install below DESTDIR and PREFIX (/usr/local); a conf
 clean: ## remove build/
 	rm -rf build
 
--include $(patsubst %.c,$(OBJ)/%.d,$(ALL_SRCS)) $(patsubst %.c,build/fuzz/obj/%.d,$(PROTO_SRCS) $(FUZZERS))
+-include $(patsubst %.c,$(OBJ)/%.d,$(ALL_SRCS)) $(patsubst %.c,build/host/%.d,$(DUMP_SRCS)) $(patsubst %.c,build/fuzz/obj/%.d,$(PROTO_SRCS) $(FUZZERS))
