@@ -225,15 +225,16 @@ static int check_args(struct gpud_client *client, const ProtoStruct *type, const
         for (size_t i = 0; i < type->n_fields; i++) {
                 field = &type->fields[i];
                 value = (const char *)args + field->offset;
-                if (field->kind == PROTO_ENUM &&
+                if (field->wire == PROTO_WIRE_ENUM &&
                     (field->has_offset == PROTO_NO_OFFSET || *((const bool *)args + field->has_offset)) &&
                     *(const unsigned *)(const void *)value >= field->choices->n_values)
                         return client_fail(client, GPUD_E_INVALID_ARGUMENT,
                                            "`%s` is %u, no value of enum gpud_%s", field->name,
                                            *(const unsigned *)(const void *)value, field->choices->name);
                 if (field->is_required &&
-                    ((field->kind == PROTO_BIN && !((const struct gpud_bin *)(const void *)value)->data) ||
-                     (field->kind == PROTO_STR && !*(const char *const *)(const void *)value)))
+                    ((field->wire == PROTO_WIRE_BIN &&
+                      !((const struct gpud_bin *)(const void *)value)->data) ||
+                     (field->wire == PROTO_WIRE_STR && !*(const char *const *)(const void *)value)))
                         return client_fail(client, GPUD_E_INVALID_ARGUMENT, "`%s` is missing", field->name);
         }
         return 0;

@@ -18,7 +18,7 @@ extern "C" {
 struct gpud_client;
 
 /* Version of the protocol. */
-#define GPUD_PROTOCOL 1
+#define GPUD_PROTOCOL 2
 
 /* A handle. As text it has GPUD_UUID_TEXT characters, without the NUL. */
 #define GPUD_UUID_TEXT 36
@@ -37,20 +37,20 @@ enum {
         GPUD_MESSAGE_MAX = 2097152,  /* bytes of one request, header included */
         GPUD_INLINE_MAX = 65536,     /* bytes of data inside one mem.write or mem.read message; more goes
                                         through a shared-memory region */
-        GPUD_DEPTH_MAX = 8,          /* nested arrays and maps in one request */
-        GPUD_ITEMS_MAX = 256,        /* msgpack items in one request */
         GPUD_INFLIGHT_MAX = 256,     /* requests of one connection in flight; past it gpud stops reading
                                         from that connection */
         GPUD_OUTPUT_MAX = 1048576,   /* bytes of requests in flight and of replies waiting, for one
                                         connection; past it gpud stops reading from that connection */
-        GPUD_FDS_MAX = 16,           /* file descriptors of one connection waiting for the message that
-                                        takes them */
         GPUD_NAME_MAX = 255,         /* bytes of an allocation's name */
-        GPUD_CLIENT_MAX = 64,        /* bytes of a client's name */
         GPUD_META_MAX = 1048576,     /* bytes of metadata kept with one allocation */
-        GPUD_PATTERN_MAX = 16,       /* bytes of a fill pattern */
         GPUD_LIST_MAX = 1000,        /* entries in one reply of mem.list or session.list */
         GPUD_SHMS_MAX = 256,         /* shared-memory regions registered by one session */
+        GPUD_DEPTH_MAX = 8,          /* nested arrays and maps in one request */
+        GPUD_ITEMS_MAX = 256,        /* msgpack items in one request */
+        GPUD_FDS_MAX = 16,           /* file descriptors of one connection waiting for the message that
+                                        takes them */
+        GPUD_CLIENT_MAX = 64,        /* bytes of a client's name */
+        GPUD_PATTERN_MAX = 16,       /* bytes of a fill pattern */
 };
 
 /* Errors: calls return them negated. gpud_strerror() and gpud_error_hint() have the words. */
@@ -98,13 +98,22 @@ enum gpud_health {
 /* The limits of this daemon. */
 struct gpud_limits {
         uint64_t message_max;  /* bytes of one request, header included */
-        uint64_t inline_max;   /* bytes of data inside one message */
-        uint64_t inflight_max; /* requests of one connection in flight */
-        uint64_t output_max;   /* bytes of replies waiting for one connection */
+        uint64_t inline_max;   /* bytes of data inside one mem.write or mem.read message; more goes through
+                                  a shared-memory region */
+        uint64_t inflight_max; /* requests of one connection in flight; past it gpud stops reading from
+                                  that connection */
+        uint64_t output_max;   /* bytes of requests in flight and of replies waiting, for one connection;
+                                  past it gpud stops reading from that connection */
         uint64_t name_max;     /* bytes of an allocation's name */
-        uint64_t meta_max;     /* bytes of an allocation's metadata */
+        uint64_t meta_max;     /* bytes of metadata kept with one allocation */
         uint64_t list_max;     /* entries in one reply of mem.list or session.list */
-        uint64_t shms_max;     /* regions registered by one session */
+        uint64_t shms_max;     /* shared-memory regions registered by one session */
+        uint64_t depth_max;    /* nested arrays and maps in one request; 8 from a gpud before protocol 2 */
+        uint64_t items_max;    /* msgpack items in one request; 256 from a gpud before protocol 2 */
+        uint64_t fds_max;      /* file descriptors of one connection waiting for the message that takes
+                                  them; 16 from a gpud before protocol 2 */
+        uint64_t client_max;   /* bytes of a client's name; 64 from a gpud before protocol 2 */
+        uint64_t pattern_max;  /* bytes of a fill pattern; 16 from a gpud before protocol 2 */
 };
 
 /* Arguments of session.hello. */
@@ -432,13 +441,17 @@ struct gpud_daemon_status_result {
 
 /* One field of a structure. */
 struct gpud_field_description {
-        const char *name; /* key on the wire */
-        const char *kind; /* bool, u64, f64, str, bin, uuid, enum, struct or list */
-        const char *of;   /* optional: the enumeration or structure, or the kind of object the value names */
-        bool required;    /* false: may be absent in arguments, may be nil in results */
-        uint64_t max;     /* optional: most bytes of a str or bin */
+        const char *name;   /* key on the wire */
+        const char *kind;   /* bool, u64, f64, str, bin, uuid, enum, struct or list */
+        const char *of;     /* optional: the enumeration or structure, or the kind of object the value
+                               names */
+        bool required;      /* false: may be absent in arguments, may be nil in results */
+        uint64_t max;       /* optional: most bytes of a str or bin */
         bool has_max;
-        const char *doc;  /* what it is */
+        const char *doc;    /* what it is */
+        const char *format; /* optional: what a number is: bytes, mode, time_ns, duration_s, duration_us,
+                               uid, gid or cursor; nil: a number */
+        uint64_t since;     /* protocol version that brought it; 1 from a gpud before protocol 2 */
 };
 
 /* One structure. */

@@ -24,10 +24,20 @@ typedef struct Decoder {
 
 static int decode_struct(Decoder *decoder, const ProtoStruct *type, const Item *item, void *ret_value);
 
-static int refuse_kind(const Decoder *decoder, const ProtoField *field) {
+static int refuse_wire(const Decoder *decoder, const ProtoField *field) {
         return proto_fault(decoder->fault, GPUD_E_INVALID_ARGUMENT, "`%s` is not a %s", field->name,
-                           field->kind == PROTO_U64 ? "non-negative integer"
-                                                    : proto_kind_to_string(field->kind));
+                           field->wire == PROTO_WIRE_U64 ? "non-negative integer"
+                                                         : proto_wire_to_string(field->wire));
+}
+
+static int refuse_number(const Decoder *decoder, const ProtoField *field, uint64_t number) {
+        uint64_t max = proto_kind_get_max(field->kind);
+
+        if (field->kind == PROTO_MODE)
+                return proto_fault(decoder->fault, GPUD_E_INVALID_ARGUMENT,
+                                   "`%s` is 0%" PRIo64 ", limit 0%" PRIo64, field->name, number, max);
+        return proto_fault(decoder->fault, GPUD_E_INVALID_ARGUMENT, "`%s` is %" PRIu64 ", limit %" PRIu64,
+                           field->name, number, max);
 }
 
 static int refuse_size(const Decoder *decoder, const ProtoField *field, const Item *item) {
@@ -49,7 +59,7 @@ static char *copy_bytes(const Decoder *decoder, const Item *item) {
 static int decode_str(const Decoder *decoder, const ProtoField *field, const Item *item,
                       const char **ret_text) {
         if (item->kind != ITEM_STR)
-                return refuse_kind(decoder, field);
+                return refuse_wire(decoder, field);
         if (field->max > 0 && item->number > field->max)
                 return refuse_size(decoder, field, item);
         if (memchr(item->data, '\0', item->number))
@@ -65,7 +75,7 @@ static int decode_bin(const Decoder *decoder, const ProtoField *field, const Ite
                       struct gpud_bin *ret_bin) {
         /* A str will do: older msgpack libraries and Neovim have no bin. */
         if (item->kind != ITEM_BIN && item->kind != ITEM_STR)
-                return refuse_kind(decoder, field);
+                return refuse_wire(decoder, field);
         if (field->max > 0 && item->number > field->max)
                 return refuse_size(decoder, field, item);
         *ret_bin = (struct gpud_bin){item->data, item->number};
@@ -77,7 +87,7 @@ static int decode_bin(const Decoder *decoder, const ProtoField *field, const Ite
 static int decode_uuid(const Decoder *decoder, const ProtoField *field, const Item *item,
                        struct gpud_uuid *ret_uuid) {
         if (item->kind != ITEM_STR)
-                return refuse_kind(decoder, field);
+                return refuse_wire(decoder, field);
         if (!uuid_from_string(item->data, item->number, ret_uuid))
                 return proto_fault(decoder->fault, GPUD_E_INVALID_ARGUMENT, "`%s` is not a UUID: \"%.*s\"",
                                    field->name, (int)(item->number < 64 ? item->number : 64), item->data);
@@ -115,7 +125,7 @@ static int decode_list(Decoder *decoder, const ProtoField *field, const Item *it
         int r;
 
         if (item->kind != ITEM_ARRAY)
-                return refuse_kind(decoder, field);
+                return refuse_wire(decoder, field);
         /* Never 0 bytes, for which NULL would be a success. */
         array = msgpack_zone_malloc(decoder->zone, item->number * field->sub->size + 1);
         if (!array)
@@ -143,37 +153,39 @@ static int decode_f64(const Decoder *decoder, const ProtoField *field, const Ite
                 *ret_value = item_get_float(item);
                 return 0;
         default:
-                return refuse_kind(decoder, field);
+                return refuse_wire(decoder, field);
         }
 }
 
 static int decode_field(Decoder *decoder, const ProtoField *field, const Item *item, void *base) {
         void *value = (char *)base + field->offset;
 
-        switch (field->kind) {
-        case PROTO_BOOL:
+        switch (field->wire) {
+        case PROTO_WIRE_BOOL:
                 if (item->kind != ITEM_BOOL)
-                        return refuse_kind(decoder, field);
+                        return refuse_wire(decoder, field);
                 *(bool *)value = item->number;
                 return 0;
-        case PROTO_U64:
+        case PROTO_WIRE_U64:
                 if (item->kind != ITEM_UINT)
-                        return refuse_kind(decoder, field);
+                        return refuse_wire(decoder, field);
+                if (item->number > proto_kind_get_max(field->kind) && decoder->role == CODEC_ARGUMENTS)
+                        return refuse_number(decoder, field, item->number);
                 *(uint64_t *)value = item->number;
                 return 0;
-        case PROTO_F64:
+        case PROTO_WIRE_F64:
                 return decode_f64(decoder, field, item, value);
-        case PROTO_STR:
+        case PROTO_WIRE_STR:
                 return decode_str(decoder, field, item, value);
-        case PROTO_BIN:
+        case PROTO_WIRE_BIN:
                 return decode_bin(decoder, field, item, value);
-        case PROTO_UUID:
+        case PROTO_WIRE_UUID:
                 return decode_uuid(decoder, field, item, value);
-        case PROTO_ENUM:
+        case PROTO_WIRE_ENUM:
                 return decode_enum(decoder, field, item, value);
-        case PROTO_STRUCT:
+        case PROTO_WIRE_STRUCT:
                 return decode_struct(decoder, field->sub, item, value);
-        case PROTO_LIST:
+        case PROTO_WIRE_LIST:
                 return decode_list(decoder, field, item, base);
         }
         return 0;
@@ -228,6 +240,17 @@ static int decode_pair(Decoder *decoder, const ProtoStruct *type, uint64_t *seen
         return 0;
 }
 
+/* What did not come: an older gpud sends no field that came later, and a list of what it does not know is empty. */
+static int decode_missing(const Decoder *decoder, const ProtoField *field, void *base) {
+        if (decoder->role == CODEC_RESULT && field->preset) {
+                memcpy((char *)base + field->offset, field->preset, field->preset_size);
+                return 0;
+        }
+        if (decoder->role == CODEC_RESULT && field->wire == PROTO_WIRE_LIST)
+                return 0;
+        return proto_fault(decoder->fault, GPUD_E_INVALID_ARGUMENT, "`%s` is missing", field->name);
+}
+
 static int decode_struct(Decoder *decoder, const ProtoStruct *type, const Item *item, void *ret_value) {
         uint64_t seen = 0;
         int r;
@@ -244,9 +267,11 @@ static int decode_struct(Decoder *decoder, const ProtoStruct *type, const Item *
                                    type->name);
         }
         for (size_t i = 0; i < type->n_fields; i++)
-                if (type->fields[i].is_required && !(seen & UINT64_C(1) << i))
-                        return proto_fault(decoder->fault, GPUD_E_INVALID_ARGUMENT, "`%s` is missing",
-                                           type->fields[i].name);
+                if (type->fields[i].is_required && !(seen & UINT64_C(1) << i)) {
+                        r = decode_missing(decoder, &type->fields[i], ret_value);
+                        if (r)
+                                return r;
+                }
         return 0;
 }
 
@@ -265,9 +290,9 @@ static bool field_is_absent(const ProtoField *field, const void *base) {
                 return !*((const bool *)base + field->has_offset);
         if (field->is_required)
                 return false;
-        if (field->kind == PROTO_STR)
+        if (field->wire == PROTO_WIRE_STR)
                 return !*(const char *const *)value;
-        return field->kind == PROTO_BIN && !((const struct gpud_bin *)value)->data;
+        return field->wire == PROTO_WIRE_BIN && !((const struct gpud_bin *)value)->data;
 }
 
 /* What follows is put at `at`, in the room that is reserved for a field, and committed. */
@@ -304,34 +329,34 @@ static void encode_value(Writer *writer, char *at, const ProtoField *field, Code
         const void *value = (const char *)base + field->offset;
         const char *text;
 
-        switch (field->kind) {
-        case PROTO_BOOL:
+        switch (field->wire) {
+        case PROTO_WIRE_BOOL:
                 writer_commit(writer, writer_put_bool(at, *(const bool *)value));
                 break;
-        case PROTO_U64:
+        case PROTO_WIRE_U64:
                 writer_commit(writer, writer_put_uint(at, *(const uint64_t *)value));
                 break;
-        case PROTO_F64:
+        case PROTO_WIRE_F64:
                 writer_commit(writer, writer_put_double(at, *(const double *)value));
                 break;
-        case PROTO_STR:
+        case PROTO_WIRE_STR:
                 text = *(const char *const *)value;
                 encode_text(writer, at, text ? text : "");
                 break;
-        case PROTO_BIN:
+        case PROTO_WIRE_BIN:
                 encode_bin(writer, at, value);
                 break;
-        case PROTO_UUID:
+        case PROTO_WIRE_UUID:
                 encode_uuid(writer, at, value);
                 break;
-        case PROTO_ENUM:
+        case PROTO_WIRE_ENUM:
                 encode_text(writer, at, field->choices->values[*(const int *)value].text);
                 break;
-        case PROTO_STRUCT:
+        case PROTO_WIRE_STRUCT:
                 writer_commit(writer, at);
                 codec_encode(writer, field->sub, role, value);
                 break;
-        case PROTO_LIST:
+        case PROTO_WIRE_LIST:
                 encode_list(writer, at, field, role, base);
                 break;
         }

@@ -94,31 +94,35 @@ static void print_enum(FILE *file, const ProtoEnum *type) {
 /* The member's declaration but for the n_ and has_ members that go with it. */
 static void declare_field(char *ret_text, size_t n_text, const ProtoField *field) {
         static const char *const types[] = {
-                [PROTO_BOOL] = "bool ",           [PROTO_U64] = "uint64_t ",
-                [PROTO_F64] = "double ",          [PROTO_STR] = "const char *",
-                [PROTO_BIN] = "struct gpud_bin ", [PROTO_UUID] = "struct gpud_uuid ",
+                [PROTO_WIRE_BOOL] = "bool ",           [PROTO_WIRE_U64] = "uint64_t ",
+                [PROTO_WIRE_F64] = "double ",          [PROTO_WIRE_STR] = "const char *",
+                [PROTO_WIRE_BIN] = "struct gpud_bin ", [PROTO_WIRE_UUID] = "struct gpud_uuid ",
         };
 
-        if (field->kind == PROTO_ENUM)
+        if (field->wire == PROTO_WIRE_ENUM)
                 snprintf(ret_text, n_text, "enum gpud_%s %s;", field->choices->name, field->name);
-        else if (field->kind == PROTO_STRUCT)
+        else if (field->wire == PROTO_WIRE_STRUCT)
                 snprintf(ret_text, n_text, "struct gpud_%s %s;", field->sub->name, field->name);
-        else if (field->kind == PROTO_LIST)
+        else if (field->wire == PROTO_WIRE_LIST)
                 snprintf(ret_text, n_text, "const struct gpud_%s *%s;", field->sub->name, field->name);
         else
-                snprintf(ret_text, n_text, "%s%s;", types[field->kind], field->name);
+                snprintf(ret_text, n_text, "%s%s;", types[field->wire], field->name);
 }
 
 static void print_field(FILE *file, size_t width, const ProtoField *field) {
-        char declaration[128], comment[512];
+        char declaration[128], comment[512], preset[DUMP_PRESET_MAX];
         int n;
 
         declare_field(declaration, sizeof(declaration), field);
         n = snprintf(comment, sizeof(comment), "%s%s", field->is_required ? "" : "optional: ", field->doc);
         if (field->max > 0)
-                snprintf(comment + n, sizeof(comment) - (size_t)n, "; at most %zu bytes", field->max);
+                n += snprintf(comment + n, sizeof(comment) - (size_t)n, "; at most %zu bytes", field->max);
+        if (field->since > 1)
+                snprintf(comment + n, sizeof(comment) - (size_t)n,
+                         "; %s from a gpud before protocol %" PRIu32, dump_preset(field, preset),
+                         field->since);
         print_commented(file, width, declaration, comment);
-        if (field->kind == PROTO_LIST)
+        if (field->wire == PROTO_WIRE_LIST)
                 fprintf(file, "%*ssize_t n_%s;\n", INDENT, "", field->name);
         if (field->has_offset != PROTO_NO_OFFSET)
                 fprintf(file, "%*sbool has_%s;\n", INDENT, "", field->name);

@@ -10,19 +10,25 @@
 
 /* What a value is on the wire, in the reader's words. */
 static void print_kind(FILE *file, const ProtoField *field) {
-        const char *object = proto_object_to_string(field->object);
+        const char *object = proto_object_to_string(field->object),
+                   *format = proto_kind_get_format(field->kind);
 
-        if (field->kind == PROTO_ENUM)
+        if (field->wire == PROTO_WIRE_ENUM)
                 fprintf(file, "[%s](#%s)", field->choices->name, field->choices->name);
-        else if (field->kind == PROTO_STRUCT)
+        else if (field->wire == PROTO_WIRE_STRUCT)
                 fprintf(file, "[%s](#%s)", field->sub->name, field->sub->name);
-        else if (field->kind == PROTO_LIST)
+        else if (field->wire == PROTO_WIRE_LIST)
                 fprintf(file, "list of [%s](#%s)", field->sub->name, field->sub->name);
         else
-                fprintf(file, "%s%s%s", proto_kind_to_string(field->kind), object ? ", " : "",
-                        object ? object : "");
+                fputs(proto_wire_to_string(field->wire), file);
+        if (object)
+                fprintf(file, ", %s", object);
+        if (format)
+                fprintf(file, ", %s", format);
         if (field->max > 0)
                 fprintf(file, ", at most %zu bytes", field->max);
+        if (field->since > 1)
+                fprintf(file, ", since protocol %" PRIu32, field->since);
 }
 
 static void print_fields(FILE *file, const ProtoStruct *type) {

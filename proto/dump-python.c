@@ -188,34 +188,46 @@ static void print_error_table(FILE *file) {
 /* The annotation of a field; without " | None". */
 static void field_type(char ret_type[static NAME_SIZE + 16], const ProtoField *field, bool is_argument) {
         static const char *const types[] = {
-                [PROTO_BOOL] = "bool", [PROTO_U64] = "int",   [PROTO_F64] = "float",
-                [PROTO_STR] = "str",   [PROTO_BIN] = "bytes", [PROTO_UUID] = "str",
+                [PROTO_WIRE_BOOL] = "bool", [PROTO_WIRE_U64] = "int",   [PROTO_WIRE_F64] = "float",
+                [PROTO_WIRE_STR] = "str",   [PROTO_WIRE_BIN] = "bytes", [PROTO_WIRE_UUID] = "str",
         };
         char name[NAME_SIZE];
 
-        if (field->kind == PROTO_ENUM)
+        if (field->wire == PROTO_WIRE_ENUM)
                 class_name(ret_type, field->choices->name, "");
-        else if (field->kind == PROTO_STRUCT)
+        else if (field->wire == PROTO_WIRE_STRUCT)
                 class_name(ret_type, field->sub->name, "");
-        else if (field->kind == PROTO_LIST) {
+        else if (field->wire == PROTO_WIRE_LIST) {
                 class_name(name, field->sub->name, "");
                 snprintf(ret_type, NAME_SIZE + 16, "tuple[%s, ...]", name);
         } else
                 snprintf(ret_type, NAME_SIZE, "%s",
-                         field->kind == PROTO_BIN && is_argument ? "Buffer" : types[field->kind]);
+                         field->wire == PROTO_WIRE_BIN && is_argument ? "Buffer" : types[field->wire]);
 }
 
-/* `field=...,` of the constructor call: a REQUIRED key must be there, any other may be missing. */
+static const char *python_preset(const ProtoField *field, char ret_text[static DUMP_PRESET_MAX]) {
+        if (field->wire == PROTO_WIRE_BOOL)
+                return *(const bool *)field->preset ? "True" : "False";
+        return dump_preset(field, ret_text);
+}
+
+/*
+ * `field=...,` of the constructor call: a REQUIRED key must be there, one that came later has its default, any other
+ * may be missing.
+ */
 static void print_from_wire(FILE *file, const ProtoField *field) {
-        char name[NAME_SIZE];
+        char name[NAME_SIZE], preset[DUMP_PRESET_MAX];
 
         if (field->sub)
                 class_name(name, field->sub->name, "");
         fprintf(file, "            %s=", field->name);
-        if (field->kind == PROTO_STRUCT)
+        if (field->wire == PROTO_WIRE_STRUCT)
                 fprintf(file, "%s.from_wire(wire[\"%s\"]),\n", name, field->name);
-        else if (field->kind == PROTO_LIST)
-                fprintf(file, "tuple(%s.from_wire(item) for item in wire[\"%s\"]),\n", name, field->name);
+        else if (field->wire == PROTO_WIRE_LIST)
+                fprintf(file, "tuple(%s.from_wire(item) for item in wire.get(\"%s\", ())),\n", name,
+                        field->name);
+        else if (field->since > 1)
+                fprintf(file, "wire.get(\"%s\", %s),\n", field->name, python_preset(field, preset));
         else
                 fprintf(file, field->is_required ? "wire[\"%s\"],\n" : "wire.get(\"%s\"),\n", field->name);
 }
@@ -280,7 +292,7 @@ static void print_method_doc(FILE *file, const ProtoMethod *method) {
 
 /* `name`, or what of it msgpack can pack. */
 static void print_value(FILE *file, const ProtoField *field) {
-        fprintf(file, field->kind == PROTO_BIN ? "memoryview(%s)" : "%s", field->name);
+        fprintf(file, field->wire == PROTO_WIRE_BIN ? "memoryview(%s)" : "%s", field->name);
 }
 
 static void print_arguments(FILE *file, const ProtoStruct *args) {

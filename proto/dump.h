@@ -4,6 +4,13 @@
 
 #include <stdio.h>
 
+#include "proto/table.h"
+
+#define DUMP_PRESET_MAX 128
+
+/* What a field has that an older gpud does not send, as text. Returns `ret_text`. */
+const char *dump_preset(const ProtoField *field, char ret_text[static DUMP_PRESET_MAX]);
+
 /* client/gpud-protocol.h: the C types and calls, for reading. */
 void dump_header(FILE *file);
 /* proto/methods.md: the protocol reference. */

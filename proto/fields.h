@@ -3,62 +3,41 @@
  * table are called, STRUCT_NAME(s) and TABLE_NAME(s), and with TABLE_STORAGE whether the tables are static, after
  * including the structures. No include guard.
  */
-#define KIND_BOOL    .kind = PROTO_BOOL
-#define KIND_U64     .kind = PROTO_U64
-#define KIND_F64     .kind = PROTO_F64
-#define KIND_STR     .kind = PROTO_STR
-#define KIND_BIN     .kind = PROTO_BIN
-#define KIND_UUID    .kind = PROTO_UUID
-#define KIND_MEM     .kind = PROTO_UUID, .object = PROTO_OBJECT_MEM
-#define KIND_MEM_R   .kind = PROTO_UUID, .object = PROTO_OBJECT_MEM_R
-#define KIND_MEM_W   .kind = PROTO_UUID, .object = PROTO_OBJECT_MEM_W
-#define KIND_MEM_OWN .kind = PROTO_UUID, .object = PROTO_OBJECT_MEM_OWN
-#define KIND_SHM     .kind = PROTO_UUID, .object = PROTO_OBJECT_SHM
-#define KIND_DEVICE  .kind = PROTO_STR, .object = PROTO_OBJECT_DEVICE
+#define MEMBER_TYPE(s_, name_) __typeof__(((struct STRUCT_NAME(s_) *)0)->name_)
 
-#define HAS_REQUIRED(struct_, kind_, name_) PROTO_NO_OFFSET
-#define HAS_OPTIONAL(struct_, kind_, name_) HAS_##kind_(struct_, has_##name_)
-#define HAS_BOOL(struct_, has_)             offsetof(struct STRUCT_NAME(struct_), has_)
-#define HAS_U64(struct_, has_)              offsetof(struct STRUCT_NAME(struct_), has_)
-#define HAS_F64(struct_, has_)              offsetof(struct STRUCT_NAME(struct_), has_)
-#define HAS_UUID(struct_, has_)             offsetof(struct STRUCT_NAME(struct_), has_)
-#define HAS_MEM(struct_, has_)              offsetof(struct STRUCT_NAME(struct_), has_)
-#define HAS_MEM_R(struct_, has_)            offsetof(struct STRUCT_NAME(struct_), has_)
-#define HAS_MEM_W(struct_, has_)            offsetof(struct STRUCT_NAME(struct_), has_)
-#define HAS_MEM_OWN(struct_, has_)          offsetof(struct STRUCT_NAME(struct_), has_)
-#define HAS_SHM(struct_, has_)              offsetof(struct STRUCT_NAME(struct_), has_)
-#define HAS_ENUM(struct_, has_)             offsetof(struct STRUCT_NAME(struct_), has_)
-#define HAS_STR(struct_, has_)              PROTO_NO_OFFSET
-#define HAS_BIN(struct_, has_)              PROTO_NO_OFFSET
-#define HAS_DEVICE(struct_, has_)           PROTO_NO_OFFSET
-#define NEED_REQUIRED                       true
-#define NEED_OPTIONAL                       false
+/* The need of a row as five arguments: is it required, may it be absent, has it a preset, since when, and which. */
+#define NEED_REQUIRED              true, false, NONE, 0, 0
+#define NEED_OPTIONAL              false, true, NONE, 0, 0
+#define NEED_SINCE(since_, value_) true, false, SOME, since_, value_
 
-#define ROW(s_, name_, doc_)                                                                                 \
-        .name = #name_, .n_name = sizeof(#name_) - 1, .doc = doc_,                                           \
-        .offset = offsetof(struct STRUCT_NAME(s_), name_)
+#define PRESET_NONE(since_, value_, type_)
+#define PRESET_SOME(since_, value_, type_)                                                                   \
+        .since = since_, .preset = &(const type_){value_}, .preset_size = sizeof(type_),
+
+/* The `has_` member is a bool and stands right behind its field. */
+#define ROW(...) ROW_OF(__VA_ARGS__)
+#define ROW_OF(s_, name_, kind_, doc_, is_required_, is_optional_, preset_, since_, value_)                  \
+        PRESET_##preset_(since_, value_, MEMBER_TYPE(s_, name_)) /* */                                       \
+                .name = #name_,                                                                              \
+           .n_name = sizeof(#name_) - 1, .doc = doc_, .kind = PROTO_##kind_,                                 \
+           .wire = (ProtoWire)PROTO_WIRE_OF_##kind_, .object = (ProtoObject)PROTO_OBJECT_OF_##kind_,         \
+           .is_required = is_required_, .offset = offsetof(struct STRUCT_NAME(s_), name_),                   \
+           .has_offset = is_optional_ && PROTO_HAS_OF_##kind_                                                \
+                                 ? offsetof(struct STRUCT_NAME(s_), name_) + sizeof(MEMBER_TYPE(s_, name_))  \
+                                 : PROTO_NO_OFFSET
 
 /* The sentinel lets a structure have no field; it is not counted. */
-#define STRUCT(name_, doc_) static const ProtoField TABLE_NAME(fields_##name_)[] = {
-#define FIELD(s_, name_, kind_, need_, doc_)                                                                 \
-        {ROW(s_, name_, doc_), KIND_##kind_, .is_required = NEED_##need_,                                    \
-         .has_offset = HAS_##need_(s_, kind_, name_)},
+#define STRUCT(name_, doc_)                  static const ProtoField TABLE_NAME(fields_##name_)[] = {
+#define FIELD(s_, name_, kind_, need_, doc_) {ROW(s_, name_, kind_, doc_, NEED_##need_)},
 #define BOUNDED(s_, name_, kind_, need_, limit_, doc_)                                                       \
-        {ROW(s_, name_, doc_), KIND_##kind_, .is_required = NEED_##need_, .max = GPUD_##limit_,              \
-         .has_offset = HAS_##need_(s_, kind_, name_)},
+        {ROW(s_, name_, kind_, doc_, NEED_##need_), .max = GPUD_##limit_},
 #define CHOICE(s_, name_, enum_, need_, doc_)                                                                \
-        {ROW(s_, name_, doc_), .kind = PROTO_ENUM, .is_required = NEED_##need_,                              \
-         .has_offset = HAS_##need_(s_, ENUM, name_), .choices = &proto_enum_##enum_},
+        {ROW(s_, name_, ENUM, doc_, NEED_##need_), .choices = &proto_enum_##enum_},
 #define EMBED(s_, name_, other_, doc_)                                                                       \
-        {ROW(s_, name_, doc_), .kind = PROTO_STRUCT, .is_required = true, .has_offset = PROTO_NO_OFFSET,     \
-         .sub = &TABLE_NAME(struct_##other_)},
+        {ROW(s_, name_, STRUCT, doc_, NEED_REQUIRED), .sub = &TABLE_NAME(struct_##other_)},
 #define LIST(s_, name_, other_, doc_)                                                                        \
-        {ROW(s_, name_, doc_),                                                                               \
-         .kind = PROTO_LIST,                                                                                 \
-         .is_required = true,                                                                                \
-         .has_offset = PROTO_NO_OFFSET,                                                                      \
-         .count_offset = offsetof(struct STRUCT_NAME(s_), n_##name_),                                        \
-         .sub = &TABLE_NAME(struct_##other_)},
+        {ROW(s_, name_, LIST, doc_, NEED_REQUIRED),                                                          \
+         .count_offset = offsetof(struct STRUCT_NAME(s_), n_##name_), .sub = &TABLE_NAME(struct_##other_)},
 #define END_STRUCT(name_)                                                                                    \
         { .n_name = 0 }                                                                                      \
         }                                                                                                    \
@@ -66,7 +45,6 @@
 #include "proto/rows.h"
 #include "proto/methods.def"
 #include "proto/view.h"
-#undef ROW
 
 #define STRUCT(name_, doc_)                                                                                  \
         TABLE_STORAGE const ProtoStruct TABLE_NAME(struct_##name_) = {                                       \
@@ -75,3 +53,12 @@
 #include "proto/rows.h"
 #include "proto/methods.def"
 #include "proto/view.h"
+
+#undef MEMBER_TYPE
+#undef NEED_REQUIRED
+#undef NEED_OPTIONAL
+#undef NEED_SINCE
+#undef PRESET_NONE
+#undef PRESET_SOME
+#undef ROW
+#undef ROW_OF

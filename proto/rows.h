@@ -2,9 +2,6 @@
  * Begins a view of methods.def: gives every row that the view did not define an empty meaning, so that a
  * view names only the rows it is about. BOUNDED falls back to FIELD. No include guard.
  */
-#ifndef LIMIT
-#define LIMIT(NAME_, name_, value_, doc_)
-#endif
 #ifndef ENUM
 #define ENUM(name_, doc_)
 #endif

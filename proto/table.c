@@ -2,7 +2,6 @@
 
 #include "proto/table.h"
 
-#include <errno.h>
 #include <string.h>
 
 #include "proto/types.h"
@@ -77,17 +76,15 @@ const ProtoMethod proto_methods[] = {
 _Static_assert(sizeof(proto_methods) / sizeof(*proto_methods) == PROTO_N_METHODS, "one row per method");
 
 const ProtoError proto_errors[] = {
-#define ERROR(NAME_, code_, errno_, exit_, base_, text_, hint_)                                              \
-        {#NAME_, code_, errno_, exit_, #base_, text_, hint_},
+#define ERROR(NAME_, code_, exit_, base_, text_, hint_) {#NAME_, code_, exit_, #base_, text_, hint_},
 #include "proto/errors.def"
 #include "proto/view.h"
 };
 const size_t proto_n_errors = sizeof(proto_errors) / sizeof(*proto_errors);
 
 const ProtoLimit proto_limits[] = {
-#define LIMIT(NAME_, name_, value_, doc_) {#name_, value_, doc_},
-#include "proto/rows.h"
-#include "proto/methods.def"
+#define LIMIT(NAME_, name_, kind_, value_, since_, doc_) {#name_, value_, since_, doc_},
+#include "proto/limits.def"
 #include "proto/view.h"
 };
 const size_t proto_n_limits = sizeof(proto_limits) / sizeof(*proto_limits);
@@ -119,21 +116,44 @@ const ProtoError *proto_error_find(int code) {
         return NULL;
 }
 
-const char *proto_kind_to_string(ProtoKind kind) {
+const ProtoField *proto_struct_find_kind(const ProtoStruct *type, ProtoKind kind) {
+        for (size_t i = 0; i < type->n_fields; i++)
+                if (type->fields[i].kind == kind)
+                        return &type->fields[i];
+        return NULL;
+}
+
+const char *proto_wire_to_string(ProtoWire wire) {
         static const char *const names[] = {
-                [PROTO_BOOL] = "bool", [PROTO_U64] = "u64",       [PROTO_F64] = "f64",
-                [PROTO_STR] = "str",   [PROTO_BIN] = "bin",       [PROTO_UUID] = "uuid",
-                [PROTO_ENUM] = "enum", [PROTO_STRUCT] = "struct", [PROTO_LIST] = "list",
+                [PROTO_WIRE_BOOL] = "bool", [PROTO_WIRE_U64] = "u64",       [PROTO_WIRE_F64] = "f64",
+                [PROTO_WIRE_STR] = "str",   [PROTO_WIRE_BIN] = "bin",       [PROTO_WIRE_UUID] = "uuid",
+                [PROTO_WIRE_ENUM] = "enum", [PROTO_WIRE_STRUCT] = "struct", [PROTO_WIRE_LIST] = "list",
         };
-        return names[kind];
+        return names[wire];
 }
 
 const char *proto_object_to_string(ProtoObject object) {
         static const char *const names[] = {
-                [PROTO_OBJECT_NONE] = NULL,     [PROTO_OBJECT_MEM] = "mem",
-                [PROTO_OBJECT_MEM_R] = "mem",   [PROTO_OBJECT_MEM_W] = "mem",
-                [PROTO_OBJECT_MEM_OWN] = "mem", [PROTO_OBJECT_DEVICE] = "device",
+                [PROTO_OBJECT_NONE] = NULL,
+                [PROTO_OBJECT_MEM] = "mem",
+                [PROTO_OBJECT_DEVICE] = "device",
                 [PROTO_OBJECT_SHM] = "shm",
         };
         return names[object];
+}
+
+const uint64_t proto_kind_maxima[PROTO_N_KINDS] = {
+#define KIND(NAME_, WIRE_, type_, argument_, PRESENCE_, OBJECT_, max_, format_) [PROTO_##NAME_] = max_,
+#include "proto/kinds.def"
+#include "proto/view.h"
+};
+
+const char *proto_kind_get_format(ProtoKind kind) {
+        static const char *const formats[PROTO_N_KINDS] = {
+#define KIND(NAME_, WIRE_, type_, argument_, PRESENCE_, OBJECT_, max_, format_) [PROTO_##NAME_] = format_,
+#include "proto/kinds.def"
+#include "proto/view.h"
+        };
+
+        return formats[kind] && formats[kind][0] ? formats[kind] : NULL;
 }

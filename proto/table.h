@@ -9,28 +9,57 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What a value is in a message. */
+typedef enum ProtoWire {
+        PROTO_WIRE_BOOL,
+        PROTO_WIRE_U64,
+        PROTO_WIRE_F64,
+        PROTO_WIRE_STR,
+        PROTO_WIRE_BIN,
+        PROTO_WIRE_UUID,
+        PROTO_WIRE_ENUM,
+        PROTO_WIRE_STRUCT,
+        PROTO_WIRE_LIST,
+} ProtoWire;
+
+/* What it means: a row of kinds.def, or one of the three that are made of other rows. */
 typedef enum ProtoKind {
-        PROTO_BOOL,
-        PROTO_U64,
-        PROTO_F64,
-        PROTO_STR,
-        PROTO_BIN,
-        PROTO_UUID,
+#define KIND(NAME_, WIRE_, type_, argument_, PRESENCE_, OBJECT_, max_, format_) PROTO_##NAME_,
+#include "proto/kinds.def"
+#include "proto/view.h"
         PROTO_ENUM,
         PROTO_STRUCT,
         PROTO_LIST,
+        PROTO_N_KINDS,
 } ProtoKind;
 
-/* The object that a STR or UUID names, to be looked up and checked before a handler runs. */
+/* The object that a value names, to be looked up and checked before a handler runs; the kind says for what. */
 typedef enum ProtoObject {
         PROTO_OBJECT_NONE,
         PROTO_OBJECT_MEM,
-        PROTO_OBJECT_MEM_R,
-        PROTO_OBJECT_MEM_W,
-        PROTO_OBJECT_MEM_OWN,
         PROTO_OBJECT_DEVICE,
         PROTO_OBJECT_SHM,
 } ProtoObject;
+
+/* Columns of kinds.def as constants. */
+enum {
+#define PROTO_PRESENCE_IS_FLAG    true
+#define PROTO_PRESENCE_IS_POINTER false
+#define KIND(NAME_, WIRE_, type_, argument_, PRESENCE_, OBJECT_, max_, format_)                              \
+        PROTO_WIRE_OF_##NAME_ = PROTO_WIRE_##WIRE_, PROTO_OBJECT_OF_##NAME_ = PROTO_OBJECT_##OBJECT_,        \
+        PROTO_HAS_OF_##NAME_ = PROTO_PRESENCE_IS_##PRESENCE_,
+#include "proto/kinds.def"
+#include "proto/view.h"
+        PROTO_WIRE_OF_ENUM = PROTO_WIRE_ENUM,
+        PROTO_OBJECT_OF_ENUM = PROTO_OBJECT_NONE,
+        PROTO_HAS_OF_ENUM = true,
+        PROTO_WIRE_OF_STRUCT = PROTO_WIRE_STRUCT,
+        PROTO_OBJECT_OF_STRUCT = PROTO_OBJECT_NONE,
+        PROTO_HAS_OF_STRUCT = false,
+        PROTO_WIRE_OF_LIST = PROTO_WIRE_LIST,
+        PROTO_OBJECT_OF_LIST = PROTO_OBJECT_NONE,
+        PROTO_HAS_OF_LIST = false,
+};
 
 typedef enum ProtoAccess {
         PROTO_ACCESS_ANY,
@@ -61,8 +90,13 @@ typedef struct ProtoField {
         size_t n_name;
         const char *doc;
         ProtoKind kind;
+        ProtoWire wire;
         ProtoObject object;
         bool is_required;
+        uint32_t since; /* protocol version; 0: that of its method */
+        const void
+                *preset; /* what a result of an older gpud has, of the field's type; NULL: it has it always */
+        size_t preset_size;
         size_t max;               /* most bytes of a STR or BIN; 0: whatever a message holds */
         size_t offset;            /* of the value */
         size_t has_offset;        /* of its has_ member, or PROTO_NO_OFFSET: absent is a NULL pointer */
@@ -94,7 +128,6 @@ typedef struct ProtoMethod {
 typedef struct ProtoError {
         const char *name;
         int code;
-        int errno_value;
         int exit_code;
         const char *python_base;
         const char *text;
@@ -104,6 +137,7 @@ typedef struct ProtoError {
 typedef struct ProtoLimit {
         const char *name;
         uint64_t value;
+        uint32_t since;
         const char *doc;
 } ProtoLimit;
 
@@ -137,6 +171,18 @@ extern const ProtoStruct proto_struct_none;
 const ProtoMethod *proto_method_find(const char *name, size_t n_name);
 const ProtoError *proto_error_find(int code);
 
-const char *proto_kind_to_string(ProtoKind kind);
+/* A field of the structure by its kind; NULL if there is none. */
+const ProtoField *proto_struct_find_kind(const ProtoStruct *type, ProtoKind kind);
+
+const char *proto_wire_to_string(ProtoWire wire);
 /* What an object field names ("mem", "device", "shm"), or NULL. */
 const char *proto_object_to_string(ProtoObject object);
+/* What a number of that kind is ("bytes", "time_ns"); NULL: a number. */
+const char *proto_kind_get_format(ProtoKind kind);
+
+extern const uint64_t proto_kind_maxima[PROTO_N_KINDS];
+
+/* The largest number that is taken for an argument of that kind. */
+static inline uint64_t proto_kind_get_max(ProtoKind kind) {
+        return proto_kind_maxima[kind];
+}

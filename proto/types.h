@@ -12,7 +12,11 @@
 
 #include "proto/uuid.h"
 
-#define GPUD_PROTOCOL 1
+/*
+ * The newest version that a row of methods.def or limits.def names. A version only adds: gpud and a client of different
+ * ones work together with what both have.
+ */
+#define GPUD_PROTOCOL 2
 
 struct gpud_uuid {
         uint8_t bytes[16];
@@ -25,14 +29,13 @@ struct gpud_bin {
 };
 
 enum {
-#define LIMIT(NAME_, name_, value_, doc_) GPUD_##NAME_ = value_,
-#include "proto/rows.h"
-#include "proto/methods.def"
+#define LIMIT(NAME_, name_, kind_, value_, since_, doc_) GPUD_##NAME_ = value_,
+#include "proto/limits.def"
 #include "proto/view.h"
 };
 
 enum gpud_error {
-#define ERROR(NAME_, code_, errno_, exit_, base_, text_, hint_) GPUD_E_##NAME_ = code_,
+#define ERROR(NAME_, code_, exit_, base_, text_, hint_) GPUD_E_##NAME_ = code_,
 #include "proto/errors.def"
 #include "proto/view.h"
 };
@@ -50,21 +53,20 @@ struct gpud_none {
         char unused;
 };
 
-#define TYPE_BOOL    bool
-#define TYPE_U64     uint64_t
-#define TYPE_F64     double
-#define TYPE_STR     const char *
-#define TYPE_BIN     struct gpud_bin
-#define TYPE_UUID    struct gpud_uuid
-#define TYPE_MEM     struct gpud_uuid
-#define TYPE_MEM_R   struct gpud_uuid
-#define TYPE_MEM_W   struct gpud_uuid
-#define TYPE_MEM_OWN struct gpud_uuid
-#define TYPE_DEVICE  const char *
-#define TYPE_SHM     struct gpud_uuid
+/* Of each kind: the type of a field, and that of the member beside an OPTIONAL one that says whether it is there. */
+typedef bool ProtoFlag;
+__extension__ typedef struct {
+} ProtoPointer; /* no member at all: it takes no room */
+#define KIND(NAME_, WIRE_, type_, argument_, PRESENCE_, OBJECT_, max_, format_)                              \
+        typedef type_ ProtoType##NAME_;                                                                      \
+        typedef PROTO_PRESENCE_##PRESENCE_ ProtoHas##NAME_;
+#define PROTO_PRESENCE_FLAG    ProtoFlag
+#define PROTO_PRESENCE_POINTER ProtoPointer
+#include "proto/kinds.def"
+#include "proto/view.h"
 
 #define STRUCT_NAME(name_) gpud_##name_
-#define TYPE(kind_)        TYPE_##kind_
+#define TYPE(kind_)        ProtoType##kind_
 #include "proto/structs.h"
 #undef STRUCT_NAME
 #undef TYPE

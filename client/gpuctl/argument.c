@@ -168,36 +168,36 @@ static int set_field(Arguments *arguments, const ProtoField *field, const char *
         char *end;
         int r = EXIT_SUCCESS;
 
-        switch (field->kind) {
-        case PROTO_BOOL:
+        switch (field->wire) {
+        case PROTO_WIRE_BOOL:
                 if (!parse_bool(text, value))
                         r = complain(EXIT_USAGE, "%s: \"%s\" is neither true nor false", field->name, text);
                 break;
-        case PROTO_U64:
+        case PROTO_WIRE_U64:
                 r = parse_number(field, text, value);
                 break;
-        case PROTO_F64:
+        case PROTO_WIRE_F64:
                 *(double *)value = strtod(text, &end);
                 if (end == text || *end)
                         r = complain(EXIT_USAGE, "%s: \"%s\" is no number", field->name, text);
                 break;
-        case PROTO_STR:
+        case PROTO_WIRE_STR:
                 *(const char **)value = text;
                 break;
-        case PROTO_BIN:
+        case PROTO_WIRE_BIN:
                 r = parse_bin(arguments, field, text, value);
                 break;
-        case PROTO_UUID:
+        case PROTO_WIRE_UUID:
                 if (!gpud_uuid_from_string(text, value))
                         r = complain(EXIT_USAGE,
                                      "%s: \"%s\" is no handle; handles are UUIDs, `gpuctl ls` shows them",
                                      field->name, text);
                 break;
-        case PROTO_ENUM:
+        case PROTO_WIRE_ENUM:
                 r = parse_enum(field, text, value);
                 break;
-        case PROTO_STRUCT:
-        case PROTO_LIST:
+        case PROTO_WIRE_STRUCT:
+        case PROTO_WIRE_LIST:
                 r = complain(EXIT_USAGE, "%s cannot be given on the command line", field->name);
                 break;
         }
@@ -269,7 +269,7 @@ static int take_option(Arguments *arguments, const char *what, const char *const
         *seen |= UINT64_C(1) << (field - arguments->type->fields);
         if (equals)
                 value = equals + 1;
-        else if (field->kind == PROTO_BOOL)
+        else if (field->wire == PROTO_WIRE_BOOL)
                 value = "true";
         else if (*index < n_words)
                 value = words[(*index)++];

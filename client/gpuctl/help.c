@@ -19,18 +19,18 @@ static void print_upper(const char *name) {
 }
 
 static const char *value_name(const ProtoField *field) {
-        switch (field->kind) {
-        case PROTO_BOOL:
+        switch (field->wire) {
+        case PROTO_WIRE_BOOL:
                 return "true|false";
-        case PROTO_U64:
+        case PROTO_WIRE_U64:
                 return strcmp(field->name, "mode") == 0 ? "OCTAL" : "NUMBER";
-        case PROTO_F64:
+        case PROTO_WIRE_F64:
                 return "NUMBER";
-        case PROTO_BIN:
+        case PROTO_WIRE_BIN:
                 return "BYTES";
-        case PROTO_UUID:
+        case PROTO_WIRE_UUID:
                 return "HANDLE";
-        case PROTO_ENUM:
+        case PROTO_WIRE_ENUM:
                 return NULL;
         default:
                 return "TEXT";
@@ -84,8 +84,8 @@ static void print_forms(const ProtoStruct *type) {
         bool has_number = false, has_bytes = false;
 
         for (size_t i = 0; i < type->n_fields; i++) {
-                has_number |= type->fields[i].kind == PROTO_U64;
-                has_bytes |= type->fields[i].kind == PROTO_BIN;
+                has_number |= type->fields[i].wire == PROTO_WIRE_U64;
+                has_bytes |= type->fields[i].wire == PROTO_WIRE_BIN;
         }
         if (has_number)
                 puts("\nNumbers may end in K, M, G or T (powers of 1024) or begin with 0x.");

@@ -68,7 +68,7 @@ static bool ends_with(const char *text, const char *end) {
 
 /* The schema's documentation of a count of bytes begins with the word, or its structure says it of all. */
 static bool is_size(const ProtoStruct *type, const ProtoField *field) {
-        return field->kind == PROTO_U64 &&
+        return field->wire == PROTO_WIRE_U64 &&
                (strncmp(field->doc, "bytes", 5) == 0 || strstr(type->doc, "in bytes"));
 }
 
@@ -77,9 +77,9 @@ static bool is_absent(const ProtoField *field, const void *base) {
 
         if (field->has_offset != PROTO_NO_OFFSET)
                 return !*((const bool *)base + field->has_offset);
-        if (field->kind == PROTO_STR)
+        if (field->wire == PROTO_WIRE_STR)
                 return !*(const char *const *)value;
-        return field->kind == PROTO_BIN && !((const struct gpud_bin *)value)->data;
+        return field->wire == PROTO_WIRE_BIN && !((const struct gpud_bin *)value)->data;
 }
 
 static void format_time(uint64_t time_ns, char ret_text[OUTPUT_TEXT_MAX]) {
@@ -147,34 +147,34 @@ void output_add_cell(const Gpuctl *ctl, Table *table, const ProtoStruct *type, c
                 table_add_cell(table, ctl->is_terminal ? "-" : "");
                 return;
         }
-        switch (field->kind) {
-        case PROTO_BOOL:
+        switch (field->wire) {
+        case PROTO_WIRE_BOOL:
                 snprintf(text, sizeof(text), "%s", *(const bool *)value ? "yes" : "no");
                 break;
-        case PROTO_U64:
+        case PROTO_WIRE_U64:
                 format_number(ctl, type, field, *(const uint64_t *)value, text);
                 break;
-        case PROTO_F64:
+        case PROTO_WIRE_F64:
                 snprintf(text, sizeof(text), ctl->is_terminal ? "%.1f" : "%.17g", *(const double *)value);
                 break;
-        case PROTO_STR:
+        case PROTO_WIRE_STR:
                 table_add_cell(table, *(const char *const *)value);
                 return;
-        case PROTO_BIN:
+        case PROTO_WIRE_BIN:
                 hex = hex_text(value);
                 table_add_cell(table, hex);
                 free(hex);
                 return;
-        case PROTO_UUID:
+        case PROTO_WIRE_UUID:
                 gpud_uuid_to_string(value, text);
                 break;
-        case PROTO_ENUM:
+        case PROTO_WIRE_ENUM:
                 snprintf(text, sizeof(text), "%s", enum_text(field, value));
                 break;
-        case PROTO_STRUCT:
+        case PROTO_WIRE_STRUCT:
                 snprintf(text, sizeof(text), "(%s)", field->sub->name);
                 break;
-        case PROTO_LIST:
+        case PROTO_WIRE_LIST:
                 snprintf(text, sizeof(text), "%zu",
                          *(const size_t *)(const void *)((const char *)base + field->count_offset));
                 break;
@@ -185,7 +185,8 @@ void output_add_cell(const Gpuctl *ctl, Table *table, const ProtoStruct *type, c
 void output_add_columns(Table *table, const ProtoStruct *type) {
         for (size_t i = 0; i < type->n_fields; i++)
                 table_add_column(table, type->fields[i].name,
-                                 type->fields[i].kind == PROTO_U64 || type->fields[i].kind == PROTO_F64);
+                                 type->fields[i].wire == PROTO_WIRE_U64 ||
+                                         type->fields[i].wire == PROTO_WIRE_F64);
 }
 
 void output_add_row(const Gpuctl *ctl, Table *table, const ProtoStruct *type, const void *base) {
@@ -224,9 +225,9 @@ static void add_values(const Gpuctl *ctl, Table *names, const ProtoStruct *type,
         for (size_t i = 0; i < type->n_fields; i++) {
                 field = &type->fields[i];
                 snprintf(name, sizeof(name), "%s%s%s", prefix, *prefix ? "." : "", field->name);
-                if (field->kind == PROTO_STRUCT) {
+                if (field->wire == PROTO_WIRE_STRUCT) {
                         add_values(ctl, names, field->sub, (const char *)base + field->offset, name);
-                } else if (field->kind != PROTO_LIST) {
+                } else if (field->wire != PROTO_WIRE_LIST) {
                         table_add_cell(names, name);
                         output_add_cell(ctl, names, type, field, base);
                 }
@@ -272,13 +273,13 @@ void output_struct(const Gpuctl *ctl, const ProtoStruct *type, const void *base)
         bool is_list;
 
         for (size_t i = 0; i < type->n_fields; i++)
-                n_lists += type->fields[i].kind == PROTO_LIST;
+                n_lists += type->fields[i].wire == PROTO_WIRE_LIST;
         /* What is one list, and at most says where the next part begins, needs no name and no frame. */
-        is_list = n_lists == 1 && type->fields[0].kind == PROTO_LIST;
+        is_list = n_lists == 1 && type->fields[0].wire == PROTO_WIRE_LIST;
         if (!is_list)
                 print_values(ctl, type, base);
         for (size_t i = 0; i < type->n_fields; i++)
-                if (type->fields[i].kind == PROTO_LIST)
+                if (type->fields[i].wire == PROTO_WIRE_LIST)
                         print_list(ctl, &type->fields[i], base, is_list ? NULL : type->fields[i].name);
 }
 
@@ -316,31 +317,31 @@ static json_t *field_to_json(const ProtoField *field, const void *base) {
 
         if (is_absent(field, base))
                 return json_null();
-        switch (field->kind) {
-        case PROTO_BOOL:
+        switch (field->wire) {
+        case PROTO_WIRE_BOOL:
                 return json_boolean(*(const bool *)value);
-        case PROTO_U64:
+        case PROTO_WIRE_U64:
                 /* JSON's integers end here, as jansson has them. */
                 if (*(const uint64_t *)value > INT64_MAX)
                         return json_real((double)*(const uint64_t *)value);
                 return json_integer((json_int_t) * (const uint64_t *)value);
-        case PROTO_F64:
+        case PROTO_WIRE_F64:
                 return json_real(*(const double *)value);
-        case PROTO_STR:
+        case PROTO_WIRE_STR:
                 return json_string(*(const char *const *)value);
-        case PROTO_BIN:
+        case PROTO_WIRE_BIN:
                 hex = hex_text(value);
                 json = json_string(hex);
                 free(hex);
                 return json;
-        case PROTO_UUID:
+        case PROTO_WIRE_UUID:
                 gpud_uuid_to_string(value, uuid);
                 return json_string(uuid);
-        case PROTO_ENUM:
+        case PROTO_WIRE_ENUM:
                 return json_string(enum_text(field, value));
-        case PROTO_STRUCT:
+        case PROTO_WIRE_STRUCT:
                 return output_to_json(field->sub, value);
-        case PROTO_LIST:
+        case PROTO_WIRE_LIST:
                 json = json_array();
                 items = *(const char *const *)value;
                 for (size_t i = 0;

@@ -33,20 +33,21 @@ typedef struct PutOptions {
 #define PUT_FIELD(name_) .name = #name_, .offset = offsetof(PutOptions, name_)
 
 static const ProtoField put_fields[] = {
-        {PUT_FIELD(file), .kind = PROTO_STR, .is_required = true, .has_offset = PROTO_NO_OFFSET,
-         .doc = "file to read; - is the standard input"},
-        {PUT_FIELD(device), .kind = PROTO_STR, .has_offset = PROTO_NO_OFFSET,
+        {PUT_FIELD(file), .kind = PROTO_STR, .wire = PROTO_WIRE_STR, .is_required = true,
+         .has_offset = PROTO_NO_OFFSET, .doc = "file to read; - is the standard input"},
+        {PUT_FIELD(device), .kind = PROTO_STR, .wire = PROTO_WIRE_STR, .has_offset = PROTO_NO_OFFSET,
          .doc = "where: device id, UUID or PCI address; may be left out where there is one device"},
-        {PUT_FIELD(name), .kind = PROTO_STR, .max = GPUD_NAME_MAX, .has_offset = PROTO_NO_OFFSET,
-         .doc = "name of the allocation, unique among yours on the device"},
-        {PUT_FIELD(size), .kind = PROTO_U64, .has_offset = offsetof(PutOptions, has_size),
-         .doc = "bytes to read; the whole file when absent"},
-        {PUT_FIELD(mode), .kind = PROTO_U64, .has_offset = offsetof(PutOptions, has_mode),
-         .doc = "permission bits; 0600 when absent"},
-        {PUT_FIELD(exportable), .kind = PROTO_BOOL, .has_offset = offsetof(PutOptions, has_exportable),
+        {PUT_FIELD(name), .kind = PROTO_STR, .wire = PROTO_WIRE_STR, .max = GPUD_NAME_MAX,
+         .has_offset = PROTO_NO_OFFSET, .doc = "name of the allocation, unique among yours on the device"},
+        {PUT_FIELD(size), .kind = PROTO_U64, .wire = PROTO_WIRE_U64,
+         .has_offset = offsetof(PutOptions, has_size), .doc = "bytes to read; the whole file when absent"},
+        {PUT_FIELD(mode), .kind = PROTO_U64, .wire = PROTO_WIRE_U64,
+         .has_offset = offsetof(PutOptions, has_mode), .doc = "permission bits; 0600 when absent"},
+        {PUT_FIELD(exportable), .kind = PROTO_BOOL, .wire = PROTO_WIRE_BOOL,
+         .has_offset = offsetof(PutOptions, has_exportable),
          .doc = "give it a device memory object of its own, in one piece"},
-        {PUT_FIELD(meta), .kind = PROTO_BIN, .max = GPUD_META_MAX, .has_offset = PROTO_NO_OFFSET,
-         .doc = "bytes of your own to keep with it"},
+        {PUT_FIELD(meta), .kind = PROTO_BIN, .wire = PROTO_WIRE_BIN, .max = GPUD_META_MAX,
+         .has_offset = PROTO_NO_OFFSET, .doc = "bytes of your own to keep with it"},
 };
 const ProtoStruct put_options = {"put", "Arguments of put.", sizeof(PutOptions), put_fields,
                                  sizeof(put_fields) / sizeof(*put_fields)};
@@ -66,18 +67,18 @@ typedef struct GetOptions {
 #define GET_FIELD(name_) .name = #name_, .offset = offsetof(GetOptions, name_)
 
 static const ProtoField get_fields[] = {
-        {GET_FIELD(mem), .kind = PROTO_STR, .is_required = true, .has_offset = PROTO_NO_OFFSET,
-         .doc = "handle or name of the allocation"},
-        {GET_FIELD(file), .kind = PROTO_STR, .is_required = true, .has_offset = PROTO_NO_OFFSET,
-         .doc = "file to write; - is the standard output"},
-        {GET_FIELD(device), .kind = PROTO_STR, .has_offset = PROTO_NO_OFFSET,
+        {GET_FIELD(mem), .kind = PROTO_STR, .wire = PROTO_WIRE_STR, .is_required = true,
+         .has_offset = PROTO_NO_OFFSET, .doc = "handle or name of the allocation"},
+        {GET_FIELD(file), .kind = PROTO_STR, .wire = PROTO_WIRE_STR, .is_required = true,
+         .has_offset = PROTO_NO_OFFSET, .doc = "file to write; - is the standard output"},
+        {GET_FIELD(device), .kind = PROTO_STR, .wire = PROTO_WIRE_STR, .has_offset = PROTO_NO_OFFSET,
          .doc = "device the named allocation lies on"},
-        {GET_FIELD(uid), .kind = PROTO_U64, .has_offset = offsetof(GetOptions, has_uid),
-         .doc = "owner of the named allocation"},
-        {GET_FIELD(offset), .kind = PROTO_U64, .has_offset = offsetof(GetOptions, has_offset),
-         .doc = "first byte to read; 0 when absent"},
-        {GET_FIELD(size), .kind = PROTO_U64, .has_offset = offsetof(GetOptions, has_size),
-         .doc = "bytes to read; to the end when absent"},
+        {GET_FIELD(uid), .kind = PROTO_U64, .wire = PROTO_WIRE_U64,
+         .has_offset = offsetof(GetOptions, has_uid), .doc = "owner of the named allocation"},
+        {GET_FIELD(offset), .kind = PROTO_U64, .wire = PROTO_WIRE_U64,
+         .has_offset = offsetof(GetOptions, has_offset), .doc = "first byte to read; 0 when absent"},
+        {GET_FIELD(size), .kind = PROTO_U64, .wire = PROTO_WIRE_U64,
+         .has_offset = offsetof(GetOptions, has_size), .doc = "bytes to read; to the end when absent"},
 };
 const ProtoStruct get_options = {"get", "Arguments of get.", sizeof(GetOptions), get_fields,
                                  sizeof(get_fields) / sizeof(*get_fields)};

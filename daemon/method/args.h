@@ -9,18 +9,9 @@
 #include "daemon/rpc/resolve.h"
 #include "proto/types.h"
 
-#define ARG_BOOL    bool
-#define ARG_U64     uint64_t
-#define ARG_F64     double
-#define ARG_STR     const char *
-#define ARG_BIN     struct gpud_bin
-#define ARG_UUID    struct gpud_uuid
-#define ARG_MEM     MemRef
-#define ARG_MEM_R   MemRef
-#define ARG_MEM_W   MemRef
-#define ARG_MEM_OWN MemRef
-#define ARG_SHM     ShmRef
-#define ARG_DEVICE  DeviceRef
+#define KIND(NAME_, WIRE_, type_, argument_, PRESENCE_, OBJECT_, max_, format_) typedef argument_ Arg##NAME_;
+#include "proto/kinds.def"
+#include "proto/view.h"
 
 /* What a request for a list looks at: where little passes its filter, the page ends early. */
 #define SCAN_MAX 2048
@@ -30,7 +21,7 @@ struct none {
 };
 
 #define STRUCT_NAME(name_) name_
-#define TYPE(kind_)        ARG_##kind_
+#define TYPE(kind_)        Arg##kind_
 #include "proto/structs.h"
 #undef STRUCT_NAME
 #undef TYPE

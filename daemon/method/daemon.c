@@ -86,12 +86,14 @@ static struct gpud_field_description describe_field(const ProtoField *field) {
                 of = field->sub->name;
         return (struct gpud_field_description){
                 .name = field->name,
-                .kind = proto_kind_to_string(field->kind),
+                .kind = proto_wire_to_string(field->wire),
                 .of = of,
                 .required = field->is_required,
                 .max = field->max,
                 .has_max = field->max > 0,
                 .doc = field->doc,
+                .format = proto_kind_get_format(field->kind),
+                .since = field->since ? field->since : 1,
         };
 }
 

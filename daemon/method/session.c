@@ -35,14 +35,9 @@ int method_session_hello(Request *request, const struct session_hello_args *args
                 .protocol = GPUD_PROTOCOL,
                 .limits =
                         {
-                                .message_max = GPUD_MESSAGE_MAX,
-                                .inline_max = GPUD_INLINE_MAX,
-                                .inflight_max = GPUD_INFLIGHT_MAX,
-                                .output_max = GPUD_OUTPUT_MAX,
-                                .name_max = GPUD_NAME_MAX,
-                                .meta_max = GPUD_META_MAX,
-                                .list_max = GPUD_LIST_MAX,
-                                .shms_max = GPUD_SHMS_MAX,
+#define LIMIT(NAME_, name_, kind_, value_, since_, doc_) .name_ = GPUD_##NAME_,
+#include "proto/limits.def"
+#include "proto/view.h"
                         },
         };
         return 0;

@@ -18,17 +18,17 @@ static int refuse_unknown(Request *request, const char *what, const struct gpud_
 }
 
 /* Why the caller, who may see the allocation, may not use it so. */
-static int refuse_use(Request *request, ProtoObject object, const Mem *mem) {
+static int refuse_use(Request *request, ProtoKind kind, const Mem *mem) {
         uid_t uid = request_get_session(request)->credentials.uid;
         char text[GPUD_UUID_TEXT + 1];
 
         uuid_to_string(&mem->id, text);
-        if (object == PROTO_OBJECT_MEM_OWN)
+        if (kind == PROTO_MEM_OWN)
                 return request_refuse(request, GPUD_E_PERMISSION_DENIED,
                                       "allocation %s belongs to uid %u, not to uid %u", text, mem->uid, uid);
         return request_refuse(request, GPUD_E_PERMISSION_DENIED,
                               "mode %04o of allocation %s does not let uid %u %s it", mem->mode, text, uid,
-                              object == PROTO_OBJECT_MEM_R ? "read" : "write");
+                              kind == PROTO_MEM_R ? "read" : "write");
 }
 
 static int refuse_sealed(Request *request, const Mem *mem) {
@@ -38,7 +38,7 @@ static int refuse_sealed(Request *request, const Mem *mem) {
         return request_refuse(request, GPUD_E_SEALED, "allocation %s is sealed", text);
 }
 
-static int resolve_mem(Request *request, ProtoObject object, MemRef *ref) {
+static int resolve_mem(Request *request, ProtoKind kind, MemRef *ref) {
         Session *session = request_get_session(request);
         Mem *mem = registry_find_mem(request->rpc->registry, &ref->id);
         unsigned rights = mem ? mem_get_rights(mem, session) : 0;
@@ -46,11 +46,11 @@ static int resolve_mem(Request *request, ProtoObject object, MemRef *ref) {
         if (!mem || (rights == 0 && !session_owns(session, mem->uid)))
                 return refuse_unknown(request, "allocation", &ref->id,
                                       shm_find(session, &ref->id) ? ": it is a shared-memory region" : "");
-        if ((object == PROTO_OBJECT_MEM_OWN && !session_owns(session, mem->uid)) ||
-            (object == PROTO_OBJECT_MEM_R && !(rights & MEM_RIGHT_R)) ||
-            (object == PROTO_OBJECT_MEM_W && !(rights & MEM_RIGHT_W)))
-                return refuse_use(request, object, mem);
-        if (object == PROTO_OBJECT_MEM_W && mem->is_sealed)
+        if ((kind == PROTO_MEM_OWN && !session_owns(session, mem->uid)) ||
+            (kind == PROTO_MEM_R && !(rights & MEM_RIGHT_R)) ||
+            (kind == PROTO_MEM_W && !(rights & MEM_RIGHT_W)))
+                return refuse_use(request, kind, mem);
+        if (kind == PROTO_MEM_W && mem->is_sealed)
                 return refuse_sealed(request, mem);
         ref->mem = mem;
         return 0;
@@ -91,8 +91,7 @@ void request_prefetch(Request *request) {
                 const ProtoField *field = &type->fields[i];
                 const MemRef *ref = (void *)((char *)request->args + field->offset);
 
-                if (is_given(request, field) && field->object != PROTO_OBJECT_DEVICE &&
-                    field->object != PROTO_OBJECT_SHM)
+                if (field->object == PROTO_OBJECT_MEM && is_given(request, field))
                         registry_prefetch_mem(request->rpc->registry, &ref->id);
         }
 }
@@ -108,7 +107,7 @@ static int resolve_field(Request *request, const ProtoField *field) {
         case PROTO_OBJECT_SHM:
                 return resolve_shm(request, value);
         default:
-                return resolve_mem(request, field->object, value);
+                return resolve_mem(request, field->kind, value);
         }
 }
 

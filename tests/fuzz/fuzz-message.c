@@ -100,9 +100,9 @@ static bool is_known(const ProtoStruct *type, const void *base) {
                 const void *value = (const char *)base + field->offset;
                 size_t n = 1;
 
-                if (field->kind == PROTO_ENUM && *(const int *)value < 0)
+                if (field->wire == PROTO_WIRE_ENUM && *(const int *)value < 0)
                         return false;
-                if (field->kind == PROTO_LIST) {
+                if (field->wire == PROTO_WIRE_LIST) {
                         n = *(const size_t *)(const void *)((const char *)base + field->count_offset);
                         value = *(const void *const *)value;
                 }

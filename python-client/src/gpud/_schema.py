@@ -19,17 +19,17 @@ __all__ = [
     "SOCKET_DEFAULT",
     "MESSAGE_MAX",
     "INLINE_MAX",
-    "DEPTH_MAX",
-    "ITEMS_MAX",
     "INFLIGHT_MAX",
     "OUTPUT_MAX",
-    "FDS_MAX",
     "NAME_MAX",
-    "CLIENT_MAX",
     "META_MAX",
-    "PATTERN_MAX",
     "LIST_MAX",
     "SHMS_MAX",
+    "DEPTH_MAX",
+    "ITEMS_MAX",
+    "FDS_MAX",
+    "CLIENT_MAX",
+    "PATTERN_MAX",
     "Lifetime",
     "DeviceType",
     "Health",
@@ -75,7 +75,7 @@ __all__ = [
     "DaemonDescribeResult",
 ]
 
-PROTOCOL: Final = 1
+PROTOCOL: Final = 2
 """version of the protocol"""
 SOCKET_DEFAULT: Final = "/run/gpud/gpud.sock"
 """where gpud listens unless told otherwise"""
@@ -83,28 +83,28 @@ MESSAGE_MAX: Final = 2097152
 """bytes of one request, header included"""
 INLINE_MAX: Final = 65536
 """bytes of data inside one mem.write or mem.read message; more goes through a shared-memory region"""
-DEPTH_MAX: Final = 8
-"""nested arrays and maps in one request"""
-ITEMS_MAX: Final = 256
-"""msgpack items in one request"""
 INFLIGHT_MAX: Final = 256
 """requests of one connection in flight; past it gpud stops reading from that connection"""
 OUTPUT_MAX: Final = 1048576
 """bytes of requests in flight and of replies waiting, for one connection; past it gpud stops reading from that connection"""
-FDS_MAX: Final = 16
-"""file descriptors of one connection waiting for the message that takes them"""
 NAME_MAX: Final = 255
 """bytes of an allocation's name"""
-CLIENT_MAX: Final = 64
-"""bytes of a client's name"""
 META_MAX: Final = 1048576
 """bytes of metadata kept with one allocation"""
-PATTERN_MAX: Final = 16
-"""bytes of a fill pattern"""
 LIST_MAX: Final = 1000
 """entries in one reply of mem.list or session.list"""
 SHMS_MAX: Final = 256
 """shared-memory regions registered by one session"""
+DEPTH_MAX: Final = 8
+"""nested arrays and maps in one request"""
+ITEMS_MAX: Final = 256
+"""msgpack items in one request"""
+FDS_MAX: Final = 16
+"""file descriptors of one connection waiting for the message that takes them"""
+CLIENT_MAX: Final = 64
+"""bytes of a client's name"""
+PATTERN_MAX: Final = 16
+"""bytes of a fill pattern"""
 
 Lifetime: TypeAlias = Literal[
     "session",  # until no session holds it
@@ -293,19 +293,29 @@ class Limits:
     message_max: int
     """bytes of one request, header included"""
     inline_max: int
-    """bytes of data inside one message"""
+    """bytes of data inside one mem.write or mem.read message; more goes through a shared-memory region"""
     inflight_max: int
-    """requests of one connection in flight"""
+    """requests of one connection in flight; past it gpud stops reading from that connection"""
     output_max: int
-    """bytes of replies waiting for one connection"""
+    """bytes of requests in flight and of replies waiting, for one connection; past it gpud stops reading from that connection"""
     name_max: int
     """bytes of an allocation's name"""
     meta_max: int
-    """bytes of an allocation's metadata"""
+    """bytes of metadata kept with one allocation"""
     list_max: int
     """entries in one reply of mem.list or session.list"""
     shms_max: int
-    """regions registered by one session"""
+    """shared-memory regions registered by one session"""
+    depth_max: int
+    """nested arrays and maps in one request"""
+    items_max: int
+    """msgpack items in one request"""
+    fds_max: int
+    """file descriptors of one connection waiting for the message that takes them"""
+    client_max: int
+    """bytes of a client's name"""
+    pattern_max: int
+    """bytes of a fill pattern"""
 
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any]) -> Self:
@@ -319,6 +329,11 @@ class Limits:
             meta_max=wire["meta_max"],
             list_max=wire["list_max"],
             shms_max=wire["shms_max"],
+            depth_max=wire.get("depth_max", 8),
+            items_max=wire.get("items_max", 256),
+            fds_max=wire.get("fds_max", 16),
+            client_max=wire.get("client_max", 64),
+            pattern_max=wire.get("pattern_max", 16),
         )
 
 
@@ -404,7 +419,7 @@ class SessionListResult:
     def from_wire(cls, wire: Mapping[str, Any]) -> Self:
         """Reads a reply; keys of a newer protocol are ignored."""
         return cls(
-            sessions=tuple(SessionInfo.from_wire(item) for item in wire["sessions"]),
+            sessions=tuple(SessionInfo.from_wire(item) for item in wire.get("sessions", ())),
             next=wire.get("next"),
         )
 
@@ -489,7 +504,7 @@ class DeviceListResult:
     def from_wire(cls, wire: Mapping[str, Any]) -> Self:
         """Reads a reply; keys of a newer protocol are ignored."""
         return cls(
-            devices=tuple(DeviceInfo.from_wire(item) for item in wire["devices"]),
+            devices=tuple(DeviceInfo.from_wire(item) for item in wire.get("devices", ())),
         )
 
 
@@ -626,7 +641,7 @@ class MemListResult:
     def from_wire(cls, wire: Mapping[str, Any]) -> Self:
         """Reads a reply; keys of a newer protocol are ignored."""
         return cls(
-            mems=tuple(MemInfo.from_wire(item) for item in wire["mems"]),
+            mems=tuple(MemInfo.from_wire(item) for item in wire.get("mems", ())),
             next=wire.get("next"),
         )
 
@@ -753,7 +768,7 @@ class DaemonStatusResult:
             errors=wire["errors"],
             fds=wire["fds"],
             stall_max_us=wire["stall_max_us"],
-            stalls=tuple(StallBucket.from_wire(item) for item in wire["stalls"]),
+            stalls=tuple(StallBucket.from_wire(item) for item in wire.get("stalls", ())),
         )
 
 
@@ -773,6 +788,10 @@ class FieldDescription:
     """most bytes of a str or bin"""
     doc: str
     """what it is"""
+    format: str | None
+    """what a number is: bytes, mode, time_ns, duration_s, duration_us, uid, gid or cursor; nil: a number"""
+    since: int
+    """protocol version that brought it"""
 
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any]) -> Self:
@@ -784,6 +803,8 @@ class FieldDescription:
             required=wire["required"],
             max=wire.get("max"),
             doc=wire["doc"],
+            format=wire.get("format"),
+            since=wire.get("since", 1),
         )
 
 
@@ -804,7 +825,7 @@ class StructDescription:
         return cls(
             name=wire["name"],
             doc=wire["doc"],
-            fields=tuple(FieldDescription.from_wire(item) for item in wire["fields"]),
+            fields=tuple(FieldDescription.from_wire(item) for item in wire.get("fields", ())),
         )
 
 
@@ -843,7 +864,7 @@ class EnumDescription:
         return cls(
             name=wire["name"],
             doc=wire["doc"],
-            values=tuple(ValueDescription.from_wire(item) for item in wire["values"]),
+            values=tuple(ValueDescription.from_wire(item) for item in wire.get("values", ())),
         )
 
 
@@ -947,11 +968,11 @@ class DaemonDescribeResult:
         """Reads a reply; keys of a newer protocol are ignored."""
         return cls(
             protocol=wire["protocol"],
-            methods=tuple(MethodDescription.from_wire(item) for item in wire["methods"]),
-            structs=tuple(StructDescription.from_wire(item) for item in wire["structs"]),
-            enums=tuple(EnumDescription.from_wire(item) for item in wire["enums"]),
-            errors=tuple(ErrorDescription.from_wire(item) for item in wire["errors"]),
-            limits=tuple(LimitDescription.from_wire(item) for item in wire["limits"]),
+            methods=tuple(MethodDescription.from_wire(item) for item in wire.get("methods", ())),
+            structs=tuple(StructDescription.from_wire(item) for item in wire.get("structs", ())),
+            enums=tuple(EnumDescription.from_wire(item) for item in wire.get("enums", ())),
+            errors=tuple(ErrorDescription.from_wire(item) for item in wire.get("errors", ())),
+            limits=tuple(LimitDescription.from_wire(item) for item in wire.get("limits", ())),
         )
 
 

@@ -56,12 +56,11 @@ START_TEST(constants_have_one_value) {
 #include "proto/methods.def"
 #include "proto/view.h"
 
-#define LIMIT(NAME_, name_, value_, doc_) ck_assert_uint_eq(GPUD_##NAME_, value_);
-#include "proto/rows.h"
-#include "proto/methods.def"
+#define LIMIT(NAME_, name_, kind_, value_, since_, doc_) ck_assert_uint_eq(GPUD_##NAME_, value_);
+#include "proto/limits.def"
 #include "proto/view.h"
 
-#define ERROR(NAME_, code_, errno_, exit_, base_, text_, hint_) ck_assert_int_eq(GPUD_E_##NAME_, code_);
+#define ERROR(NAME_, code_, exit_, base_, text_, hint_) ck_assert_int_eq(GPUD_E_##NAME_, code_);
 #include "proto/errors.def"
 #include "proto/view.h"
 }
