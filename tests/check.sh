@@ -55,7 +55,7 @@ stage_unit() {
 
 stage_build() {
         local status=0
-        $MAKE --no-print-directory -j2 WERROR=1 all || status=1
+        $MAKE --no-print-directory -j2 WERROR=1 STALE=fail all || status=1
         tally build $((1 - status)) $status 0 $status
         return $status
 }
