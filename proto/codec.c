@@ -240,7 +240,7 @@ static int decode_pair(Decoder *decoder, const ProtoStruct *type, uint64_t *seen
         return 0;
 }
 
-/* What did not come: an older gpud sends no field that came later, and a list of what it does not know is empty. */
+/* Handles a field that did not come. An older gpud sends none that came later: it reads as its default. */
 static int decode_missing(const Decoder *decoder, const ProtoField *field, void *base) {
         if (decoder->role == CODEC_RESULT && field->preset) {
                 memcpy((char *)base + field->offset, field->preset, field->preset_size);
@@ -295,7 +295,7 @@ static bool field_is_absent(const ProtoField *field, const void *base) {
         return field->wire == PROTO_WIRE_BIN && !((const struct gpud_bin *)value)->data;
 }
 
-/* What follows is put at `at`, in the room that is reserved for a field, and committed. */
+/* Each of these puts its value at `at`, in the room that codec_encode() reserved for a field, and commits it. */
 
 static void encode_text(Writer *writer, char *at, const char *text) {
         size_t n = strlen(text);

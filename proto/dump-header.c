@@ -1,4 +1,4 @@
-/* Prints client/gpud-protocol.h. Its structures must have the layout of types.h; a unit test compares them. */
+/* Prints client/gpud-protocol.h. Its structures have the layout of types.h; a unit test compares them. */
 
 #include "proto/dump.h"
 

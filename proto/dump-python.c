@@ -54,7 +54,7 @@ static size_t count_char(const char *text, char sought) {
         return n;
 }
 
-/* A string literal, in the quotes that the formatter prefers: double, unless single ones need fewer escapes. */
+/* A string literal in the quotes that ruff prefers: double, unless single ones need fewer escapes. */
 static void print_literal(FILE *file, const char *text) {
         char quote = count_char(text, '"') > count_char(text, '\'') ? '\'' : '"';
 
@@ -212,8 +212,8 @@ static const char *python_preset(const ProtoField *field, char ret_text[static D
 }
 
 /*
- * `field=...,` of the constructor call: a REQUIRED key must be there, one that came later has its default, any other
- * may be missing.
+ * `field=...,` of the constructor call: a REQUIRED key must be there, one that came later has its default,
+ * any other may be missing.
  */
 static void print_from_wire(FILE *file, const ProtoField *field) {
         char name[NAME_SIZE], preset[DUMP_PRESET_MAX];

@@ -1,11 +1,11 @@
 /*
  * View: methods.def as ProtoStruct tables over one structure layout. The includer says how structure and
- * table are called, STRUCT_NAME(s) and TABLE_NAME(s), and with TABLE_STORAGE whether the tables are static, after
- * including the structures. No include guard.
+ * table are called, STRUCT_NAME(s) and TABLE_NAME(s), and with TABLE_STORAGE whether the tables are static,
+ * after including the structures. No include guard.
  */
 #define MEMBER_TYPE(s_, name_) __typeof__(((struct STRUCT_NAME(s_) *)0)->name_)
 
-/* The need of a row as five arguments: is it required, may it be absent, has it a preset, since when, and which. */
+/* A need as five arguments: is it required, may it be absent, NONE or SOME preset, since when, and which. */
 #define NEED_REQUIRED              true, false, NONE, 0, 0
 #define NEED_OPTIONAL              false, true, NONE, 0, 0
 #define NEED_SINCE(since_, value_) true, false, SOME, since_, value_

@@ -38,8 +38,8 @@ typedef struct Message {
 int message_parse(const void *data, size_t n_data, Message *ret_message, ProtoFault *fault);
 
 /*
- * Reads the msgid off the first bytes of a request, for the reply to one that cannot be parsed further. It need not
- * have passed scan_walk().
+ * Reads the msgid off the first bytes of a request, for the reply to one that cannot be parsed further. It
+ * need not have passed scan_walk().
  */
 bool message_peek_msgid(const void *data, size_t n_data, uint32_t *ret_msgid);
 

@@ -17,7 +17,7 @@ typedef struct ScanLimits {
         uint64_t items_max; /* msgpack items of one message, promised ones counted */
 } ScanLimits;
 
-/* What gpud accepts: the limits of methods.def. */
+/* What gpud accepts: limits.def. */
 extern const ScanLimits scan_request_limits;
 
 typedef struct ScanPlace {

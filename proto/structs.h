@@ -1,7 +1,7 @@
 /*
- * View: methods.def as C structures. The includer says how a structure is called, STRUCT_NAME(s), and which C type a
- * kind has, TYPE(kind). An OPTIONAL field has a `has_` member behind it where its kind is absent by a flag; strings and
- * bytes are absent when their pointer is NULL. No include guard.
+ * View: methods.def as C structures. The includer says how a structure is called, STRUCT_NAME(s), and which C
+ * type a kind has, TYPE(kind). An OPTIONAL field has a `has_` member behind it where its kind is absent by a
+ * flag; strings and bytes are absent when their pointer is NULL. No include guard.
  */
 #define HAS_REQUIRED(type_, name_)
 #define HAS_OPTIONAL(type_, name_)    type_ has_##name_;

@@ -22,7 +22,7 @@ typedef enum ProtoWire {
         PROTO_WIRE_LIST,
 } ProtoWire;
 
-/* What it means: a row of kinds.def, or one of the three that are made of other rows. */
+/* What a value means: a row of kinds.def, or one of the three kinds that consist of other rows. */
 typedef enum ProtoKind {
 #define KIND(NAME_, WIRE_, type_, argument_, PRESENCE_, OBJECT_, max_, format_) PROTO_##NAME_,
 #include "proto/kinds.def"
@@ -33,7 +33,7 @@ typedef enum ProtoKind {
         PROTO_N_KINDS,
 } ProtoKind;
 
-/* The object that a value names, to be looked up and checked before a handler runs; the kind says for what. */
+/* The object that a value names, looked up and checked before a handler runs; the kind says for what. */
 typedef enum ProtoObject {
         PROTO_OBJECT_NONE,
         PROTO_OBJECT_MEM,

@@ -1,6 +1,6 @@
 #pragma once
 
-/* Strings from strangers: what goes on the wire or to a terminal is valid UTF-8 without control characters. */
+/* Strings from strangers: valid UTF-8 on the wire, and no control characters on a terminal. */
 
 #include <stdbool.h>
 #include <stddef.h>

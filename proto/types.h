@@ -13,8 +13,8 @@
 #include "proto/uuid.h"
 
 /*
- * The newest version that a row of methods.def or limits.def names. A version only adds: gpud and a client of different
- * ones work together with what both have.
+ * The newest version that a row of methods.def or limits.def names. A version only adds: gpud and a client of
+ * different ones work together with what both have.
  */
 #define GPUD_PROTOCOL 2
 
@@ -53,7 +53,7 @@ struct gpud_none {
         char unused;
 };
 
-/* Of each kind: the type of a field, and that of the member beside an OPTIONAL one that says whether it is there. */
+/* Of each kind the type of a field, and that of the `has_` member behind an OPTIONAL one. */
 typedef bool ProtoFlag;
 __extension__ typedef struct {
 } ProtoPointer; /* no member at all: it takes no room */

@@ -80,7 +80,7 @@ void uuid_to_string(const struct gpud_uuid *uuid, char ret_text[GPUD_UUID_TEXT +
         ret_text[GPUD_UUID_TEXT] = '\0';
 }
 
-/* What is no hexadecimal digit lacks this bit. */
+/* Every hexadecimal digit has this bit; any other character lacks it. */
 #define IS_DIGIT      0x10
 #define DIGIT(value_) (IS_DIGIT | (value_))
 

@@ -1,6 +1,6 @@
 /*
- * Ends a view of methods.def or of one of the other tables: forgets every row macro. A view of methods.def starts from
- * rows.h, which gives the rows that it does not define itself an empty meaning. No include guard.
+ * Ends a view of methods.def or of one of the other tables: forgets every row macro. A view of methods.def
+ * starts from rows.h, which gives the rows that it does not define itself an empty meaning. No include guard.
  */
 #undef KIND
 #undef LIMIT

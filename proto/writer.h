@@ -43,8 +43,8 @@ void writer_write(Writer *writer, const void *data, size_t n_data);
 void writer_write_str(Writer *writer, const char *text);
 
 /*
- * Makes room for `n` bytes, at most WRITER_SIZE of them. Returns the place: what is put there goes on from what
- * writer_put_*() return, and counts when it is given to writer_commit().
+ * Makes room for `n` bytes, at most WRITER_SIZE of them. Returns the place: what is put there goes on from
+ * what writer_put_*() return, and counts when it is given to writer_commit().
  */
 static inline char *writer_reserve(Writer *writer, size_t n) {
         if ((size_t)(writer->bytes + sizeof(writer->bytes) - writer->at) < n)

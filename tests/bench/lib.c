@@ -1,21 +1,21 @@
 /*
  * gpud as a C program uses it: libgpud and nothing else. `lib PATH`, then commands (side.h). Sizes are bytes.
  *
- *      ping N                  one at a time
- *      pipe DEPTH N            pings, DEPTH at a time
- *      pair DEPTH N SIZE       DEPTH mem.alloc at a time, then DEPTH mem.free: N pairs
- *      region SIZE             a region in place of the one before
- *      mem SLOT DEVICE SIZE    an allocation in place of the slot's, on the device of that number; slots 0 and 1
- *      verify                  bytes from the region to slot 0, to slot 1 if it is there, and back: the same?
- *      copy WHAT SIZE N        put: region to slot 0; get: back; move: slot 0 to slot 1; memcpy: region to memory;
- *                              write, read: memory to slot 0 and back by gpud_write() and gpud_read()
- *      bulk SIZE N DEPTH       N times region to slot 0, DEPTH of them at a time, to one part of it after another
- *      watch WHAT MS FILE      ping or write (4 KiB to slot 0) over and over for that long; begin and duration of
- *                              each, in microseconds, go to FILE as doubles
- *      hold DEVICE SIZE        allocates, and frees again: when it began, how long each took
- *      spin US                 from now on blocking calls poll so long for a reply; "default": as libgpud has it
- *      drop                    frees slots and region
- *      devices                 what there is
+ *    ping N                one at a time
+ *    pipe DEPTH N          pings, DEPTH at a time
+ *    pair DEPTH N SIZE     DEPTH mem.alloc at a time, then DEPTH mem.free: N pairs
+ *    region SIZE           a region in place of the one before
+ *    mem SLOT DEVICE SIZE  an allocation in place of the slot's, on the device of that number; slots 0 and 1
+ *    verify                bytes from the region to slot 0, to slot 1 if it is there, and back: the same?
+ *    copy WHAT SIZE N      put: region to slot 0; get: back; move: slot 0 to slot 1; memcpy: to memory;
+ *                          write, read: memory to slot 0 and back by gpud_write() and gpud_read()
+ *    bulk SIZE N DEPTH     N times region to slot 0, DEPTH of them at a time, to one part of it after another
+ *    watch WHAT MS FILE    ping or write (4 KiB to slot 0) over and over for that long; begin and duration of
+ *                          each, in microseconds, go to FILE as doubles
+ *    hold DEVICE SIZE      allocates, and frees again: when it began, how long each took
+ *    spin US               from now on blocking calls poll so long for a reply; "default": as libgpud has it
+ *    drop                  frees slots and region
+ *    devices               what there is
  */
 
 #include <inttypes.h>

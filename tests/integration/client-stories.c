@@ -1,6 +1,7 @@
 /*
- * libgpud against the real gpud, as a program uses it: linked with the shared library, gpud.h and nothing else.
- * Each story is one run, chosen by its name; test_c_client.py finds the names below. GPUD_SOCKET leads to gpud.
+ * libgpud against the real gpud, as a program uses it: linked with the shared library, gpud.h and nothing
+ * else. Each story is one run, chosen by its name; test_c_client.py finds the names below. GPUD_SOCKET leads
+ * to gpud.
  */
 
 #include "tests/integration/stories.h"

@@ -1,8 +1,8 @@
 #pragma once
 
 /*
- * What the stories of client-stories.c are told with. It takes from libgpud what gpud.h has and nothing else, as a
- * program would.
+ * What the stories of client-stories.c are told with. It takes from libgpud what gpud.h has and nothing else,
+ * as a program would.
  */
 
 #include <stdio.h>

@@ -1,8 +1,9 @@
 /*
- * Linked into programs that are built with ThreadSanitizer. Mesa takes a timeline's lock, looks at what has ended,
- * lets go of the lock and only then reads the value (vk_sync_timeline_get_value). Where another of its threads moves
- * the value on just then, the caller learns of an end without having held a lock after it, and what it goes on to
- * read would be reported as a race. Asked once more, Mesa takes the lock after that thread, and all is in order.
+ * Linked into programs that are built with ThreadSanitizer. Mesa takes a timeline's lock, looks at what has
+ * ended, lets go of the lock and only then reads the value (vk_sync_timeline_get_value). Where another of its
+ * threads moves the value on just then, the caller learns of an end without having held a lock after it, and
+ * what it goes on to read would be reported as a race. Asked once more, Mesa takes the lock after that
+ * thread, and all is in order.
  */
 
 #include <dlfcn.h>

@@ -1,7 +1,8 @@
 #pragma once
 
 /*
- * Host memory that runs out: in a program that links this, malloc() and its kin and mmap() fail when the test says.
+ * Host memory that runs out: in a program that links this, malloc() and its kin and mmap() fail when the test
+ * says.
  */
 
 /* AddressSanitizer brings an allocator of its own that must not be replaced. */

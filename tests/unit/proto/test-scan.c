@@ -1,4 +1,4 @@
-/* The bounded scanner: every type, every limit, any split of the bytes, and what msgpack-c makes of the same. */
+/* The bounded scanner: every type, every limit, any split of the bytes, and msgpack-c beside it. */
 
 #include <check.h>
 #include <msgpack.h>
