@@ -352,7 +352,7 @@ void dump_python(FILE *file) {
               "from collections.abc import Mapping, Sequence\n"
               "from dataclasses import dataclass\n"
               "from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias\n\n"
-              "from gpud.errors import Error\n\n"
+              "from gpud._errors import Error\n\n"
               "if TYPE_CHECKING:\n"
               "    from typing_extensions import Buffer\n\n",
               file);

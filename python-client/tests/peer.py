@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Self
 import msgpack
 
 from gpud import Client, Limits, SessionHelloResult, _schema
-from gpud.connection import Connection
+from gpud._connection import Connection
 
 LIMITS = Limits(**{field.name: getattr(_schema, field.name.upper()) for field in fields(Limits)})
 HELLO = SessionHelloResult(

@@ -16,9 +16,8 @@ import pytest
 from peer import DEVICE, Store
 
 import gpud
-from gpud import arena as arena_module
-from gpud import memory
-from gpud.arena import Arena
+from gpud import _arena, _buffers
+from gpud._arena import Arena
 
 pytestmark = pytest.mark.anyio
 
@@ -28,7 +27,7 @@ SIZE = 10 * SLOT + 12345
 
 def store_with_small_slots() -> Store:
     store = Store()
-    store.client.arena = Arena(store.connection, store.client._threads, SLOT, 4)
+    store.client._arena = Arena(store.connection, store.client._threads, SLOT, 4)
     return store
 
 
@@ -129,7 +128,7 @@ async def test_slot_of_a_cancelled_write_is_taken_until_its_reply() -> None:
         store.let_go()
         await after
         assert store.mems[mem.handle][:SLOT] == data
-        assert len(store.client.arena._free) == 4
+        assert len(store.client._arena._free) == 4
 
 
 async def test_buffer_of_a_cancelled_read_is_never_touched_again() -> None:
@@ -145,7 +144,7 @@ async def test_buffer_of_a_cancelled_read_is_never_touched_again() -> None:
             with pytest.raises(asyncio.CancelledError):
                 await call
             store.let_go()
-            await until(lambda: len(store.client.arena._free) == 4)
+            await until(lambda: len(store.client._arena._free) == 4)
             assert target == bytes(SIZE)
             target.clear()  # A BufferError if anybody still held it.
 
@@ -167,7 +166,7 @@ async def test_cancelled_at_any_moment() -> None:
             assert target == before
             target.clear()
         assert await mem.read() == b"\xff" * SIZE
-        await until(lambda: len(store.client.arena._free) == 4)
+        await until(lambda: len(store.client._arena._free) == 4)
         assert len(store.shms) == 4
 
 
@@ -283,7 +282,7 @@ async def test_cancelled_region_is_released() -> None:
 async def test_region_beyond_all_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """And not asked of the kernel, which would kill somebody for it."""
     left = iter([1 << 40, 300 << 20])
-    monkeypatch.setattr(memory, "available", lambda: next(left))
+    monkeypatch.setattr(_buffers, "available", lambda: next(left))
     async with Store() as store:
         with pytest.raises(MemoryError, match=f"region of {1 << 30} bytes: {64 << 20} were there") as caught:
             await store.client.region(1 << 30)
@@ -335,8 +334,8 @@ async def test_mem_frees_at_the_end_and_tolerates_the_end_of_all() -> None:
 
 
 def test_arena_fits_the_machine() -> None:
-    assert 1 <= arena_module.COPY_THREADS <= 14
-    assert arena_module.SLOTS_MAX > arena_module.COPY_THREADS
+    assert 1 <= _arena.COPY_THREADS <= 14
+    assert _arena.SLOTS_MAX > _arena.COPY_THREADS
 
 
 async def test_pieces_cover_a_copy_once_and_meet_at_huge_pages() -> None:

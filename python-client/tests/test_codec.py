@@ -8,7 +8,7 @@ import msgpack
 import pytest
 
 import gpud
-from gpud.codec import Decoder, Encoder, FramingError, error_from_wire
+from gpud._codec import Decoder, Encoder, FramingError, error_from_wire
 
 REPLIES = [
     (1, None, {"data": b"\x00" * 300}),

@@ -11,7 +11,7 @@ import pytest
 from peer import Peer, info, open_descriptors
 
 import gpud
-from gpud.connection import QUEUED_MAX
+from gpud._connection import QUEUED_MAX
 
 pytestmark = pytest.mark.anyio
 

@@ -19,7 +19,7 @@ from peer import DEVICE, Store, open_descriptors
 from test_arena import SIZE, SLOT, store_with_small_slots, until
 
 import gpud
-from gpud import files
+from gpud import _files
 
 pytestmark = pytest.mark.anyio
 
@@ -192,7 +192,7 @@ async def test_file_system_that_cannot_find_room(
         ctypes.set_errno(reason)
         return -1
 
-    monkeypatch.setattr(files, "_fallocate", fail)
+    monkeypatch.setattr(_files, "_fallocate", fail)
     async with store_with_small_slots() as store:
         mem = await store.client.alloc(DEVICE, SIZE)
         await mem.write(os.urandom(SIZE))
@@ -235,8 +235,8 @@ async def test_cancelled_file_copies(tmp_path: Path, writes: bool, monkeypatch: 
 
     async with store_with_small_slots() as store:
         mem = await store.client.alloc(DEVICE, SIZE)
-        monkeypatch.setattr(files.os, "preadv", slow(os.preadv))
-        monkeypatch.setattr(files.os, "pwritev", slow(os.pwritev))
+        monkeypatch.setattr(_files.os, "preadv", slow(os.preadv))
+        monkeypatch.setattr(_files.os, "pwritev", slow(os.pwritev))
         copy = mem.write_file(path) if writes else mem.read_file(path)
         call = asyncio.ensure_future(copy)
         await until(entered.is_set)
@@ -248,7 +248,7 @@ async def test_cancelled_file_copies(tmp_path: Path, writes: bool, monkeypatch: 
             await call
         n_left = len(left)
         assert n_left >= 1
-        await until(lambda: len(store.client.arena._free) == len(store.shms))
+        await until(lambda: len(store.client._arena._free) == len(store.shms))
         monkeypatch.undo()
         assert len(left) == n_left
         data = os.urandom(SIZE)

@@ -10,11 +10,11 @@ Errors are exceptions under gpud.Error, and kinds of the built-in ones: gpud.Not
 """
 
 from gpud import _schema
+from gpud._client import Client, Connecting, connect
+from gpud._errors import Error
+from gpud._mem import Mem
+from gpud._region import Region
 from gpud._schema import *
-from gpud.client import Client, Connecting, connect
-from gpud.errors import Error
-from gpud.mem import Mem
-from gpud.region import Region
 
 __all__ = ["Client", "Connecting", "Error", "Mem", "Region", "connect"]
 __all__ += _schema.__all__

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias
 
-from gpud.errors import Error
+from gpud._errors import Error
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer

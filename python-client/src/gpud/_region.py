@@ -13,10 +13,10 @@ import os
 from types import TracebackType
 from typing import Any, Self
 
-from gpud import memory
+from gpud import _buffers
+from gpud._connection import Connection
 from gpud._schema import ConnectionLostError, InvalidArgumentError, OutOfRangeError, ShmRegisterResult
-from gpud.connection import Connection
-from gpud.threads import Threads
+from gpud._threads import Threads
 
 
 class Region:
@@ -39,22 +39,22 @@ class Region:
         """whether every device reads and writes it directly; else gpud copies in between"""
         self.view = memoryview(mapping)[:size]
         """the bytes; numpy.frombuffer(region.view, ...) makes an array of them"""
-        self.address = memory.address_of(mapping)
-
-    @classmethod
-    async def create(cls, connection: Connection, threads: Threads, size: int) -> Region:
-        """Makes and registers a region. Cancelled, it leaves none behind."""
-        if size < 1:
-            raise InvalidArgumentError(f"size {size} of a region is less than 1 byte")
-        task = asyncio.ensure_future(cls._create(connection, threads, size))
-        try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            task.add_done_callback(_abandon)
-            raise
+        self._address = _buffers.address_of(mapping)
 
     @classmethod
     async def _create(cls, connection: Connection, threads: Threads, size: int) -> Region:
+        """Makes and registers a region. Cancelled, it leaves none behind."""
+        if size < 1:
+            raise InvalidArgumentError(f"size {size} of a region is less than 1 byte")
+        task = asyncio.ensure_future(cls._register(connection, threads, size))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(_abandon_late)
+            raise
+
+    @classmethod
+    async def _register(cls, connection: Connection, threads: Threads, size: int) -> Region:
         # Whole pages, since only those can be imported.
         mapped = -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
         fd = os.memfd_create("gpud-region", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
@@ -67,7 +67,7 @@ class Region:
             fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
             try:
                 # A gigabyte takes a third of a second.
-                await threads.run(memory.populate, memory.address_of(mapping), mapped)
+                await threads.run(_buffers.populate, _buffers.address_of(mapping), mapped)
                 wire = await connection.call("shm.register", {"size": mapped}, (fd,))
             except BaseException:
                 # Now, not when nobody refers to the exception any more.
@@ -77,14 +77,14 @@ class Region:
             os.close(fd)
         return cls(connection, mapping, size, ShmRegisterResult.from_wire(wire))
 
-    def unmap(self) -> None:
+    def _unmap(self) -> None:
         """Gives the memory back now instead of with the last reference. Nobody may be using it."""
         self.view.release()
         # Somebody's exception still refers to a part of it; then it goes with that.
         with contextlib.suppress(BufferError):
             self._mapping.close()
 
-    def check_range(self, offset: int, size: int) -> None:
+    def _check_range(self, offset: int, size: int) -> None:
         """Refuses what lies outside. gpud cannot: it knows whole pages, of which the region may be a part."""
         if offset < 0 or size < 0 or offset + size > self.size:
             raise OutOfRangeError(f"region_offset {offset} + size {size} exceeds region size {self.size}")
@@ -96,7 +96,7 @@ class Region:
         self._is_released = True
         await self._connection.call("shm.release", {"shm": self.shm})
 
-    def abandon(self) -> None:
+    def _abandon(self) -> None:
         """Ends the registration some time soon, without waiting for the reply."""
         if self._is_released or not self._connection.is_open:
             return
@@ -118,9 +118,9 @@ class Region:
         return f"<gpud.Region {self.shm}: {self.size} bytes{', released' if self._is_released else ''}>"
 
 
-def _abandon(task: asyncio.Future[Region]) -> None:
+def _abandon_late(task: asyncio.Future[Region]) -> None:
     if not task.cancelled() and task.exception() is None:
-        task.result().abandon()
+        task.result()._abandon()
 
 
 def _ignore(reply: asyncio.Future[Any]) -> None:

@@ -7,15 +7,15 @@ import os
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from gpud import memory
+from gpud import _buffers
+from gpud._files import File, FileLike, open_file
+from gpud._region import Region
 from gpud._schema import ConnectionLostError, MemInfo, OutOfRangeError
-from gpud.files import File, FileLike, open_file
-from gpud.region import Region
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-    from gpud.client import Client
+    from gpud._client import Client
 
 
 class Mem:
@@ -77,13 +77,13 @@ class Mem:
             InvalidArgumentError: the buffer is not contiguous
             SealedError, PermissionDeniedError: the allocation may not be written
         """
-        view = memory.view_of(data)
+        view = _buffers.view_of(data)
         self._check_range(offset, view.nbytes)
         if view.nbytes <= self._client.limits.inline_max:
             await self._client.mem_write(mem=self.handle, offset=offset, data=view)
             return
-        with memory.Pinned(view) as source:
-            await self._client.arena.write(self.handle, offset, source)
+        with _buffers.Pinned(view) as source:
+            await self._client._arena.write(self.handle, offset, source)
 
     async def read(self, size: int | None = None, offset: int = 0) -> bytes:
         """Reads `size` bytes at `offset`; without a size, all that follow.
@@ -96,10 +96,10 @@ class Mem:
         self._check_range(offset, size)
         if size <= self._client.limits.inline_max:
             return await self._read_inline(offset, size)
-        data = memory.new_bytes(size)
-        with memory.Pinned(data) as target:
-            memory.prefer_huge_pages(target.address, size)
-            await self._client.arena.read(self.handle, offset, target)
+        data = _buffers.new_bytes(size)
+        with _buffers.Pinned(data) as target:
+            _buffers.prefer_huge_pages(target.address, size)
+            await self._client._arena.read(self.handle, offset, target)
         return data
 
     async def read_into(self, buffer: Buffer, offset: int = 0) -> None:
@@ -115,13 +115,13 @@ class Mem:
 
         When it has ended, cancelled or not, nobody writes to the buffer any more.
         """
-        with memory.Pinned(buffer, writable=True) as target:
+        with _buffers.Pinned(buffer, writable=True) as target:
             self._check_range(offset, target.size)
             if target.size > self._client.limits.inline_max:
-                await self._client.arena.read(self.handle, offset, target)
+                await self._client._arena.read(self.handle, offset, target)
                 return
-            with memory.Pinned(await self._read_inline(offset, target.size)) as source:
-                memory.copy(target.address, source.address, target.size)
+            with _buffers.Pinned(await self._read_inline(offset, target.size)) as source:
+                _buffers.copy(target.address, source.address, target.size)
 
     async def write_from(
         self, region: Region, size: int | None = None, *, region_offset: int = 0, offset: int = 0
@@ -133,8 +133,8 @@ class Mem:
         the caller's own again then.
         """
         size = max(region.size - region_offset, 0) if size is None else size
-        region.check_range(region_offset, size)
-        await self._client.copy_region("mem.write", self.handle, offset, size, region, region_offset)
+        region._check_range(region_offset, size)
+        await self._client._copy_region("mem.write", self.handle, offset, size, region, region_offset)
 
     async def read_to(
         self, region: Region, size: int | None = None, *, region_offset: int = 0, offset: int = 0
@@ -146,8 +146,8 @@ class Mem:
         the caller's own again then.
         """
         size = self._rest(offset) if size is None else size
-        region.check_range(region_offset, size)
-        await self._client.copy_region("mem.read", self.handle, offset, size, region, region_offset)
+        region._check_range(region_offset, size)
+        await self._client._copy_region("mem.read", self.handle, offset, size, region, region_offset)
 
     async def write_file(
         self, file: FileLike, offset: int = 0, size: int | None = None, *, file_offset: int = 0
@@ -171,11 +171,11 @@ class Mem:
 
         When it fails or is cancelled, a part may have been written.
         """
-        threads = self._client.arena.file_threads
+        threads = self._client._arena.file_threads
         async with open_file(threads, lambda: File.for_reading(file, file_offset)) as source:
             size = await threads.run(source.take, size)
             self._check_range(offset, size)
-            await self._client.arena.write_file(self.handle, offset, size, source)
+            await self._client._arena.write_file(self.handle, offset, size, source)
         return size
 
     async def read_file(
@@ -203,9 +203,9 @@ class Mem:
         """
         size = self._rest(offset) if size is None else size
         self._check_range(offset, size)
-        threads = self._client.arena.file_threads
+        threads = self._client._arena.file_threads
         async with open_file(threads, lambda: File.for_writing(file, file_offset, size)) as target:
-            await self._client.arena.read_file(self.handle, offset, size, target)
+            await self._client._arena.read_file(self.handle, offset, size, target)
             await threads.run(target.begin)
         return size
 

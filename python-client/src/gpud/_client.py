@@ -8,6 +8,11 @@ from collections.abc import Generator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from gpud._arena import COPY_THREADS, Arena
+from gpud._connection import Connection
+from gpud._files import File, FileLike, open_file
+from gpud._mem import Mem
+from gpud._region import Region
 from gpud._schema import (
     SOCKET_DEFAULT,
     DaemonDescribeResult,
@@ -21,13 +26,8 @@ from gpud._schema import (
     SessionHelloResult,
     SessionInfo,
 )
-from gpud.arena import COPY_THREADS, Arena
-from gpud.connection import Connection
-from gpud.files import File, FileLike, open_file
-from gpud.mem import Mem
-from gpud.region import Region
-from gpud.settle import settled
-from gpud.threads import Threads
+from gpud._settle import settled
+from gpud._threads import Threads
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -45,7 +45,7 @@ class Client(Methods):
         self._threads = Threads(COPY_THREADS, "gpud-copy")
         self._hello = hello
         self._late: set[asyncio.Future[Any]] = set()
-        self.arena = Arena(connection, self._threads)
+        self._arena = Arena(connection, self._threads)
         """what bulk bytes go through; for Mem"""
 
     @property
@@ -207,7 +207,7 @@ class Client(Methods):
 
         When it fails or is cancelled, it leaves nothing allocated.
         """
-        threads = self.arena.file_threads
+        threads = self._arena.file_threads
         mem: Mem | None = None
         try:
             async with open_file(threads, lambda: File.for_reading(file, file_offset)) as source:
@@ -224,7 +224,7 @@ class Client(Methods):
                     exportable=exportable,
                     meta=meta,
                 )
-                await self.arena.write_file(mem.handle, 0, size, source)
+                await self._arena.write_file(mem.handle, 0, size, source)
             return mem
         except BaseException:
             if mem is not None:
@@ -265,9 +265,9 @@ class Client(Methods):
         Fill `region.view` from a file or a socket, or with numpy, and hand it to Mem.write_from(): no byte is
         copied by the CPU.
         """
-        return await Region.create(self._connection, self._threads, size)
+        return await Region._create(self._connection, self._threads, size)
 
-    async def copy_region(
+    async def _copy_region(
         self, method: str, mem: str, offset: int, size: int, region: Region, region_offset: int
     ) -> None:
         """Mem.write_from() and Mem.read_to()."""
@@ -278,7 +278,7 @@ class Client(Methods):
         """Ends the session. gpud drops what it held; calls that still wait fail with ConnectionLostError."""
         self._connection.close()
         self._threads.close()
-        await self.arena.close()
+        await self._arena.close()
         # Those who waited for replies learn of it in the next turn, and let go of what they had.
         await asyncio.sleep(0)
 

@@ -13,13 +13,13 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
-from gpud import memory
+from gpud import _buffers
+from gpud._connection import Connection
+from gpud._errors import Error
+from gpud._files import File
+from gpud._region import Region
 from gpud._schema import ConnectionLostError
-from gpud.connection import Connection
-from gpud.errors import Error
-from gpud.files import File
-from gpud.region import Region
-from gpud.threads import Threads
+from gpud._threads import Threads
 
 _CPUS = len(os.sched_getaffinity(0))
 
@@ -35,7 +35,7 @@ SLOT_SIZE = (4 if COPY_THREADS <= 2 else 8) << 20
 SLOTS_MAX = COPY_THREADS + 4
 # What is smaller is not cut, and larger pieces begin at a page of this size: threads that touch fresh memory
 # for the first time each clear pages of their own.
-PIECE_MIN = memory.HUGE_PAGE
+PIECE_MIN = _buffers.HUGE_PAGE
 # Copied on the loop's own thread: waking another one takes as long.
 DIRECT_MAX = 256 << 10
 
@@ -69,19 +69,19 @@ class Arena:
         """What blocks on files runs there."""
         return self._file_threads
 
-    async def write(self, mem: str, offset: int, source: memory.Pinned) -> None:
+    async def write(self, mem: str, offset: int, source: _buffers.Pinned) -> None:
         """Copies all of `source` into an allocation. The caller has checked that it fits."""
 
         def fill(slot: Region, start: int, size: int) -> None:
-            memory.copy(slot.address, source.address + start, size)
+            _buffers.copy(slot._address, source.address + start, size)
 
         await self._write(mem, offset, self._cut(source.size, source.address), self._mover(fill))
 
-    async def read(self, mem: str, offset: int, target: memory.Pinned) -> None:
+    async def read(self, mem: str, offset: int, target: _buffers.Pinned) -> None:
         """Fills all of `target` from an allocation. When it has ended, even cancelled, `target` is let go."""
 
         def empty(slot: Region, start: int, size: int) -> None:
-            memory.stream(target.address + start, slot.address, size)
+            _buffers.stream(target.address + start, slot._address, size)
 
         await self._read(mem, offset, self._cut(target.size, target.address), self._mover(empty))
 
@@ -105,7 +105,7 @@ class Arena:
         """Lets go of the slots, when they are made of those being made. The connection is closed, so gpud has
         let go of them as well."""
         while self._free:
-            self._free.pop().unmap()
+            self._free.pop()._unmap()
         self._refuse(ConnectionLostError("the client was closed"))
         self._file_threads.close()
         if self._growing:
@@ -217,7 +217,7 @@ class Arena:
 
     async def _grow(self) -> None:
         try:
-            slot = await Region.create(self._connection, self._threads, self._slot_size)
+            slot = await Region._create(self._connection, self._threads, self._slot_size)
         except (Error, OSError, MemoryError) as error:
             self._n_slots -= 1
             if self._n_slots == 0:
@@ -243,7 +243,7 @@ class Arena:
         if self._connection.is_open:
             self._free.append(slot)
         else:
-            slot.unmap()
+            slot._unmap()
 
     def _give_after(self, reply: asyncio.Future[Any] | None, slot: Region) -> None:
         """Gives a slot back when gpud has let go of it, which the reply says; until then it may use it."""

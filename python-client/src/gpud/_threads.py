@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar, TypeVarTuple
 
 from gpud._schema import ConnectionLostError
-from gpud.settle import settled
+from gpud._settle import settled
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Protocol, TypeAlias
 
 from gpud._schema import InvalidArgumentError, OutOfRangeError
-from gpud.threads import Threads
+from gpud._threads import Threads
 
 _fallocate = ctypes.CDLL(None, use_errno=True).fallocate
 _fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)

@@ -16,9 +16,9 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gpud._codec import Decoder, Encoder, FramingError, error_from_wire
+from gpud._outbox import Outbox
 from gpud._schema import ConnectionLostError
-from gpud.codec import Decoder, Encoder, FramingError, error_from_wire
-from gpud.outbox import Outbox
 
 READ_SIZE = 64 << 10
 # A caller waits while more than this is queued: what gpud does not read must not fill our memory.

@@ -7,8 +7,8 @@ from typing import Any
 
 import msgpack
 
+from gpud._errors import Error
 from gpud._schema import ERRORS, InternalError, InvalidArgumentError
-from gpud.errors import Error
 
 REQUEST = 0
 RESPONSE = 1

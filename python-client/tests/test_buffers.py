@@ -16,18 +16,18 @@ ROOT = Path(__file__).resolve().parents[2]
 # Prints whether libgpud does it.
 COPIES = r"""
 import ctypes
-from gpud import memory
+from gpud import _buffers
 
 source = bytes(i * 7 % 251 for i in range(400))
-start = memory.Pinned(source).address
+start = _buffers.Pinned(source).address
 for offset in range(65):
     for size in range(0, 260, 13):
         target = ctypes.create_string_buffer(b"\xee" * 400, 400)
-        memory.stream(ctypes.addressof(target) + offset, start + offset // 2, size)
+        _buffers.stream(ctypes.addressof(target) + offset, start + offset // 2, size)
         expected = bytearray(b"\xee" * 400)
         expected[offset : offset + size] = source[offset // 2 : offset // 2 + size]
         assert target.raw == expected, (offset, size)
-print(memory.stream is not memory.copy)
+print(_buffers.stream is not _buffers.copy)
 """
 
 
