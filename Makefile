@@ -360,10 +360,12 @@ $(OUT)/gpuctl: $(call objs,$(GPUCTL_MAIN)) $(GPUCTL_OBJS) $(CLIENT_OBJS) $(PROTO
 
 # What is printed from the tables is checked in, so that a reader sees it and Python needs no compiler; make keeps it
 # as the tables have it. dump_FILE is the command that prints FILE.
-GENERATED := client/gpud-protocol.h proto/methods.md python-client/src/gpud/_schema.py
+GENERATED := client/gpud-protocol.h proto/methods.md \
+	python-client/src/gpud/_schema.py python-client/src/gpud/limits.py
 dump_client/gpud-protocol.h            := build/dump --header
 dump_proto/methods.md                  := build/dump --markdown
 dump_python-client/src/gpud/_schema.py := build/dump --python
+dump_python-client/src/gpud/limits.py  := build/dump --python-limits
 
 # Host tools print them. Their objects are apart from all modes, so that no sanitizer runs in the middle of a build.
 HOST_TOOLS := build/dump

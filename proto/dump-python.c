@@ -1,6 +1,6 @@
 /*
- * Prints python-client/src/gpud/_schema.py, laid out as `ruff format` leaves it: what might or might not fit
- * on a line is written one item a line with a comma after the last, which the formatter keeps.
+ * Prints _schema.py and limits.py of python-client/src/gpud, laid out as `ruff format` leaves them: what might
+ * or might not fit on a line is written one item a line with a comma after the last, which the formatter keeps.
  */
 
 #include "proto/dump.h"
@@ -110,11 +110,6 @@ static void print_all(FILE *file) {
 
         fputs("__all__ = [\n", file);
         print_name(file, "PROTOCOL");
-        print_name(file, "SOCKET_DEFAULT");
-        for (size_t i = 0; i < proto_n_limits; i++) {
-                constant_name(name, proto_limits[i].name);
-                print_name(file, name);
-        }
         for (size_t i = 0; i < proto_n_enums; i++) {
                 class_name(name, proto_enums[i]->name, "");
                 print_name(file, name);
@@ -131,18 +126,11 @@ static void print_all(FILE *file) {
         fputs("]\n\n", file);
 }
 
-static void print_limits(FILE *file) {
-        char name[NAME_SIZE];
-
+static void print_constants(FILE *file) {
         fprintf(file, "PROTOCOL: Final = %d\n", GPUD_PROTOCOL);
         print_attribute_doc(file, "", "version of the protocol");
         fprintf(file, "SOCKET_DEFAULT: Final = \"%s\"\n", PROTO_SOCKET_DEFAULT);
         print_attribute_doc(file, "", "where gpud listens unless told otherwise");
-        for (size_t i = 0; i < proto_n_limits; i++) {
-                constant_name(name, proto_limits[i].name);
-                fprintf(file, "%s: Final = %" PRIu64 "\n", name, proto_limits[i].value);
-                print_attribute_doc(file, "", proto_limits[i].doc);
-        }
 }
 
 static void print_enum(FILE *file, const ProtoEnum *type) {
@@ -345,7 +333,7 @@ static void print_method(FILE *file, const ProtoMethod *method) {
 }
 
 void dump_python(FILE *file) {
-        fputs("\"\"\"The protocol: limits, enumerations, errors, results and methods.\n\n"
+        fputs("\"\"\"The protocol: enumerations, errors, results and methods.\n\n"
               "Printed from proto/methods.def and proto/errors.def by `make gen`; not for editing.\n"
               "\"\"\"\n\n"
               "from __future__ import annotations\n\n"
@@ -357,7 +345,7 @@ void dump_python(FILE *file) {
               "    from typing_extensions import Buffer\n\n",
               file);
         print_all(file);
-        print_limits(file);
+        print_constants(file);
         for (size_t i = 0; i < proto_n_enums; i++)
                 print_enum(file, proto_enums[i]);
         for (size_t i = 0; i < proto_n_errors; i++)
@@ -376,4 +364,19 @@ void dump_python(FILE *file) {
               file);
         for (size_t i = 0; i < PROTO_N_METHODS; i++)
                 print_method(file, &proto_methods[i]);
+}
+
+void dump_python_limits(FILE *file) {
+        char name[NAME_SIZE];
+
+        /* Not Final, whose import would be one more name that the module shows. */
+        fputs("\"\"\"The limits of the protocol. Client.limits has those of the daemon at the other end.\n\n"
+              "Printed from proto/methods.def by `make gen`; not for editing.\n"
+              "\"\"\"\n\n",
+              file);
+        for (size_t i = 0; i < proto_n_limits; i++) {
+                constant_name(name, proto_limits[i].name);
+                fprintf(file, "%s = %" PRIu64 "\n", name, proto_limits[i].value);
+                print_attribute_doc(file, "", proto_limits[i].doc);
+        }
 }

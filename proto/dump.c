@@ -42,9 +42,8 @@ int main(int argc, char **argv) {
                 const char *option;
                 void (*dump)(FILE *file);
         } outputs[] = {
-                {"--header", dump_header},
-                {"--markdown", dump_markdown},
-                {"--python", dump_python},
+                {"--header", dump_header},         {"--markdown", dump_markdown},
+                {"--python", dump_python},         {"--python-limits", dump_python_limits},
                 {"--completion", dump_completion},
         };
 
@@ -53,6 +52,6 @@ int main(int argc, char **argv) {
                         outputs[i].dump(stdout);
                         return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
                 }
-        fputs("usage: dump --header | --markdown | --python | --completion\n", stderr);
+        fputs("usage: dump --header | --markdown | --python | --python-limits | --completion\n", stderr);
         return 2;
 }

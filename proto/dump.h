@@ -17,5 +17,7 @@ void dump_header(FILE *file);
 void dump_markdown(FILE *file);
 /* The Python module python-client/src/gpud/_schema.py. */
 void dump_python(FILE *file);
+/* The Python module python-client/src/gpud/limits.py. */
+void dump_python_limits(FILE *file);
 /* Completion of gpuctl's words for bash. */
 void dump_completion(FILE *file);

@@ -16,10 +16,10 @@ from typing import Any, NamedTuple, Self
 
 import msgpack
 
-from gpud import Client, Limits, SessionHelloResult, _schema
+from gpud import Client, Limits, SessionHelloResult, limits
 from gpud._connection import Connection
 
-LIMITS = Limits(**{field.name: getattr(_schema, field.name.upper()) for field in fields(Limits)})
+LIMITS = Limits(**{field.name: getattr(limits, field.name.upper()) for field in fields(Limits)})
 HELLO = SessionHelloResult(
     session=str(uuid.UUID(int=1)), token="secret", server="peer 0", protocol=1, limits=LIMITS
 )

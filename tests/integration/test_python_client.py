@@ -81,8 +81,8 @@ def test_package_has_all_that_the_daemon_describes(run: Callable[[Story], None])
             code: kind.name for code, kind in gpud._schema.ERRORS.items()
         }
         for limit in schema.limits:
-            assert getattr(gpud, limit.name.upper()) == limit.value
-        assert client.limits.inline_max == gpud.INLINE_MAX
+            assert getattr(gpud.limits, limit.name.upper()) == limit.value
+        assert client.limits.inline_max == gpud.limits.INLINE_MAX
 
     run(story)
 

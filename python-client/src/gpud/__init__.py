@@ -9,12 +9,12 @@
 Errors are exceptions under gpud.Error, and kinds of the built-in ones: gpud.NotFoundError is a LookupError.
 """
 
-from gpud import _schema
+from gpud import _schema, limits
 from gpud._client import Client, Connecting, connect
 from gpud._errors import Error
 from gpud._mem import Mem
 from gpud._region import Region
 from gpud._schema import *
 
-__all__ = ["Client", "Connecting", "Error", "Mem", "Region", "connect"]
+__all__ = ["Client", "Connecting", "Error", "Mem", "Region", "connect", "limits"]
 __all__ += _schema.__all__

@@ -1,4 +1,4 @@
-"""The protocol: limits, enumerations, errors, results and methods.
+"""The protocol: enumerations, errors, results and methods.
 
 Printed from proto/methods.def and proto/errors.def by `make gen`; not for editing.
 """
@@ -16,20 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PROTOCOL",
-    "SOCKET_DEFAULT",
-    "MESSAGE_MAX",
-    "INLINE_MAX",
-    "INFLIGHT_MAX",
-    "OUTPUT_MAX",
-    "NAME_MAX",
-    "META_MAX",
-    "LIST_MAX",
-    "SHMS_MAX",
-    "DEPTH_MAX",
-    "ITEMS_MAX",
-    "FDS_MAX",
-    "CLIENT_MAX",
-    "PATTERN_MAX",
     "Lifetime",
     "DeviceType",
     "Health",
@@ -79,32 +65,6 @@ PROTOCOL: Final = 2
 """version of the protocol"""
 SOCKET_DEFAULT: Final = "/run/gpud/gpud.sock"
 """where gpud listens unless told otherwise"""
-MESSAGE_MAX: Final = 2097152
-"""bytes of one request, header included"""
-INLINE_MAX: Final = 65536
-"""bytes of data inside one mem.write or mem.read message; more goes through a shared-memory region"""
-INFLIGHT_MAX: Final = 256
-"""requests of one connection in flight; past it gpud stops reading from that connection"""
-OUTPUT_MAX: Final = 1048576
-"""bytes of requests in flight and of replies waiting, for one connection; past it gpud stops reading from that connection"""
-NAME_MAX: Final = 255
-"""bytes of an allocation's name"""
-META_MAX: Final = 1048576
-"""bytes of metadata kept with one allocation"""
-LIST_MAX: Final = 1000
-"""entries in one reply of mem.list or session.list"""
-SHMS_MAX: Final = 256
-"""shared-memory regions registered by one session"""
-DEPTH_MAX: Final = 8
-"""nested arrays and maps in one request"""
-ITEMS_MAX: Final = 256
-"""msgpack items in one request"""
-FDS_MAX: Final = 16
-"""file descriptors of one connection waiting for the message that takes them"""
-CLIENT_MAX: Final = 64
-"""bytes of a client's name"""
-PATTERN_MAX: Final = 16
-"""bytes of a fill pattern"""
 
 Lifetime: TypeAlias = Literal[
     "session",  # until no session holds it
