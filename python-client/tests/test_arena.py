@@ -242,7 +242,7 @@ async def test_region_moves_bytes_without_a_copy() -> None:
         await mem.write_from(region)
         assert store.mems[mem.handle] == array.tobytes()
         array[:] = 0
-        await mem.read_to(region, 10, region_offset=5, offset=100)
+        await mem.read_to(region, 10, 100, region_offset=5)
         assert bytes(region.view[:20]) == bytes(5) + bytes(range(100, 110)) + bytes(5)
         assert len(store.shms) == 1
         await region.release()

@@ -49,9 +49,9 @@ async def test_bytes_of_a_file_come_back(tmp_path: Path, size: int) -> None:
         (tmp_path / "in").write_bytes(data)
         mem = await store.client.put_file(tmp_path / "in", DEVICE)
         assert store.mems[mem.handle] == data
-        assert await mem.read_file(str(tmp_path / "out")) == size
+        assert await mem.read_to_file(str(tmp_path / "out")) == size
         assert (tmp_path / "out").read_bytes() == data
-        assert await mem.write_file(os.fsencode(tmp_path / "in")) == size
+        assert await mem.write_from_file(os.fsencode(tmp_path / "in")) == size
 
 
 async def test_parts(tmp_path: Path) -> None:
@@ -60,18 +60,18 @@ async def test_parts(tmp_path: Path) -> None:
         path = tmp_path / "file"
         path.write_bytes(data)
         mem = await store.client.alloc(DEVICE, SIZE)
-        assert await mem.write_file(path, 10, 700_000, file_offset=33) == 700_000
+        assert await mem.write_from_file(path, 700_000, 10, file_offset=33) == 700_000
         assert store.mems[mem.handle] == bytes(10) + data[33:700_033] + bytes(SIZE - 700_010)
-        assert await mem.write_file(path, file_offset=SIZE - 5) == 5
+        assert await mem.write_from_file(path, file_offset=SIZE - 5) == 5
         assert store.mems[mem.handle].startswith(data[-5:])
-        assert await mem.write_file(path, file_offset=SIZE + 5) == 0
+        assert await mem.write_from_file(path, file_offset=SIZE + 5) == 0
         # Around the range the file stays as it is, since it was given an offset.
-        assert await mem.read_file(path, 600_000, 10, file_offset=1) == 600_000
+        assert await mem.read_to_file(path, 600_000, 10, file_offset=1) == 600_000
         assert path.read_bytes() == data[:1] + data[33:600_033] + data[600_001:]
         # A path alone is a file made anew.
-        assert await mem.read_file(path, 3, 10) == 3
+        assert await mem.read_to_file(path, 3, 10) == 3
         assert path.read_bytes() == data[33:36]
-        assert await mem.read_file(path, 0) == 0
+        assert await mem.read_to_file(path, 0) == 0
         assert path.read_bytes() == b""
 
 
@@ -80,9 +80,9 @@ async def test_open_files_stay_open_and_where_they_are(tmp_path: Path) -> None:
         (tmp_path / "file").write_bytes(b"0123456789")
         with open(tmp_path / "file", "r+b", buffering=0) as file:
             file.seek(4)
-            mem = await store.client.put_file(file, DEVICE, size=6)
+            mem = await store.client.put_file(file, DEVICE, 6)
             assert store.mems[mem.handle] == b"012345"
-            await mem.read_file(file.fileno(), 3, file_offset=7)
+            await mem.read_to_file(file.fileno(), 3, file_offset=7)
             assert file.tell() == 4
             assert file.read() == b"456012"
 
@@ -102,12 +102,12 @@ async def test_files_that_cannot_be_opened_are_named(tmp_path: Path) -> None:
     async with store_with_small_slots() as store:
         mem = await store.client.alloc(DEVICE, 10)
         with pytest.raises(FileNotFoundError, match="nothing"):
-            await mem.write_file(tmp_path / "nothing")
+            await mem.write_from_file(tmp_path / "nothing")
         with pytest.raises(FileNotFoundError, match="nothing"):
             await store.client.put_file(tmp_path / "nothing", DEVICE)
         with pytest.raises(FileNotFoundError, match="folder"):
-            await mem.read_file(tmp_path / "no-folder" / "file")
-        for call in (mem.write_file, mem.read_file):
+            await mem.read_to_file(tmp_path / "no-folder" / "file")
+        for call in (mem.write_from_file, mem.read_to_file):
             with pytest.raises(IsADirectoryError, match=tmp_path.name):
                 await call(tmp_path)
             with pytest.raises(OSError, match="Bad file descriptor"):
@@ -126,14 +126,14 @@ async def test_what_has_no_offsets_is_refused(tmp_path: Path) -> None:
         with ours, theirs:
             for file in (tmp_path / "fifo", ours, reader, "/dev/zero"):
                 with pytest.raises(gpud.InvalidArgumentError, match="has no offsets"):
-                    await mem.write_file(file)
+                    await mem.write_from_file(file)
             for file in (theirs, writer, "/dev/null"):
                 with pytest.raises(gpud.InvalidArgumentError, match="has no offsets"):
-                    await mem.read_file(file)
+                    await mem.read_to_file(file)
         os.close(reader)
         os.close(writer)
         with open(tmp_path / "log", "ab") as log, pytest.raises(gpud.InvalidArgumentError, match="appending"):
-            await mem.read_file(log)
+            await mem.read_to_file(log)
 
 
 async def test_ranges_are_checked_first(tmp_path: Path) -> None:
@@ -142,21 +142,21 @@ async def test_ranges_are_checked_first(tmp_path: Path) -> None:
         path = tmp_path / "file"
         path.write_bytes(bytes(101))
         with pytest.raises(gpud.OutOfRangeError, match="offset 0 \\+ size 101 exceeds allocation size 100"):
-            await mem.write_file(path)
+            await mem.write_from_file(path)
         with pytest.raises(gpud.OutOfRangeError, match="ends after 51 bytes behind file_offset 50"):
-            await mem.write_file(path, size=52, file_offset=50)
+            await mem.write_from_file(path, size=52, file_offset=50)
         with pytest.raises(gpud.OutOfRangeError, match="exceeds allocation size 100"):
-            await mem.read_file(path, 101)
-        for call in (mem.write_file(path, file_offset=-1), mem.read_file(path, file_offset=-1)):
+            await mem.read_to_file(path, 101)
+        for call in (mem.write_from_file(path, file_offset=-1), mem.read_to_file(path, file_offset=-1)):
             with pytest.raises(gpud.OutOfRangeError, match="negative"):
                 await call
         with pytest.raises(gpud.OutOfRangeError, match="negative"):
-            await mem.write_file(path, size=-1)
+            await mem.write_from_file(path, size=-1)
         assert path.stat().st_size == 101
         (tmp_path / "empty").touch()
         with pytest.raises(gpud.InvalidArgumentError, match="no bytes"):
             await store.client.put_file(tmp_path / "empty", DEVICE)
-        assert await mem.write_file(tmp_path / "empty") == 0
+        assert await mem.write_from_file(tmp_path / "empty") == 0
         assert not store.shms
 
 
@@ -179,9 +179,9 @@ async def test_full_disk(tmp_path: Path) -> None:
     async with store_with_small_slots() as store:
         mem = await store.client.alloc(DEVICE, SIZE)
         with file_size_limit(SLOT + 1000), pytest.raises(OSError, match="full") as caught:
-            await mem.read_file(tmp_path / "full")
+            await mem.read_to_file(tmp_path / "full")
         assert caught.value.errno == errno.EFBIG
-        assert await mem.read_file(tmp_path / "full") == SIZE
+        assert await mem.read_to_file(tmp_path / "full") == SIZE
 
 
 @pytest.mark.parametrize("reason", [errno.EOPNOTSUPP, errno.EINTR])
@@ -196,10 +196,10 @@ async def test_file_system_that_cannot_find_room(
     async with store_with_small_slots() as store:
         mem = await store.client.alloc(DEVICE, SIZE)
         await mem.write(os.urandom(SIZE))
-        assert await mem.read_file(tmp_path / "file") == SIZE
+        assert await mem.read_to_file(tmp_path / "file") == SIZE
         assert (tmp_path / "file").read_bytes() == store.mems[mem.handle]
         with file_size_limit(SLOT), pytest.raises(OSError, match="too large"):
-            await mem.read_file(tmp_path / "file")
+            await mem.read_to_file(tmp_path / "file")
 
 
 async def test_refusal_leaves_the_file_as_it_was(tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ async def test_refusal_leaves_the_file_as_it_was(tmp_path: Path) -> None:
         mem = await store.client.alloc(DEVICE, SIZE)
         (tmp_path / "file").write_bytes(b"old")
         store.held = {"mem.read"}
-        call = asyncio.ensure_future(mem.read_file(tmp_path / "file"))
+        call = asyncio.ensure_future(mem.read_to_file(tmp_path / "file"))
         await until(lambda: len(store.late) == 4)
         for request in store.late:
             store.refuse(request, 2, "no such allocation")
@@ -237,7 +237,7 @@ async def test_cancelled_file_copies(tmp_path: Path, writes: bool, monkeypatch: 
         mem = await store.client.alloc(DEVICE, SIZE)
         monkeypatch.setattr(_files.os, "preadv", slow(os.preadv))
         monkeypatch.setattr(_files.os, "pwritev", slow(os.pwritev))
-        copy = mem.write_file(path) if writes else mem.read_file(path)
+        copy = mem.write_from_file(path) if writes else mem.read_to_file(path)
         call = asyncio.ensure_future(copy)
         await until(entered.is_set)
         call.cancel()
@@ -253,7 +253,7 @@ async def test_cancelled_file_copies(tmp_path: Path, writes: bool, monkeypatch: 
         assert len(left) == n_left
         data = os.urandom(SIZE)
         path.write_bytes(data)
-        await mem.write_file(path)
+        await mem.write_from_file(path)
         assert store.mems[mem.handle] == data
 
 
@@ -279,11 +279,11 @@ async def test_closed_client(tmp_path: Path) -> None:
     async with Store() as store:
         mem = await store.client.alloc(DEVICE, SIZE)
         store.held = {"mem.write"}
-        call = asyncio.ensure_future(mem.write_file(path))
+        call = asyncio.ensure_future(mem.write_from_file(path))
         await until(lambda: store.late)
         await store.client.close()
         with pytest.raises(gpud.ConnectionLostError):
             await call
-        for late in (mem.write_file(path), mem.read_file(path), mem.write(bytes(SIZE)), mem.read()):
+        for late in (mem.write_from_file(path), mem.read_to_file(path), mem.write(bytes(SIZE)), mem.read()):
             with pytest.raises(gpud.ConnectionLostError):
                 await late

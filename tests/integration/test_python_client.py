@@ -158,10 +158,10 @@ def test_an_allocation_is_an_object(run: Callable[[Story], None], daemon: Daemon
         assert await mem.meta() == b"layer 0"
         assert await mem.meta(b"layer 1") == b"layer 1"
         await mem.fill(b"ab")
-        await mem.fill(b"\xff", offset=10, size=3)
+        await mem.fill(b"\xff", 3, 10)
         assert await mem.read(14) == b"ababababab\xff\xff\xffb"
         copy = await client.alloc(DEVICE, 20)
-        await mem.copy_to(copy, 5, offset=9, dst_offset=1)
+        await mem.copy_to(copy, 5, 9, dst_offset=1)
         assert await copy.read() == b"\0b\xff\xff\xffb" + bytes(14)
         await client.sync(DEVICE)
         await mem.rename("gradients")
@@ -307,9 +307,9 @@ def test_files(run: Callable[[Story], None], tmp_path: pathlib.Path) -> None:
         path.write_bytes(data)
         mem = await client.put_file(path, DEVICE, name="file")
         assert (mem.size, mem.name) == (len(data), "file")
-        assert await mem.read_file(copy) == len(data)
+        assert await mem.read_to_file(copy) == len(data)
         assert copy.read_bytes() == data
-        assert await mem.write_file(path, 3, 10 * MIB, file_offset=50 * MIB + 1) == 10 * MIB
+        assert await mem.write_from_file(path, 10 * MIB, 3, file_offset=50 * MIB + 1) == 10 * MIB
         assert await client.get_file(mem.handle, copy, 10 * MIB + 6) == 10 * MIB + 6
         part = data[50 * MIB + 1 : 60 * MIB + 1]
         assert copy.read_bytes() == data[:3] + part + data[3 + len(part) : 6 + len(part)]
@@ -319,7 +319,7 @@ def test_files(run: Callable[[Story], None], tmp_path: pathlib.Path) -> None:
             await client.put_file(path, DEVICE, name="file")
         await mem.free()
         with pytest.raises(gpud.NotFoundError):
-            await mem.read_file(copy)
+            await mem.read_to_file(copy)
         assert copy.stat().st_size == 10 * MIB + 6
         for n in range(10):
             call = asyncio.ensure_future(client.put_file(path, DEVICE, lifetime="persistent"))
@@ -344,28 +344,30 @@ def test_files_that_disappoint(
         mem = await client.alloc(DEVICE, 12 * MIB)
         await mem.fill(b"full")
         with pytest.raises(OSError, match="No space left") as caught:
-            await mem.read_file(small_disk / "file")
+            await mem.read_to_file(small_disk / "file")
         assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(small_disk / "file"))
         # There was no room from the start, so nothing was written.
         assert (small_disk / "file").stat().st_blocks == 0
-        assert await mem.read_file(small_disk / "file", 7 * MIB) == 7 * MIB
+        assert await mem.read_to_file(small_disk / "file", 7 * MIB) == 7 * MIB
         # A hole is zeros, and what lies around the range stays out of it.
         with open(directory / "sparse", "w+b") as sparse:
             sparse.seek(20 * MIB)
             sparse.write(b"end")
-        assert await mem.write_file(directory / "sparse", 1, 10 * MIB, file_offset=10 * MIB + 1) == 10 * MIB
+        assert (
+            await mem.write_from_file(directory / "sparse", 10 * MIB, 1, file_offset=10 * MIB + 1) == 10 * MIB
+        )
         expected = b"f" + bytes(10 * MIB - 1) + b"e" + (b"full" * MIB)[1 : 2 * MIB]
         assert await mem.read() == expected
         for wrong in (directory, directory / "none" / "file"):
             with pytest.raises(OSError, match=re.escape(str(wrong))):
-                await mem.write_file(wrong)
+                await mem.write_from_file(wrong)
         os.mkfifo(directory / "fifo")
         with pytest.raises(gpud.InvalidArgumentError, match="no offsets"):
-            await mem.write_file(directory / "fifo")
+            await mem.write_from_file(directory / "fifo")
         with open(directory / "writer", "wb") as writer:
             writer.truncate(5)
             with pytest.raises(OSError, match="Bad file descriptor"):
-                await mem.write_file(writer)
+                await mem.write_from_file(writer)
         await mem.free()
 
     run(story)
@@ -383,7 +385,7 @@ def test_clients_come_and_go_without_a_trace(daemon: Daemon, tmp_path: pathlib.P
             mem = await client.alloc(DEVICE, len(data))
             await mem.write(data)
             assert await mem.read() == data
-            await mem.write_file(path)
+            await mem.write_from_file(path)
             async with await client.region(MIB) as region:
                 await mem.write_from(region)
             with pytest.raises(gpud.OutOfRangeError):

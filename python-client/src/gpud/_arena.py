@@ -85,7 +85,7 @@ class Arena:
 
         await self._read(mem, offset, self._cut(target.size, target.address), self._mover(empty))
 
-    async def write_file(self, mem: str, offset: int, size: int, source: File) -> None:
+    async def write_from_file(self, mem: str, offset: int, size: int, source: File) -> None:
         """Copies the first `size` bytes of `source` into an allocation."""
 
         async def fill(slot: Region, start: int, size: int) -> None:
@@ -93,7 +93,7 @@ class Arena:
 
         await self._write(mem, offset, self._cut(size), fill)
 
-    async def read_file(self, mem: str, offset: int, size: int, target: File) -> None:
+    async def read_to_file(self, mem: str, offset: int, size: int, target: File) -> None:
         """Makes `size` bytes of an allocation the first of `target`."""
 
         async def empty(slot: Region, start: int, size: int) -> None:

@@ -180,9 +180,9 @@ class Client(Methods):
         self,
         file: FileLike,
         device: str,
+        size: int | None = None,
         *,
         file_offset: int = 0,
-        size: int | None = None,
         name: str | None = None,
         mode: int | None = None,
         lifetime: Lifetime | None = None,
@@ -190,13 +190,13 @@ class Client(Methods):
         exportable: bool | None = None,
         meta: Buffer | None = None,
     ) -> Mem:
-        """Makes an allocation of a file's bytes: alloc() and Mem.write_file() in one.
+        """Makes an allocation of a file's bytes: alloc() and Mem.write_from_file() in one.
 
         Args:
             file: a path, a descriptor or an open file object; a regular file or a block device
             device: device id, UUID or PCI address
-            file_offset: first byte of the file
             size: bytes; the rest of the file when absent
+            file_offset: first byte of the file
             name, mode, lifetime, ttl_s, exportable, meta: of the allocation, as for alloc()
 
         Raises:
@@ -224,7 +224,7 @@ class Client(Methods):
                     exportable=exportable,
                     meta=meta,
                 )
-                await self._arena.write_file(mem.handle, 0, size, source)
+                await self._arena.write_from_file(mem.handle, 0, size, source)
             return mem
         except BaseException:
             if mem is not None:
@@ -240,9 +240,9 @@ class Client(Methods):
         *,
         file_offset: int | None = None,
     ) -> int:
-        """Writes an allocation's bytes to a file: Mem.read_file() for who has its handle and needs no Mem."""
+        """Writes an allocation's bytes to a file: Mem.read_to_file() by a handle, without a Mem."""
         found = Mem(self, await self.mem_info(mem=mem))
-        return await found.read_file(file, size, offset, file_offset=file_offset)
+        return await found.read_to_file(file, size, offset, file_offset=file_offset)
 
     async def open(
         self,

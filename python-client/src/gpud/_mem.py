@@ -24,9 +24,12 @@ class Mem:
     Except for a persistent one of the caller's own, which only free() takes from the device: that is what
     persistent means. The reference to it ends with the session.
 
-    Copies of any size are one call. Up to `limits.inline_max` bytes travel in the message; more goes through
-    regions of the client's, piece by piece, so that two overlapping copies at once may interleave. A copy
-    that was cancelled may have written a part.
+    Copies of any size are one call. All take their arguments in one order: the other side, the size where
+    that does not say it, the offset in this allocation, and by name the offset in the other side.
+
+    Up to `limits.inline_max` bytes travel in the message; more goes through regions of the client's, piece by
+    piece, so that two overlapping copies at once may interleave. A copy that was cancelled may have written a
+    part.
     """
 
     def __init__(self, client: Client, info: MemInfo) -> None:
@@ -124,7 +127,7 @@ class Mem:
                 _buffers.copy(target.address, source.address, target.size)
 
     async def write_from(
-        self, region: Region, size: int | None = None, *, region_offset: int = 0, offset: int = 0
+        self, region: Region, size: int | None = None, offset: int = 0, *, region_offset: int = 0
     ) -> None:
         """Writes `size` bytes of a region at `region_offset` to `offset`, by DMA alone.
 
@@ -137,7 +140,7 @@ class Mem:
         await self._client._copy_region("mem.write", self.handle, offset, size, region, region_offset)
 
     async def read_to(
-        self, region: Region, size: int | None = None, *, region_offset: int = 0, offset: int = 0
+        self, region: Region, size: int | None = None, offset: int = 0, *, region_offset: int = 0
     ) -> None:
         """Reads `size` bytes at `offset` into a region at `region_offset`, by DMA alone.
 
@@ -149,15 +152,15 @@ class Mem:
         region._check_range(region_offset, size)
         await self._client._copy_region("mem.read", self.handle, offset, size, region, region_offset)
 
-    async def write_file(
-        self, file: FileLike, offset: int = 0, size: int | None = None, *, file_offset: int = 0
+    async def write_from_file(
+        self, file: FileLike, size: int | None = None, offset: int = 0, *, file_offset: int = 0
     ) -> int:
         """Writes a file's bytes at `offset`. They go from the page cache to where the device reads them.
 
         Args:
             file: a path, a descriptor or an open file object; a regular file or a block device
-            offset: first byte of the allocation to write
             size: bytes; the rest of the file, all of it, when absent
+            offset: first byte of the allocation to write
             file_offset: first byte of the file; where a descriptor stands does not matter and does not change
 
         Returns:
@@ -175,10 +178,10 @@ class Mem:
         async with open_file(threads, lambda: File.for_reading(file, file_offset)) as source:
             size = await threads.run(source.take, size)
             self._check_range(offset, size)
-            await self._client._arena.write_file(self.handle, offset, size, source)
+            await self._client._arena.write_from_file(self.handle, offset, size, source)
         return size
 
-    async def read_file(
+    async def read_to_file(
         self, file: FileLike, size: int | None = None, offset: int = 0, *, file_offset: int | None = None
     ) -> int:
         """Writes `size` bytes at `offset` to a file; without a size, all that follow.
@@ -205,12 +208,12 @@ class Mem:
         self._check_range(offset, size)
         threads = self._client._arena.file_threads
         async with open_file(threads, lambda: File.for_writing(file, file_offset, size)) as target:
-            await self._client._arena.read_file(self.handle, offset, size, target)
+            await self._client._arena.read_to_file(self.handle, offset, size, target)
             await threads.run(target.begin)
         return size
 
     async def copy_to(
-        self, dst: Mem, size: int | None = None, *, offset: int = 0, dst_offset: int = 0
+        self, dst: Mem, size: int | None = None, offset: int = 0, *, dst_offset: int = 0
     ) -> None:
         """Copies `size` bytes at `offset` to `dst_offset` of `dst`, on the device or to another.
 
@@ -225,8 +228,8 @@ class Mem:
             dst_offset=dst_offset,
         )
 
-    async def fill(self, pattern: Buffer = b"\0", *, offset: int = 0, size: int | None = None) -> None:
-        """Repeats a pattern of 1, 2, 4, 8 or 16 bytes from `offset` on, for `size` bytes or to the end.
+    async def fill(self, pattern: Buffer = b"\0", size: int | None = None, offset: int = 0) -> None:
+        """Repeats a pattern of 1, 2, 4, 8 or 16 bytes for `size` bytes, or to the end, from `offset` on.
 
         The pattern starts at `offset`, and its last repetition may be cut. OutOfRangeError beyond the end.
         """
