@@ -171,6 +171,8 @@ class Store(Peer):
     def mem_info(self, mem: str) -> dict[str, Any]:
         return info(mem, len(self.mems[mem]))
 
+    mem_open = mem_info
+
     def mem_free(self, mem: str) -> None:
         del self.mems[mem]
 

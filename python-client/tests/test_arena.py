@@ -234,7 +234,7 @@ async def test_no_region_at_all_is_the_daemons_error() -> None:
 
 
 async def test_region_moves_bytes_without_a_copy() -> None:
-    async with store_with_small_slots() as store, await store.client.region(100_001) as region:
+    async with store_with_small_slots() as store, store.client.region(100_001) as region:
         mem = await store.client.alloc(DEVICE, 100_001)
         array = np.frombuffer(region.view, "u1")
         assert array.size == 100_001
@@ -251,7 +251,7 @@ async def test_region_moves_bytes_without_a_copy() -> None:
 
 
 async def test_region_of_a_cancelled_copy_comes_back_quiet() -> None:
-    async with store_with_small_slots() as store, await store.client.region(4096) as region:
+    async with store_with_small_slots() as store, store.client.region(4096) as region:
         mem = await store.client.alloc(DEVICE, 4096)
         store.held = {"mem.read"}
         call = asyncio.ensure_future(mem.read_to(region))
@@ -324,12 +324,12 @@ async def test_loop_is_not_held_while_bytes_are_copied() -> None:
 
 async def test_mem_frees_at_the_end_and_tolerates_the_end_of_all() -> None:
     async with store_with_small_slots() as store:
-        async with await store.client.alloc(DEVICE, 10):
+        async with store.client.alloc(DEVICE, 10):
             assert len(store.mems) == 1
         assert not store.mems
-        async with await store.client.alloc(DEVICE, 10) as mem:
+        async with store.client.alloc(DEVICE, 10) as mem:
             await mem.free()
-        async with await store.client.alloc(DEVICE, 10):
+        async with store.client.alloc(DEVICE, 10):
             store.hang_up()
 
 

@@ -91,7 +91,7 @@ def test_package_has_all_that_the_daemon_describes(run: Callable[[Story], None])
 def test_bytes_come_back(run: Callable[[Story], None], size: int) -> None:
     async def story(client: gpud.Client) -> None:
         data = numbered(size)
-        async with await client.alloc(DEVICE, size + 20) as mem:
+        async with client.alloc(DEVICE, size + 20) as mem:
             await mem.write(data, 7)
             assert await mem.read() == bytes(7) + data + bytes(13)
             target = bytearray(size)
@@ -107,7 +107,7 @@ def test_bytes_come_back(run: Callable[[Story], None], size: int) -> None:
 def test_a_gibibyte_in_one_call(run: Callable[[Story], None]) -> None:
     async def story(client: gpud.Client) -> None:
         data = numbered(GIB + 5, 1)
-        async with await client.alloc(DEVICE, GIB + 5) as mem:
+        async with client.alloc(DEVICE, GIB + 5) as mem:
             await mem.write(data)
             assert await mem.read() == data
 
@@ -119,7 +119,7 @@ def test_numpy(run: Callable[[Story], None]) -> None:
 
     async def story(client: gpud.Client) -> None:
         array = np.arange(3_000_000, dtype=np.float32).reshape(1000, 3000)
-        async with await client.alloc(DEVICE, array.nbytes) as mem:
+        async with client.alloc(DEVICE, array.nbytes) as mem:
             await mem.write(array)
             back = np.empty_like(array)
             await mem.read_into(back)
@@ -135,7 +135,7 @@ def test_numpy(run: Callable[[Story], None]) -> None:
 def test_region(run: Callable[[Story], None], size: int) -> None:
     async def story(client: gpud.Client) -> None:
         data = numbered(size)
-        async with await client.alloc(DEVICE, size) as mem, await client.region(size + 100) as region:
+        async with client.alloc(DEVICE, size) as mem, client.region(size + 100) as region:
             region.view[50 : 50 + size] = data
             await mem.write_from(region, size, region_offset=50)
             assert await mem.read() == data
@@ -187,12 +187,12 @@ def test_an_allocation_is_an_object(run: Callable[[Story], None], daemon: Daemon
 def test_persistent_outlives_the_block_and_the_session(run: Callable[[Story], None], daemon: Daemon) -> None:
     async def story(client: gpud.Client) -> None:
         async with gpud.connect(daemon.socket) as other:
-            async with await other.alloc(DEVICE, 10, name="kept", lifetime="persistent") as mem:
+            async with other.alloc(DEVICE, 10, name="kept", lifetime="persistent") as mem:
                 await mem.write(b"0123456789")
-            async with await other.alloc(DEVICE, 10, name="kept later") as mem:
+            async with other.alloc(DEVICE, 10, name="kept later") as mem:
                 await mem.persist()
         for name in ("kept", "kept later"):
-            async with await client.open(device=DEVICE, name=name) as mem:
+            async with client.open(device=DEVICE, name=name) as mem:
                 pass
             assert (await mem.refresh()).refs == 2
             await mem.free()
@@ -235,7 +235,7 @@ def test_hundreds_of_calls_at_once(run: Callable[[Story], None]) -> None:
         async def one(n: int) -> None:
             size = 1 + n * 997 % 200_000
             data = numbered(size, n)
-            async with await client.alloc(DEVICE, size) as mem:
+            async with client.alloc(DEVICE, size) as mem:
                 await mem.write(data)
                 assert await mem.read() == data
 
@@ -386,7 +386,7 @@ def test_clients_come_and_go_without_a_trace(daemon: Daemon, tmp_path: pathlib.P
             await mem.write(data)
             assert await mem.read() == data
             await mem.write_from_file(path)
-            async with await client.region(MIB) as region:
+            async with client.region(MIB) as region:
                 await mem.write_from(region)
             with pytest.raises(gpud.OutOfRangeError):
                 await mem.write(data, 1)

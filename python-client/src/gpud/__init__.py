@@ -2,7 +2,7 @@
 
     async with gpud.connect() as client:
         devices = await client.devices()
-        async with await client.alloc(devices[0].device, 1 << 30) as mem:
+        async with client.alloc(devices[0].device, 1 << 30) as mem:
             await mem.write(data)
             assert await mem.read(len(data)) == data
 
@@ -10,11 +10,12 @@ Errors are exceptions under gpud.Error, and kinds of the built-in ones: gpud.Not
 """
 
 from gpud import _schema, limits
-from gpud._client import Client, Connecting, connect
+from gpud._client import Client, connect
 from gpud._errors import Error
 from gpud._mem import Mem
+from gpud._opening import Opening
 from gpud._region import Region
 from gpud._schema import *
 
-__all__ = ["Client", "Connecting", "Error", "Mem", "Region", "connect", "limits"]
+__all__ = ["Client", "Error", "Mem", "Opening", "Region", "connect", "limits"]
 __all__ += _schema.__all__

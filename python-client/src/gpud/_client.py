@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -12,6 +12,7 @@ from gpud._arena import COPY_THREADS, Arena
 from gpud._connection import Connection
 from gpud._files import File, FileLike, open_file
 from gpud._mem import Mem
+from gpud._opening import opening
 from gpud._region import Region
 from gpud._schema import (
     SOCKET_DEFAULT,
@@ -126,6 +127,7 @@ class Client(Methods):
                 return mems
             cursor = page.next
 
+    @opening
     async def alloc(
         self,
         device: str,
@@ -176,6 +178,7 @@ class Client(Methods):
             task.add_done_callback(self._free_late)
             raise
 
+    @opening
     async def put_file(
         self,
         file: FileLike,
@@ -244,6 +247,7 @@ class Client(Methods):
         found = Mem(self, await self.mem_info(mem=mem))
         return await found.read_to_file(file, size, offset, file_offset=file_offset)
 
+    @opening
     async def open(
         self,
         mem: str | None = None,
@@ -258,6 +262,7 @@ class Client(Methods):
         """
         return Mem(self, await self.mem_open(mem=mem, device=device, name=name, uid=uid))
 
+    @opening
     async def region(self, size: int) -> Region:
         """Shared memory of `size` bytes that devices read and write directly. Its pages are taken at once.
 
@@ -313,41 +318,17 @@ class Client(Methods):
             reply.exception()
 
 
-class Connecting:
-    """What connect() returns: await it for a Client, or use it in `async with`."""
-
-    def __init__(self, path: str, client: str) -> None:
-        self._path = path
-        self._name = client
-        self._client: Client | None = None
-
-    def __await__(self) -> Generator[Any, None, Client]:
-        return self._open().__await__()
-
-    async def __aenter__(self) -> Client:
-        self._client = await self._open()
-        return self._client
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._client is not None:
-            await self._client.close()
-
-    async def _open(self) -> Client:
-        connection = await Connection.open(self._path)
-        try:
-            wire = await connection.call("session.hello", {"client": self._name})
-            return Client(connection, SessionHelloResult.from_wire(wire))
-        except BaseException:
-            connection.close()
-            raise
-
-
-def connect(path: str | os.PathLike[str] | None = None, *, client: str = "python") -> Connecting:
+@opening
+async def connect(path: str | os.PathLike[str] | None = None, *, client: str = "python") -> Client:
     """Connects to gpud: `async with gpud.connect() as client`, or `client = await gpud.connect()`.
 
     The socket is `path`, else the environment's GPUD_SOCKET, else /run/gpud/gpud.sock. `client` is the name
     that operators see. Raises ConnectionLostError, a ConnectionError, if nobody answers there.
     """
-    return Connecting(os.fspath(path or os.environ.get("GPUD_SOCKET") or SOCKET_DEFAULT), client)
+    connection = await Connection.open(os.fspath(path or os.environ.get("GPUD_SOCKET") or SOCKET_DEFAULT))
+    try:
+        wire = await connection.call("session.hello", {"client": client})
+        return Client(connection, SessionHelloResult.from_wire(wire))
+    except BaseException:
+        connection.close()
+        raise
