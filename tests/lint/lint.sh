@@ -116,9 +116,10 @@ python_types() {
         (cd python-client && "$VENV/bin/mypy" --strict --python-executable "$VENV/bin/python" --cache-dir ../build/mypy src)
 }
 
-# The version stands in the Makefile and, for those who install the package alone, in pyproject.toml.
+# The version stands in daemon/util/version.h and, for those who install the package alone, in the package.
 version() {
-        grep -qx "version = \"$VERSION\"" python-client/pyproject.toml || { echo "python-client/pyproject.toml does not say version = \"$VERSION\""; return 1; }
+        file=python-client/src/gpud/__init__.py
+        grep -qx "__version__ = \"$VERSION\"" $file || { echo "$file does not say __version__ = \"$VERSION\""; return 1; }
 }
 
 check "layers: includes point one way" layers

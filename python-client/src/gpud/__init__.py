@@ -17,5 +17,13 @@ from gpud._opening import Opening
 from gpud._region import Region
 from gpud._schema import *
 
+__version__ = "0.1.0"
+
 __all__ = ["Client", "Error", "Mem", "Opening", "Region", "connect", "limits"]
 __all__ += _schema.__all__
+
+# Tracebacks and help() call a class by the name that people import it by; the module it lies in may change.
+for _name in __all__:
+    if getattr(globals()[_name], "__module__", "").startswith("gpud."):
+        globals()[_name].__module__ = "gpud"
+del _name
