@@ -379,19 +379,17 @@ build/dump: $(patsubst %.c,build/host/%.o,$(DUMP_SRCS))
 	$(call say,LINK,$@)
 	$(Q)$(CC) -pie -o $@ $^ $(LDFLAGS)
 
-# Written beside and moved only if changed: whoever includes one is made anew only then. With STALE=fail, as in
-# `make check`, a file that is not what the tables say is an error: it would be missing from the commit.
-build/gen/stamp: $(HOST_TOOLS)
-	$(Q)mkdir -p $(@D)
+# In every build: whoever changed one of these files, or brought an older one, has it as the tables say again. Written
+# beside and moved only if changed, so that whoever includes it is made anew only then. With STALE=fail, as in `make
+# check`, a file that is not as the tables say is an error: it would be missing from the commit.
+gen: $(HOST_TOOLS) ## print what derives from the tables (every build does)
+	$(Q)mkdir -p build/gen
 	$(Q)set -e; $(foreach f,$(GENERATED),$(dump_$(f)) > build/gen/new; \
 		if cmp -s build/gen/new $(f); then :; \
 		elif [ "$(STALE)" = fail ]; then echo "$(f) is not what the tables say: run make, commit it" >&2; exit 1; \
 		else printf '  %-7s %s\n' GEN $(f); cp build/gen/new $(f).new; mv $(f).new $(f); fi;)
-	$(Q)touch $@
 
-$(GENERATED): build/gen/stamp ;
-
-gen: build/gen/stamp ## print what derives from the tables anew (every build does)
+$(GENERATED): gen ;
 
 build/gen/%.spv.h: %.comp
 	$(call say,GLSLC,$@)
