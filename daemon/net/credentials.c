@@ -51,27 +51,20 @@ static int read_groups(int fd, Credentials *credentials) {
         return 0;
 }
 
-int credentials_init(Credentials *ret_credentials, int fd, const AdminList *admins) {
-        Credentials credentials = {0};
+int credentials_init(Credentials *credentials, int fd, const AdminList *admins) {
         struct ucred peer;
         socklen_t length = sizeof(peer);
-        int r;
 
+        *credentials = (Credentials){0};
         if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0)
                 return error_origin(-errno);
-        credentials.uid = peer.uid;
-        credentials.gid = peer.gid;
-        credentials.pid = peer.pid;
-        credentials.is_admin = peer.uid == 0;
+        credentials->uid = peer.uid;
+        credentials->gid = peer.gid;
+        credentials->pid = peer.pid;
+        credentials->is_admin = peer.uid == 0;
         for (size_t i = 0; i < admins->n_uids; i++)
                 if (admins->uids[i] == peer.uid)
-                        credentials.is_admin = true;
-        read_comm(peer.pid, credentials.comm, sizeof(credentials.comm));
-        r = read_groups(fd, &credentials);
-        if (r) {
-                credentials_deinit(&credentials);
-                return r;
-        }
-        *ret_credentials = credentials;
-        return 0;
+                        credentials->is_admin = true;
+        read_comm(peer.pid, credentials->comm, sizeof(credentials->comm));
+        return read_groups(fd, credentials);
 }

@@ -150,7 +150,7 @@ bool net_is_drained(Net *net) {
 
 void net_close(Net *net) {
         list_for_each (link, &net->peers)
-                peer_close(container_of(link, Peer, link));
+                peer_free(container_of(link, Peer, link));
         if (net->path)
                 unlink(net->path);
         net->listener_fd = fd_close(net->listener_fd);

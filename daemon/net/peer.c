@@ -48,41 +48,41 @@ static int peer_poll(Peer *peer, uint32_t events) {
         return 0;
 }
 
+static void peer_freep(Peer **peer) {
+        peer_free(*peer);
+}
+
 int peer_new(Net *net, int fd) {
+        _cleanup_(credentials_deinit) Credentials credentials = {0};
         _cleanup_(fd_closep) int owned_fd = fd;
-        Credentials credentials;
-        Session *session;
-        Peer *peer;
+        _cleanup_(peer_freep) Peer *peer = NULL;
         int r;
 
         r = credentials_init(&credentials, fd, net->admins);
         if (r)
                 return r;
-        r = session_new(&session, net->rpc->registry, &credentials);
-        credentials_deinit(&credentials);
-        if (r)
-                return r;
         peer = calloc(1, sizeof(*peer));
-        if (!peer) {
-                session_end(session);
+        if (!peer)
                 return error_origin(-ENOMEM);
-        }
-        channel_init(&peer->channel, session, peer_wake);
         peer->net = net;
-        peer->fd = fd;
+        peer->fd = fd_steal(&owned_fd);
         peer->scan = SCAN_NULL;
         list_init(&peer->dirty_link);
         list_link(&net->peers, &peer->link);
         net->n_peers++;
-        owned_fd = -1;
-
-        peer_serve(peer);
+        r = channel_init(&peer->channel, net->rpc->registry, &credentials, peer_wake);
+        if (r)
+                return r;
+        peer_serve(STEAL(peer));
         return 0;
 }
 
-void peer_close(Peer *peer) {
-        Net *net = peer->net;
+Peer *peer_free(Peer *peer) {
+        Net *net;
 
+        if (!peer)
+                return NULL;
+        net = peer->net;
         list_unlink(&peer->dirty_link);
         list_unlink(&peer->link);
         net->n_peers--;
@@ -92,6 +92,7 @@ void peer_close(Peer *peer) {
         fd_discard(&peer->fd, 1);
         free(peer);
         net_resume_listening(net);
+        return NULL;
 }
 
 /* Tells the client why, and closes when it has been told. */
@@ -309,19 +310,19 @@ static bool peer_can_go_on(const Peer *peer) {
 
 void peer_serve(Peer *peer) {
         if (peer_take_events(peer) || peer_move(peer)) {
-                peer_close(peer);
+                peer_free(peer);
                 return;
         }
         pipeline_recycle_output(peer->net->rpc, &peer->channel);
         list_unlink(&peer->dirty_link);
         if ((peer->is_ending || peer->is_eof) && !peer_is_busy(peer)) {
-                peer_close(peer);
+                peer_free(peer);
                 return;
         }
         if (peer_can_go_on(peer))
                 peer_queue(peer);
         if (peer_watch(peer))
-                peer_close(peer);
+                peer_free(peer);
 }
 
 void peer_note(Peer *peer, uint32_t events) {

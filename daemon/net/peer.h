@@ -31,8 +31,8 @@ typedef struct Peer {
 /* Takes over the connected socket `fd`, also when it fails. Returns 0 or -errno. */
 int peer_new(Net *net, int fd);
 
-/* Ends the session and frees the structure. */
-void peer_close(Peer *peer);
+/* Closes the connection and ends its session. NULL is fine. Returns NULL. */
+Peer *peer_free(Peer *peer);
 
 /* Only notes events of epoll: who is served in this turn, net_serve() decides. */
 void peer_note(Peer *peer, uint32_t events);

@@ -32,6 +32,7 @@ static int clear_stale(const struct sockaddr_un *address) {
         const char *path = address->sun_path;
         _cleanup_(fd_closep) int fd = -1;
         struct stat status;
+        int r;
 
         if (lstat(path, &status) < 0)
                 return errno == ENOENT ? 0 : error_origin(-errno);
@@ -47,14 +48,21 @@ static int clear_stale(const struct sockaddr_un *address) {
                 return -EADDRINUSE;
         }
         if (errno != ECONNREFUSED) {
-                log_error("cannot tell whether %s is in use: %s", path, strerror(errno));
-                return -EADDRINUSE;
+                r = -errno;
+                log_error("cannot tell whether %s is in use: %s", path, strerror(-r));
+                return r;
         }
         log_info("replacing the stale socket %s", path);
         return unlink(path) < 0 ? error_origin(-errno) : 0;
 }
 
+static void unlinkp(const char **path) {
+        if (*path)
+                unlink(*path);
+}
+
 int socket_listen(int *ret_fd, const char *path, mode_t mode, gid_t group) {
+        _cleanup_(unlinkp) const char *bound_path = NULL;
         _cleanup_(fd_closep) int fd = -1;
         struct sockaddr_un address;
         mode_t mask;
@@ -77,19 +85,16 @@ int socket_listen(int *ret_fd, const char *path, mode_t mode, gid_t group) {
                 log_error("cannot bind %s: %s", path, strerror(-r));
                 return r;
         }
+        bound_path = path;
         if (group != (gid_t)-1 && chown(path, (uid_t)-1, group) < 0) {
                 r = -errno;
                 log_error("cannot give %s to group %u: %s", path, group, strerror(-r));
-                unlink(path);
                 return r;
         }
-        if (chmod(path, mode) < 0 || listen(fd, SOMAXCONN) < 0) {
-                r = -errno;
-                unlink(path);
-                return error_origin(r);
-        }
-        *ret_fd = fd;
-        fd = -1;
+        if (chmod(path, mode) < 0 || listen(fd, SOMAXCONN) < 0)
+                return error_origin(-errno);
+        bound_path = NULL;
+        *ret_fd = fd_steal(&fd);
         return 0;
 }
 

@@ -31,19 +31,17 @@ void lease_table_init(LeaseTable *table) {
 }
 
 int lease_new(Lease **ret_lease, LeaseTable *table, Mem *mem, uint64_t expires_ns) {
+        _cleanup_(freep) Lease *lease = malloc(sizeof(*lease));
         List *place = &table->leases;
-        Lease *lease = malloc(sizeof(*lease));
 
         if (!lease)
                 return error_origin(-ENOMEM);
         *lease = (Lease){.expires_ns = expires_ns, .mem = mem, .place = &place};
-        if (!tsearch(lease, &table->root, compare)) {
-                free(lease);
+        if (!tsearch(lease, &table->root, compare))
                 return error_origin(-ENOMEM);
-        }
         lease->place = NULL;
         list_link(place->next, &lease->link);
-        *ret_lease = lease;
+        *ret_lease = STEAL(lease);
         return 0;
 }
 

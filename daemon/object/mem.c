@@ -49,10 +49,16 @@ static void mem_free_meta(Mem *mem) {
         mem->meta = (struct gpud_bin){0};
 }
 
-/* Takes the handle out of every table and lets the memory go when no work is in flight on it. */
-static void mem_release(Mem *mem) {
-        Registry *registry = mem->registry;
+/*
+ * Takes the mem, which may be half made, out of every table, and lets its memory go when no work is in flight on it.
+ * NULL is fine. Returns NULL.
+ */
+static Mem *mem_free(Mem *mem) {
+        Registry *registry;
 
+        if (!mem)
+                return NULL;
+        registry = mem->registry;
         mem_free_meta(mem);
         mem_end_lease(mem);
         mem->name = name_free(mem->name, &registry->names);
@@ -61,6 +67,11 @@ static void mem_release(Mem *mem) {
                 gpu_memory_deinit(&mem->memory, mem_gone);
         else
                 mem_gone(&mem->memory);
+        return NULL;
+}
+
+static void mem_freep(Mem **mem) {
+        mem_free(*mem);
 }
 
 void mem_release_unused(Mem *mem) {
@@ -68,7 +79,7 @@ void mem_release_unused(Mem *mem) {
                 return;
         if (mem->ready)
                 mem->ready(mem, GPUD_E_CONNECTION_LOST, mem->userdata);
-        mem_release(mem);
+        mem_free(mem);
 }
 
 static void mem_on_ready(GpuMemory *memory, int r) {
@@ -111,11 +122,12 @@ static int mem_prepare(Mem *mem, Session *session, const MemParams *params) {
 
 int mem_new(Mem **ret_mem, Session *session, const MemParams *params,
             void (*ready)(Mem *mem, int r, void *userdata), void *userdata) {
-        Mem *mem = registry_new_mem(session->registry);
+        _cleanup_(mem_freep) Mem *mem = NULL;
         int r;
 
-        if (!mem)
-                return error_origin(-ENOMEM);
+        r = registry_new_mem(&mem, session->registry);
+        if (r)
+                return r;
         mem->size = params->size;
         mem->created_ns = clock_get_realtime_ns();
         mem->uid = session->credentials.uid;
@@ -126,28 +138,19 @@ int mem_new(Mem **ret_mem, Session *session, const MemParams *params,
 
         r = gpu_memory_init(&mem->memory, params->device, mem->uid, params->size, params->is_exportable,
                             mem_on_ready);
-        if (r && r != REQUEST_LATER) {
-                registry_unlink_mem(mem->registry, mem);
-                registry_free_mem(mem->registry, mem);
+        if (r && r != REQUEST_LATER)
                 return result_from_gpu(r);
-        }
         mem->has_memory = true;
         mem->is_ready = r == 0;
         r = mem_prepare(mem, session, params);
-        if (r) {
-                mem_end_lease(mem);
-                mem->name = name_free(mem->name, &mem->registry->names);
-                registry_unlink_mem(mem->registry, mem);
-                mem_free_meta(mem);
-                gpu_memory_deinit(&mem->memory, mem_gone);
+        if (r)
                 return r;
+        if (!mem->is_ready) {
+                mem->ready = ready;
+                mem->userdata = userdata;
         }
-        *ret_mem = mem;
-        if (mem->is_ready)
-                return 0;
-        mem->ready = ready;
-        mem->userdata = userdata;
-        return REQUEST_LATER;
+        *ret_mem = STEAL(mem);
+        return (*ret_mem)->is_ready ? 0 : REQUEST_LATER;
 }
 
 unsigned mem_get_rights(const Mem *mem, const Session *session) {

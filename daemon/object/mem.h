@@ -43,7 +43,7 @@ struct Mem {
         bool is_persistent : 1;
         bool is_sealed : 1;
         bool is_exportable : 1;
-        bool has_memory : 1; /* false: the GPU layer refused */
+        bool has_memory : 1; /* false: not yet, or the GPU layer refused */
         bool is_ready : 1;   /* its memory is there: it can be found */
 
         _Alignas(MEM_LINE) GpuMemory memory;

@@ -24,7 +24,7 @@ static int compare(const void *a, const void *b) {
 int name_new(MemName **ret_name, NameTable *table, Mem *mem, const GpuDevice *device, uid_t uid,
              const char *text) {
         size_t n_text = strlen(text) + 1;
-        MemName *name = malloc(sizeof(*name) + n_text);
+        _cleanup_(freep) MemName *name = malloc(sizeof(*name) + n_text);
         MemName **node;
 
         if (!name)
@@ -32,12 +32,12 @@ int name_new(MemName **ret_name, NameTable *table, Mem *mem, const GpuDevice *de
         *name = (MemName){.device = device, .uid = uid, .mem = mem, .text = name->own_text};
         memcpy(name->own_text, text, n_text);
         node = tsearch(name, &table->root, compare);
-        if (node && *node == name) {
-                *ret_name = name;
-                return 0;
-        }
-        free(name);
-        return node ? GPUD_E_ALREADY_EXISTS : error_origin(-ENOMEM);
+        if (!node)
+                return error_origin(-ENOMEM);
+        if (*node != name)
+                return GPUD_E_ALREADY_EXISTS;
+        *ret_name = STEAL(name);
+        return 0;
 }
 
 MemName *name_free(MemName *name, NameTable *table) {

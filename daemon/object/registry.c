@@ -7,10 +7,12 @@
 #include "daemon/object/registry.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <string.h>
 #include <strings.h>
 
 #include "daemon/gpu/device.h"
+#include "daemon/util/error.h"
 #include "proto/uuid.h"
 
 /* What one loop turn releases for sessions or for leases: at 0.3 us each it keeps well below a millisecond. */
@@ -63,16 +65,17 @@ static void id_new(struct gpud_uuid *ret_id, uint32_t number) {
         memcpy(ret_id->bytes, &hidden, sizeof(hidden));
 }
 
-Mem *registry_new_mem(Registry *registry) {
+int registry_new_mem(Mem **ret_mem, Registry *registry) {
         uint32_t number;
         Mem *mem = slab_alloc(&registry->mems, &number);
 
         if (!mem)
-                return NULL;
+                return error_origin(-ENOMEM);
         *mem = (Mem){.registry = registry};
         id_new(&mem->id, number);
         registry->n_mems++;
-        return mem;
+        *ret_mem = mem;
+        return 0;
 }
 
 void registry_unlink_mem(Registry *registry, Mem *mem) {
@@ -109,15 +112,16 @@ Mem *registry_find_name(Registry *registry, const GpuDevice *device, uid_t uid, 
         return mem && mem->is_ready ? mem : NULL;
 }
 
-Session *registry_new_session(Registry *registry) {
+int registry_new_session(Session **ret_session, Registry *registry) {
         uint32_t number;
         Session *session = slab_alloc(&registry->sessions, &number);
 
         if (!session)
-                return NULL;
+                return error_origin(-ENOMEM);
         *session = (Session){.registry = registry};
         id_new(&session->id, number);
-        return session;
+        *ret_session = session;
+        return 0;
 }
 
 void registry_free_session(Registry *registry, Session *session) {

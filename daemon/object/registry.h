@@ -42,8 +42,8 @@ void registry_close(Registry *registry);
 /* It is closed, and no mem is left whose memory is in use. Works on a zeroed structure. */
 void registry_deinit(Registry *registry);
 
-/* A mem that has its handle and is zero else; NULL without memory. */
-Mem *registry_new_mem(Registry *registry);
+/* Makes a mem that has its handle and is zero else. Returns 0 or -ENOMEM. */
+int registry_new_mem(Mem **ret_mem, Registry *registry);
 
 /* Makes its handle unknown. */
 void registry_unlink_mem(Registry *registry, Mem *mem);
@@ -65,8 +65,8 @@ Mem *registry_find_mem_number(Registry *registry, uint32_t number);
 
 Mem *registry_find_name(Registry *registry, const GpuDevice *device, uid_t uid, const char *name);
 
-/* A session that has its id and is zero else; NULL without memory. */
-Session *registry_new_session(Registry *registry);
+/* Makes a session that has its id and is zero else. Returns 0 or -ENOMEM. */
+int registry_new_session(Session **ret_session, Registry *registry);
 
 void registry_free_session(Registry *registry, Session *session);
 

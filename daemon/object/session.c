@@ -18,22 +18,39 @@ void credentials_deinit(Credentials *credentials) {
         credentials->groups = NULL;
 }
 
-int session_new(Session **ret_session, Registry *registry, Credentials *credentials) {
-        Session *session = registry_new_session(registry);
-
+/* Requires: what it holds is dropped and its user has left, or it is half made. NULL is fine. Returns NULL. */
+static Session *session_free(Session *session) {
         if (!session)
-                return error_origin(-ENOMEM);
-        session->user = user_enter(&registry->users, credentials->uid);
-        if (!session->user) {
-                registry_free_session(registry, session);
-                return error_origin(-ENOMEM);
-        }
-        session->credentials = *credentials;
-        credentials->groups = NULL;
+                return NULL;
+        list_unlink(&session->link);
+        hold_set_deinit(&session->holds);
+        credentials_deinit(&session->credentials);
+        free(session->client);
+        registry_free_session(session->registry, session);
+        return NULL;
+}
+
+static void session_freep(Session **session) {
+        session_free(*session);
+}
+
+int session_new(Session **ret_session, Registry *registry, Credentials *credentials) {
+        _cleanup_(session_freep) Session *session = NULL;
+        int r;
+
+        r = registry_new_session(&session, registry);
+        if (r)
+                return r;
         session->connected_ns = clock_get_realtime_ns();
         list_init(&session->shms);
+        list_init(&session->link);
+        r = user_enter(&session->user, &registry->users, credentials->uid);
+        if (r)
+                return r;
+        session->credentials = *credentials;
+        *credentials = (Credentials){0};
         registry->n_sessions++;
-        *ret_session = session;
+        *ret_session = STEAL(session);
         return 0;
 }
 
@@ -48,24 +65,17 @@ Session *session_end(Session *session) {
         return NULL;
 }
 
-static void session_free(Session *session) {
-        session->registry->n_released++;
-        list_unlink(&session->link);
-        registry_trim(session->registry, session->credentials.uid);
-        hold_set_deinit(&session->holds);
-        credentials_deinit(&session->credentials);
-        free(session->client);
-        registry_free_session(session->registry, session);
-}
-
 void session_reap(Session *session, uint64_t end) {
         Registry *registry = session->registry;
         Hold *hold = hold_set_find_any(&session->holds);
 
         for (; hold && registry->n_released < end; hold = hold_set_find_any(&session->holds))
                 session_drop(hold);
-        if (!hold)
-                session_free(session);
+        if (hold)
+                return;
+        registry->n_released++;
+        registry_trim(registry, session->credentials.uid);
+        session_free(session);
 }
 
 int session_set_client(Session *session, const char *client) {
@@ -98,28 +108,38 @@ Hold *session_find_hold(Session *session, Mem *mem) {
         return found ? *found : NULL;
 }
 
-static Hold *hold_new(Session *session, Mem *mem) {
-        Hold *hold = mem->first_hold.session ? malloc(sizeof(*hold)) : &mem->first_hold;
-
+/* Takes the hold, which may be half made, off its mem's table. NULL is fine. Returns NULL. */
+static Hold *hold_free(Hold *hold) {
         if (!hold)
                 return NULL;
-        *hold = (Hold){.session = session, .mem = mem};
-        if (hold != &mem->first_hold && !tsearch(hold, &mem->other_holds, compare_holders)) {
-                free(hold);
+        if (hold == &hold->mem->first_hold) {
+                hold->session = NULL;
                 return NULL;
         }
-        return hold;
+        tdelete(hold, &hold->mem->other_holds, compare_holders);
+        free(hold);
+        return NULL;
 }
 
-static void hold_free(Hold *hold) {
-        Mem *mem = hold->mem;
+static void hold_freep(Hold **hold) {
+        hold_free(*hold);
+}
 
-        if (hold == &mem->first_hold) {
-                hold->session = NULL;
-                return;
-        }
-        tdelete(hold, &mem->other_holds, compare_holders);
-        free(hold);
+static int hold_new(Hold **ret_hold, Session *session, Mem *mem) {
+        _cleanup_(hold_freep) Hold *hold = NULL;
+        int r;
+
+        hold = mem->first_hold.session ? malloc(sizeof(*hold)) : &mem->first_hold;
+        if (!hold)
+                return error_origin(-ENOMEM);
+        *hold = (Hold){.session = session, .mem = mem};
+        if (hold != &mem->first_hold && !tsearch(hold, &mem->other_holds, compare_holders))
+                return error_origin(-ENOMEM);
+        r = hold_set_link(&session->holds, hold);
+        if (r)
+                return r;
+        *ret_hold = STEAL(hold);
+        return 0;
 }
 
 int session_hold(Session *session, Mem *mem) {
@@ -128,14 +148,9 @@ int session_hold(Session *session, Mem *mem) {
 
         if (hold)
                 return 0;
-        hold = hold_new(session, mem);
-        if (!hold)
-                return error_origin(-ENOMEM);
-        r = hold_set_link(&session->holds, hold);
-        if (r) {
-                hold_free(hold);
+        r = hold_new(&hold, session, mem);
+        if (r)
                 return r;
-        }
         mem->n_holds++;
         session->bytes += mem->size;
         return 0;

@@ -78,10 +78,8 @@ static int check_memfd(int fd, uint64_t size, ProtoFault *fault) {
         return 0;
 }
 
-int shm_new(Session *session, int fd, uint64_t size,
-            void (*ready)(Shm *shm, int r, bool imported, void *userdata), void *userdata,
-            ProtoFault *fault) {
-        Shm *shm;
+/* Whether `size` bytes of `fd` may become one more region of the session. */
+static int check_region(const Session *session, int fd, uint64_t size, ProtoFault *fault) {
         int r;
 
         if (session->n_shms >= GPUD_SHMS_MAX)
@@ -97,33 +95,57 @@ int shm_new(Session *session, int fd, uint64_t size,
                                    "size %" PRIu64 " and the session's %" PRIu64
                                    " bytes of regions exceed shm_max = %" PRIu64,
                                    size, session->shm_bytes, session->registry->shm_max);
-        shm = calloc(1, sizeof(*shm));
-        if (!shm)
-                return error_origin(-ENOMEM);
-        shm->map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-        if (shm->map == MAP_FAILED) {
-                free(shm);
+        return 0;
+}
+
+static int shm_map(Shm *shm, int fd, ProtoFault *fault) {
+        void *map = mmap(NULL, shm->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+        if (map == MAP_FAILED)
                 return proto_fault(fault,
                                    errno == EPERM || errno == EACCES ? GPUD_E_INVALID_ARGUMENT
                                                                      : GPUD_E_RESOURCE_EXHAUSTED,
                                    "the memfd cannot be mapped for reading and writing: %s", strerror(errno));
-        }
+        shm->map = map;
+        return 0;
+}
+
+/* For one that is half made. Nobody has touched its pages yet: to unmap them takes no time. */
+static void shm_abandonp(Shm **shm) {
+        if (*shm && (*shm)->map)
+                munmap((*shm)->map, (*shm)->size);
+        free(*shm);
+}
+
+int shm_new(Session *session, int fd, uint64_t size,
+            void (*ready)(Shm *shm, int r, bool imported, void *userdata), void *userdata,
+            ProtoFault *fault) {
+        _cleanup_(shm_abandonp) Shm *shm = NULL;
+        int r;
+
+        r = check_region(session, fd, size, fault);
+        if (r)
+                return r;
+        shm = calloc(1, sizeof(*shm));
+        if (!shm)
+                return error_origin(-ENOMEM);
         uuid_new_random(&shm->id);
         shm->session = session;
         shm->host = session->registry->host;
         shm->size = size;
         shm->ready = ready;
         shm->userdata = userdata;
+        r = shm_map(shm, fd, fault);
+        if (r)
+                return r;
         r = gpu_region_init(&shm->region, session->registry->gpu, shm->map, size, shm_on_ready);
-        if (r) {
-                munmap(shm->map, size);
-                free(shm);
-                return error_fold(r);
-        }
+        if (r)
+                return r;
         list_link(&session->shms, &shm->session_link);
         session->n_shms++;
         session->shm_bytes += size;
         session->registry->n_shms++;
+        shm = NULL; /* the session's */
         return 0;
 }
 

@@ -17,11 +17,11 @@ struct User {
         size_t n_sessions;
 };
 
-/* One session more of `uid`; NULL without memory. */
-User *user_enter(UserTable *table, uid_t uid);
+/* Counts one session more of `uid`. Returns 0 or -ENOMEM. */
+int user_enter(User **ret_user, UserTable *table, uid_t uid);
 
-/* One session less; the user goes with the last. NULL is fine. Returns NULL. */
+/* Counts one session less; the user goes with the last. NULL is fine. Returns NULL. */
 User *user_leave(User *user, UserTable *table);
 
-/* NULL: no session is there. */
+/* Returns NULL if the user has no session. */
 User *user_find(const UserTable *table, uid_t uid);

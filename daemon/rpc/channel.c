@@ -4,11 +4,12 @@
 
 #include "daemon/rpc/request.h"
 
-void channel_init(Channel *channel, Session *session, void (*wake)(Channel *)) {
-        *channel = (Channel){.session = session, .wake = wake};
+int channel_init(Channel *channel, Registry *registry, Credentials *credentials, void (*wake)(Channel *)) {
+        *channel = (Channel){.wake = wake};
         list_init(&channel->decoded);
         list_init(&channel->requests);
         list_init(&channel->ended);
+        return session_new(&channel->session, registry, credentials);
 }
 
 void channel_deinit(Channel *channel) {

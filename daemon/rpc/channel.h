@@ -29,8 +29,11 @@ struct Channel {
         bool is_broken;          /* a reply was lost for want of memory: close the connection */
 };
 
-/* Takes over `session`. */
-void channel_init(Channel *channel, Session *session, void (*wake)(Channel *));
+/*
+ * Begins a session of `credentials`, which it takes over if it succeeds. The caller deinits the channel, after failure
+ * too. Returns 0 or -ENOMEM.
+ */
+int channel_init(Channel *channel, Registry *registry, Credentials *credentials, void (*wake)(Channel *));
 
 /* Lets go of the requests in flight, which end without a reply, drops those not run yet, and ends the session. */
 void channel_deinit(Channel *channel);

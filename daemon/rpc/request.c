@@ -15,29 +15,27 @@
 #define ZONE_CHUNK ((size_t)2048)
 #define SPARE_MAX  ((size_t)256)
 
-static Request *request_new_fresh(void) {
-        Request *request = calloc(1, sizeof(*request));
+static int request_new_fresh(Request **ret_request) {
+        _cleanup_(freep) Request *request = calloc(1, sizeof(*request));
 
-        if (!request)
-                return NULL;
-        if (!msgpack_zone_init(&request->zone, ZONE_CHUNK)) {
-                free(request);
-                return NULL;
-        }
-        return request;
+        if (!request || !msgpack_zone_init(&request->zone, ZONE_CHUNK))
+                return error_origin(-ENOMEM);
+        *ret_request = STEAL(request);
+        return 0;
 }
 
 int request_new(Request **ret_request, Rpc *rpc, Channel *channel, size_t n_message) {
         List *spare = list_pop(&rpc->spare);
-        Request *request;
+        Request *request = NULL;
+        int r;
 
         if (spare) {
                 request = container_of(spare, Request, link);
                 rpc->n_spare--;
         } else {
-                request = request_new_fresh();
-                if (!request)
-                        return error_origin(-ENOMEM);
+                r = request_new_fresh(&request);
+                if (r)
+                        return r;
         }
         request->rpc = rpc;
         request->channel = channel;

@@ -10,6 +10,14 @@ int fd_close(int fd);
 /* For _cleanup_. */
 void fd_closep(int *fd);
 
+/* STEAL() for a descriptor: returns it and leaves -1. */
+static inline int fd_steal(int *fd) {
+        int stolen = *fd;
+
+        *fd = -1;
+        return stolen;
+}
+
 /*
  * Closes descriptors that clients gave us, or that such may wait in. It may take long (a memfd's last owner frees its
  * pages, 100 ms per GiB; some file systems answer when they like), so where it may, a thread does it, later.

@@ -4,10 +4,16 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <sys/param.h> /* MIN, MAX */
 
 /* Runs `func(&variable)` when the variable goes out of scope. */
 #define _cleanup_(func_) __attribute__((cleanup(func_)))
+
+/* For _cleanup_: frees what a pointer of any type points to. For what has nothing yet to give back but its memory. */
+static inline void freep(void *pointer) {
+        free(*(void **)pointer);
+}
 
 #define _printf_(format_, args_) __attribute__((format(printf, format_, args_)))
 

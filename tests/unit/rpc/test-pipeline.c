@@ -27,7 +27,6 @@ typedef struct World {
         Registry registry;
         Rpc rpc;
         Channel channel;
-        bool has_channel;
         size_t n_ok; /* calls that succeeded */
 } World;
 
@@ -188,18 +187,15 @@ static bool run(void (*tell)(World *world), long n_failing, size_t *ret_n_ok) {
         bool has_failed;
         World world = {0};
         Credentials credentials = {.uid = 1000, .gid = 1000, .pid = 1};
-        Session *session;
         size_t fds = count_fds();
         long live = failing_n_live;
 
         registry_init(&world.registry, NULL, &fake_gpu_host, 1 << 20);
         rpc_init(&world.rpc, &world.registry, method_rows);
         failing_n_until = n_failing;
-        if (session_new(&session, &world.registry, &credentials) == 0) {
-                channel_init(&world.channel, session, on_wake);
+        if (channel_init(&world.channel, &world.registry, &credentials, on_wake) == 0)
                 tell(&world);
-                channel_deinit(&world.channel);
-        }
+        channel_deinit(&world.channel);
         has_failed = n_failing > 0 && failing_n_until == 0;
         failing_n_until = 0;
         while (registry_reap(&world.registry))
