@@ -313,7 +313,7 @@ void peer_serve(Peer *peer) {
                 peer_free(peer);
                 return;
         }
-        pipeline_recycle_output(peer->net->rpc, &peer->channel);
+        channel_recycle_output(&peer->channel, peer->net->rpc);
         list_unlink(&peer->dirty_link);
         if ((peer->is_ending || peer->is_eof) && !peer_is_busy(peer)) {
                 peer_free(peer);

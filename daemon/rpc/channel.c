@@ -3,6 +3,13 @@
 #include "daemon/rpc/channel.h"
 
 #include "daemon/rpc/request.h"
+#include "daemon/rpc/rpc.h"
+
+/* Output of replies that could wait: above it the next one does. A socket takes a little more at once. */
+#define PACK_MAX ((size_t)128 * 1024)
+
+/* A spare output that is larger goes back to malloc. A doubling of PACK_MAX and one such reply passes. */
+#define SPARE_OUTPUT_MAX ((size_t)512 * 1024)
 
 int channel_init(Channel *channel, Registry *registry, Credentials *credentials, void (*wake)(Channel *)) {
         *channel = (Channel){.wake = wake};
@@ -36,4 +43,26 @@ bool channel_is_full(const Channel *channel) {
 
 bool channel_can_run(const Channel *channel) {
         return !list_is_empty(&channel->decoded) && buffer_get_length(&channel->output) < GPUD_OUTPUT_MAX;
+}
+
+bool channel_can_pack(const Channel *channel) {
+        return !list_is_empty(&channel->ended) && buffer_get_length(&channel->output) < PACK_MAX;
+}
+
+Buffer *channel_get_output(Channel *channel, Rpc *rpc) {
+        if (!channel->output.data) {
+                channel->output = rpc->spare_output;
+                rpc->spare_output = (Buffer){0};
+        }
+        return &channel->output;
+}
+
+void channel_recycle_output(Channel *channel, Rpc *rpc) {
+        if (buffer_get_length(&channel->output) > 0)
+                return;
+        if (rpc->spare_output.data || channel->output.size > SPARE_OUTPUT_MAX)
+                buffer_deinit(&channel->output);
+        else
+                rpc->spare_output = channel->output;
+        channel->output = (Buffer){0};
 }

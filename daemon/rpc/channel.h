@@ -15,6 +15,7 @@
 
 typedef struct Channel Channel;
 typedef struct Request Request;
+typedef struct Rpc Rpc;
 
 struct Channel {
         Session *session;
@@ -46,3 +47,12 @@ bool channel_is_full(const Channel *channel);
 
 /* Whether a request may be run: there is one, and not too much unsent. */
 bool channel_can_run(const Channel *channel);
+
+/* Whether a reply that was set aside may be packed: there is one, and less unsent than is sent at once. */
+bool channel_can_pack(const Channel *channel);
+
+/* Where the next reply is packed. An output without memory takes that which Rpc keeps for the next one. */
+Buffer *channel_get_output(Channel *channel, Rpc *rpc);
+
+/* Leaves the memory of the output to Rpc, for the next channel that has something to say, once all of it is sent. */
+void channel_recycle_output(Channel *channel, Rpc *rpc);

@@ -1,4 +1,17 @@
-/* The way of a request: six steps, in the order in which they run. */
+/*
+ * The way of a request: six steps, forward only, which stand here in their order.
+ *
+ *   decode      decode()            here        a message becomes arguments; nothing behind it is untrusted
+ *   authorise   authorise()         here        may the caller call the method at all?
+ *   resolve     request_resolve()   resolve.c   names become objects, if the caller has a right to them
+ *   execute     execute()           here        the method's handler, of daemon/method/
+ *   finish      pipeline_finish()   here        what came out becomes a reply
+ *   release     request_free()      request.c   what the request owns goes
+ *
+ * Below the steps stand the functions that take them: pipeline_decode() the first two, pipeline_run() the others. In
+ * between a request waits in Channel.decoded, so that what several need from memory can be fetched together. Where a
+ * handler returns REQUEST_LATER, pipeline_run() stops behind it, and request_complete() takes the last two.
+ */
 
 #include "daemon/rpc/pipeline.h"
 
@@ -10,11 +23,15 @@
 #include "proto/codec.h"
 #include "proto/message.h"
 
-/* Output of replies that could wait: above it the next one does. A socket takes a little more at once. */
-#define PACK_MAX ((size_t)128 * 1024)
+/* The bytes to the envelope: whether they are a message, and one for a server. */
+static int open_message(const void *data, size_t n_data, Message *ret_message, ProtoFault *fault) {
+        int r = message_parse(data, n_data, ret_message, fault);
 
-/* A spare output that is larger goes back to malloc. A doubling of PACK_MAX and one such reply passes. */
-#define SPARE_OUTPUT_MAX ((size_t)512 * 1024)
+        if (r == 0 && ret_message->type == MESSAGE_RESPONSE)
+                return proto_fault(fault, GPUD_E_INVALID_ARGUMENT,
+                                   "message is a response, and gpud asked nothing");
+        return r;
+}
 
 /* Takes the descriptor that the method wants; those that nobody wants are refused with it. */
 static int take_fd(Request *request, bool is_last) {
@@ -81,27 +98,9 @@ static void explain(Request *request, int r) {
                 request_refuse(request, r, "%s", proto_error_find(r)->text);
 }
 
-static Buffer *get_output(Rpc *rpc, Channel *channel) {
-        if (!channel->output.data) {
-                channel->output = rpc->spare_output;
-                rpc->spare_output = (Buffer){0};
-        }
-        return &channel->output;
-}
-
-void pipeline_recycle_output(Rpc *rpc, Channel *channel) {
-        if (buffer_get_length(&channel->output) > 0)
-                return;
-        if (rpc->spare_output.data || channel->output.size > SPARE_OUTPUT_MAX)
-                buffer_deinit(&channel->output);
-        else
-                rpc->spare_output = channel->output;
-        channel->output = (Buffer){0};
-}
-
 /* Appends the reply to the client's output; nothing of it if there is no memory for all of it. */
 static int pack_reply(Request *request, int r) {
-        Buffer *output = get_output(request->rpc, request->channel);
+        Buffer *output = channel_get_output(request->channel, request->rpc);
         size_t length = buffer_get_length(output);
         msgpack_packer packer;
 
@@ -146,9 +145,26 @@ void pipeline_finish(Request *request, int r) {
                 channel->wake(channel);
 }
 
-void pipeline_pack(Channel *channel) {
-        while (buffer_get_length(&channel->output) < PACK_MAX && !list_is_empty(&channel->ended))
-                pipeline_finish(container_of(channel->ended.next, Request, link), 0);
+int pipeline_decode(Rpc *rpc, Channel *channel, const void *data, size_t n_data, bool is_last) {
+        Request *request;
+        Message message;
+        ProtoFault fault;
+        int r;
+
+        if (open_message(data, n_data, &message, &fault)) {
+                pipeline_refuse(rpc, channel, data, n_data, &fault);
+                return PIPELINE_E_PROTOCOL;
+        }
+        r = request_new(&request, rpc, channel, n_data);
+        if (r)
+                return r;
+        request->msgid = message.msgid;
+        request->wants_reply = message.type == MESSAGE_REQUEST;
+
+        request->r = decode(request, &message, is_last);
+        if (request->r == 0)
+                request->r = authorise(request);
+        return 0;
 }
 
 void pipeline_prefetch(Channel *channel) {
@@ -175,6 +191,11 @@ void pipeline_run(Channel *channel) {
                 pipeline_finish(request, r);
 }
 
+void pipeline_pack(Channel *channel) {
+        while (channel_can_pack(channel))
+                pipeline_finish(container_of(list_first(&channel->ended), Request, link), 0);
+}
+
 void pipeline_refuse(Rpc *rpc, Channel *channel, const void *data, size_t n_data, const ProtoFault *fault) {
         msgpack_packer packer;
         uint32_t msgid;
@@ -184,40 +205,8 @@ void pipeline_refuse(Rpc *rpc, Channel *channel, const void *data, size_t n_data
                 pipeline_run(channel);
         rpc->stats.n_requests++;
         rpc->stats.n_errors++;
-        msgpack_packer_init(&packer, get_output(rpc, channel), buffer_write);
+        msgpack_packer_init(&packer, channel_get_output(channel, rpc), buffer_write);
         /* The connection is closed next; what could not be packed is not missed. */
         (void)message_pack_error(&packer, has_msgid ? &msgid : NULL, fault);
         channel->wake(channel);
-}
-
-/* The bytes to the envelope: whether they are a message, and one for a server. */
-static int open_message(const void *data, size_t n_data, Message *ret_message, ProtoFault *fault) {
-        int r = message_parse(data, n_data, ret_message, fault);
-
-        if (r == 0 && ret_message->type == MESSAGE_RESPONSE)
-                return proto_fault(fault, GPUD_E_INVALID_ARGUMENT,
-                                   "message is a response, and gpud asked nothing");
-        return r;
-}
-
-int pipeline_decode(Rpc *rpc, Channel *channel, const void *data, size_t n_data, bool is_last) {
-        Request *request;
-        Message message;
-        ProtoFault fault;
-        int r;
-
-        if (open_message(data, n_data, &message, &fault)) {
-                pipeline_refuse(rpc, channel, data, n_data, &fault);
-                return PIPELINE_E_PROTOCOL;
-        }
-        r = request_new(&request, rpc, channel, n_data);
-        if (r)
-                return r;
-        request->msgid = message.msgid;
-        request->wants_reply = message.type == MESSAGE_REQUEST;
-
-        request->r = decode(request, &message, is_last);
-        if (request->r == 0)
-                request->r = authorise(request);
-        return 0;
 }

@@ -40,9 +40,6 @@ void pipeline_refuse(Rpc *rpc, Channel *channel, const void *data, size_t n_data
  */
 void pipeline_pack(Channel *channel);
 
-/* Keeps the memory of the client's output for the next one, once all of it has been sent. */
-void pipeline_recycle_output(Rpc *rpc, Channel *channel);
-
 /*
  * Turns the outcome of a request into its reply, and drops the request; where the result can wait, only
  * pipeline_pack() does. Handlers call request_complete().
