@@ -14,9 +14,6 @@
 #include "daemon/util/version.h"
 
 int method_daemon_ping(Request *request, const struct none *args, struct gpud_none *ret) {
-        (void)request;
-        (void)args;
-        (void)ret;
         return 0;
 }
 
@@ -46,7 +43,6 @@ int method_daemon_status(Request *request, const struct none *args, struct gpud_
         const Registry *registry = rpc->registry;
         struct gpud_stall_bucket *stalls = request_alloc_zero(request, STATS_N_STALLS * sizeof(*stalls));
 
-        (void)args;
         if (!stalls)
                 return error_origin(-ENOMEM);
         for (size_t i = 0; i < STATS_N_STALLS; i++)
@@ -189,7 +185,6 @@ int method_daemon_describe(Request *request, const struct none *args,
                            struct gpud_daemon_describe_result *ret) {
         int r;
 
-        (void)args;
         ret->protocol = GPUD_PROTOCOL;
         r = describe_methods(request, ret);
         if (r == 0)

@@ -50,7 +50,6 @@ int method_device_list(Request *request, const struct none *args, struct gpud_de
         size_t n_devices = gpu_instance_get_n_devices(gpu);
         struct gpud_device_info *devices = request_alloc_zero(request, (n_devices + 1) * sizeof(*devices));
 
-        (void)args;
         if (!devices)
                 return error_origin(-ENOMEM);
         for (size_t i = 0; i < n_devices; i++)
@@ -61,7 +60,6 @@ int method_device_list(Request *request, const struct none *args, struct gpud_de
 }
 
 int method_device_info(Request *request, const struct device_ref *args, struct gpud_device_info *ret) {
-        (void)request;
         fill_info(args->device.device, ret);
         return 0;
 }
@@ -70,7 +68,6 @@ int method_device_memory(Request *request, const struct device_ref *args,
                          struct gpud_device_memory_result *ret) {
         GpuLedger ledger;
 
-        (void)request;
         gpu_device_get_ledger(args->device.device, &ledger);
         *ret = (struct gpud_device_memory_result){
                 .total = ledger.total,
@@ -90,7 +87,6 @@ int method_device_telemetry(Request *request, const struct device_ref *args,
                             struct gpud_device_telemetry_result *ret) {
         GpuLedger ledger;
 
-        (void)request;
         gpu_device_get_ledger(args->device.device, &ledger);
         ret->timestamp_ns = clock_get_realtime_ns();
         ret->memory_used = ledger.reserved;
@@ -103,7 +99,6 @@ static void on_synced(GpuOp *op, int r) {
 }
 
 int method_device_sync(Request *request, const struct device_ref *args, struct gpud_none *ret) {
-        (void)ret;
         request->op.complete = on_synced;
         gpu_op_sync(&request->op, args->device.device);
         return REQUEST_LATER;

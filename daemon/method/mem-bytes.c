@@ -62,7 +62,6 @@ int method_mem_write(Request *request, const struct mem_write_args *args, struct
         Shm *shm = args->shm.shm;
         int r;
 
-        (void)ret;
         if (args->data.data)
                 return write_inline(request, args);
         if (!shm || !args->has_size)
@@ -123,7 +122,6 @@ int method_mem_copy(Request *request, const struct mem_copy_args *args, struct g
         Mem *dst = args->dst.mem;
         int r;
 
-        (void)ret;
         r = check_range(request, "src_offset", args->src_offset, args->size, "source", src->size);
         if (r == 0)
                 r = check_range(request, "dst_offset", args->dst_offset, args->size, "destination",
@@ -141,7 +139,6 @@ int method_mem_fill(Request *request, const struct mem_fill_args *args, struct g
         uint64_t size = args->size;
         int r;
 
-        (void)ret;
         if (n == 0 || n > GPUD_PATTERN_MAX || (n & (n - 1)) != 0)
                 return request_refuse(request, GPUD_E_INVALID_ARGUMENT,
                                       "`pattern` has %zu bytes, not 1, 2, 4, 8 or 16", n);

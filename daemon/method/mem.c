@@ -133,7 +133,6 @@ int method_mem_free(Request *request, const struct mem_ref *args, struct gpud_no
         Hold *hold = session_find_hold(session, mem);
         bool is_unpersisted = mem->is_persistent && session_owns(session, mem->uid);
 
-        (void)ret;
         if (!hold && !is_unpersisted)
                 return request_refuse(
                         request, mem->is_persistent ? GPUD_E_PERMISSION_DENIED : GPUD_E_NOT_FOUND,
@@ -154,7 +153,6 @@ int method_mem_free(Request *request, const struct mem_ref *args, struct gpud_no
 }
 
 int method_mem_info(Request *request, const struct mem_ref *args, struct gpud_mem_info *ret) {
-        (void)request;
         mem_get_info(args->mem.mem, ret);
         return 0;
 }
@@ -244,14 +242,12 @@ int method_mem_rename(Request *request, const struct mem_rename_args *args, stru
 }
 
 int method_mem_persist(Request *request, const struct mem_own_ref *args, struct gpud_mem_info *ret) {
-        (void)request;
         args->mem.mem->is_persistent = true;
         mem_get_info(args->mem.mem, ret);
         return 0;
 }
 
 int method_mem_seal(Request *request, const struct mem_own_ref *args, struct gpud_mem_info *ret) {
-        (void)request;
         args->mem.mem->is_sealed = true;
         mem_get_info(args->mem.mem, ret);
         return 0;

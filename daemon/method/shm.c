@@ -18,7 +18,6 @@ int method_shm_register(Request *request, const struct shm_register_args *args,
         int r = shm_new(request_get_session(request), request->fd, args->size, on_registered, request,
                         &request->fault);
 
-        (void)ret;
         return r ? r : REQUEST_LATER;
 }
 
@@ -27,7 +26,6 @@ static void on_released(void *userdata) {
 }
 
 int method_shm_release(Request *request, const struct shm_ref *args, struct gpud_none *ret) {
-        (void)ret;
         shm_release(args->shm.shm, on_released, request);
         return REQUEST_LATER;
 }
