@@ -107,7 +107,7 @@ static void net_accept(Net *net) {
                 if (net->n_peers >= net->connections_max)
                         refuse_connection(net, fd);
                 else
-                        (void)peer_new(net, fd); /* it has logged why not */
+                        (void)peer_new(net, fd); /* where it fails, the log says why */
         }
 }
 

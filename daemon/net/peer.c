@@ -25,6 +25,9 @@
 /* What one sendmsg may carry at most by the kernel: SCM_MAX_FD. */
 #define RECV_FDS_MAX 253
 
+/* The client is gone: nothing comes from it any more, and nothing reaches it. */
+#define PEER_E_GONE 1
+
 /* Behind the others; a peer that is in line keeps its place. */
 static void peer_queue(Peer *peer) {
         if (list_is_empty(&peer->dirty_link))
@@ -187,6 +190,15 @@ static void peer_take_fds(Peer *peer, struct msghdr *message) {
         }
 }
 
+/* What errno says of a socket that could not be read or written. Returns 0 if it can later, PEER_E_GONE or -errno. */
+static int peer_check_errno(void) {
+        if (errno == EAGAIN || errno == EINTR)
+                return 0;
+        if (errno == ECONNRESET || errno == EPIPE)
+                return PEER_E_GONE;
+        return error_origin(-errno);
+}
+
 /* Whether the client is gone for good, not just done with sending. */
 static bool peer_is_hung_up(const Peer *peer) {
         struct pollfd poll_fd = {.fd = peer->fd};
@@ -197,7 +209,7 @@ static bool peer_is_hung_up(const Peer *peer) {
 /* Keeps what is not a whole message, in a place where the rest of its last item fits too: none of it moves. */
 static int peer_keep(Peer *peer, const char *data, size_t n_data) {
         if (!buffer_reserve(&peer->input, n_data + peer->scan.place.skip))
-                return -ENOMEM;
+                return error_origin(-ENOMEM);
         return buffer_append(&peer->input, data, n_data);
 }
 
@@ -214,22 +226,23 @@ static int peer_read(Peer *peer) {
         ssize_t n = recvmsg(peer->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
         size_t n_data;
         size_t done;
+        int r;
 
         if (n < 0)
-                return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+                return peer_check_errno();
         peer_take_fds(peer, &message);
         if (n == 0) {
                 peer->is_eof = true;
-                return peer_is_hung_up(peer) ? -EPIPE : 0;
+                return peer_is_hung_up(peer) ? PEER_E_GONE : 0;
         }
         if (peer->is_ending)
                 return 0;
         n_data = (size_t)n;
         if (buffer_get_length(&peer->input) > 0) {
-                if (peer_keep(peer, peer->net->scratch, n_data))
-                        return -ENOMEM;
-                peer_run_kept(peer);
-                return 0;
+                r = peer_keep(peer, peer->net->scratch, n_data);
+                if (r == 0)
+                        peer_run_kept(peer);
+                return r;
         }
         done = peer_run(peer, peer->net->scratch, n_data);
         return done < n_data ? peer_keep(peer, peer->net->scratch + done, n_data - done) : 0;
@@ -243,7 +256,7 @@ static int peer_write(Peer *peer) {
                 n = send(peer->fd, buffer_get_data(output), buffer_get_length(output),
                          MSG_DONTWAIT | MSG_NOSIGNAL);
                 if (n < 0)
-                        return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+                        return peer_check_errno();
                 buffer_consume(output, (size_t)n);
         }
         return 0;
@@ -273,7 +286,7 @@ static int peer_take_events(Peer *peer) {
 
         peer->events_due = 0;
         if ((events & EPOLLRDHUP) && peer_is_hung_up(peer))
-                return -EPIPE;
+                return PEER_E_GONE;
         if (events & EPOLLRDHUP)
                 peer->is_half_closed = true;
         if (!(events & EPOLLIN) || peer->is_cut_short || peer->net->is_stopping)

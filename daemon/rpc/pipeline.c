@@ -69,8 +69,9 @@ static int decode(Request *request, const Message *message, bool is_last) {
         request->result = request_alloc_zero(request, request->method->result->size);
         if (!request->args || !request->result)
                 return error_origin(-ENOMEM);
-        return codec_decode(request->row->args, CODEC_ARGUMENTS, message->arguments, &request->zone,
-                            request->args, &request->fault);
+        r = codec_decode(request->row->args, CODEC_ARGUMENTS, message->arguments, &request->zone,
+                         request->args, &request->fault);
+        return r < 0 ? error_origin(r) : r;
 }
 
 /* Whether the caller may call the method at all. */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/util/error.h"
 #include "daemon/util/macros.h"
 
 #define SIZE_MIN ((size_t)1024)
@@ -46,7 +47,7 @@ int buffer_append(Buffer *buffer, const void *data, size_t n) {
         char *place = buffer_reserve(buffer, n);
 
         if (!place)
-                return -ENOMEM;
+                return error_origin(-ENOMEM);
         if (n > 0)
                 memcpy(place, data, n);
         buffer->end += n;
