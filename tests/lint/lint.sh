@@ -59,6 +59,18 @@ format() {
         "$VENV/bin/clang-format" --dry-run --Werror $(files -name '*.c' -o -name '*.h' | written)
 }
 
+# clang-format breaks code, but no comment. A line of a table of .def has columns of its own.
+width() {
+        # shellcheck disable=SC2046
+        awk 'length > 110 { print FILENAME ":" FNR ": " length " columns, the ceiling is 110"; bad = 1 } END { exit bad }' \
+                $(files -name '*.c' -o -name '*.h' | grep -v '^client/gpud-protocol.h$')
+}
+
+constructors() {
+        # shellcheck disable=SC2046
+        awk -f tests/lint/constructors.awk $(find daemon client -name '*.c' | sort)
+}
+
 # No file grows without end, and nothing is left for later.
 style() {
         r=0
@@ -125,6 +137,8 @@ version() {
 check "layers: includes point one way" layers
 check "every source is in a list of the Makefile" listed
 check "clang-format" format
+check "no line over 110 columns" width
+check "constructors undo nothing by hand" constructors
 check "style: no file over 700 lines, nothing left for later" style
 check "headers stand alone" headers
 check "gpud.h is strict C11 and C++11" public_header
