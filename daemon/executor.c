@@ -1,4 +1,4 @@
-/* Tasks wait in two stacks that are pushed to and taken as a whole, so that nobody waits for anybody to do so. */
+/* Tasks wait in two stacks. One is pushed, or all are taken, in one atomic step: nobody waits for anybody. */
 
 #include "daemon/executor.h"
 
@@ -16,7 +16,7 @@ static void push(_Atomic(GpuTask *) *stack, GpuTask *task) {
         while (!atomic_compare_exchange_weak(stack, &top, task));
 }
 
-/* All of the stack, in the order in which it was pushed. */
+/* Takes all tasks of the stack and returns them in the order in which they were pushed. */
 static GpuTask *take_all(_Atomic(GpuTask *) *stack) {
         GpuTask *task = atomic_exchange(stack, NULL), *first = NULL;
 
@@ -30,7 +30,7 @@ static GpuTask *take_all(_Atomic(GpuTask *) *stack) {
         return first;
 }
 
-/* For each task there is one thread that comes for one. */
+/* Requires: the thread has counted n_waiting down, so that there is a task for it. */
 static GpuTask *take(Executor *executor) {
         GpuTask *task;
 

@@ -13,7 +13,7 @@
 #include "proto/kinds.def"
 #include "proto/view.h"
 
-/* What a request for a list looks at: where little passes its filter, the page ends early. */
+/* Objects that a request for a list looks at: where few pass its filter, the page ends early. */
 #define SCAN_MAX 2048
 
 struct none {

@@ -18,8 +18,8 @@ int method_daemon_ping(Request *request, const struct none *args, struct gpud_no
 }
 
 /*
- * Entries of /proc/self/fd, without the one that counting takes. Since Linux 6.2 they are the directory's size;
- * to walk over thousands of them would hold the loop.
+ * Counts the entries of /proc/self/fd, without the one that counting takes. Since Linux 6.2 the directory's
+ * size tells; to walk over thousands of them would hold the loop.
  */
 static uint64_t count_fds(void) {
         struct stat status;

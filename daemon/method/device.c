@@ -82,7 +82,7 @@ int method_device_memory(Request *request, const struct device_ref *args,
         return 0;
 }
 
-/* Sensors need the vendor's library; what Vulkan and the ledger know is here. */
+/* Tells what Vulkan and the ledger know. Sensors need the vendor's library. */
 int method_device_telemetry(Request *request, const struct device_ref *args,
                             struct gpud_device_telemetry_result *ret) {
         GpuLedger ledger;

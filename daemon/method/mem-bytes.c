@@ -1,6 +1,6 @@
 /*
- * mem.write, read, copy, fill: what moves bytes. Ranges are checked here, with no sum that could overflow;
- * below nobody checks again.
+ * mem.write, read, copy, fill: what moves bytes. Ranges are checked here, with no sum that could overflow,
+ * and nowhere below.
  */
 
 #include <errno.h>
@@ -32,7 +32,7 @@ static void on_done(GpuOp *op, int r) {
         request_complete(request, r);
 }
 
-/* Readies the request's op: the session is the flow that its share of the link is counted by. */
+/* Readies the request's op. Its share of the link is counted by session. */
 static GpuOp *request_get_op(Request *request) {
         request->op.complete = on_done;
         request->op.flow = (uint64_t)(uintptr_t)request_get_session(request);

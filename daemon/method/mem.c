@@ -1,4 +1,4 @@
-/* mem.*: handles, their names, rights and lifetime. The methods that move bytes are in transfer.c. */
+/* mem.*: handles, their names, rights and lifetime. The methods that move bytes are in mem-bytes.c. */
 
 #include "daemon/object/mem.h"
 
@@ -140,7 +140,7 @@ int method_mem_free(Request *request, const struct mem_ref *args, struct gpud_no
                                              "persistent one"
                                            : "this session holds no reference to the allocation of uid %u",
                         mem->uid);
-        /* The hold goes last: the allocation may go with it. */
+        /* The hold goes last, since the allocation may go with it. */
         if (is_unpersisted && hold) {
                 mem->is_persistent = false;
                 mem_end_lease(mem);

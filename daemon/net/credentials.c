@@ -14,7 +14,7 @@
 #include "daemon/util/fd.h"
 #include "proto/text.h"
 
-/* The name is for operators to read: where /proc does not tell, there is none. */
+/* The name is for operators to read: where /proc does not tell it, the client has none. */
 static void read_comm(pid_t pid, char *ret_comm, size_t n_comm) {
         _cleanup_(fd_closep) int fd = -1;
         char path[32];

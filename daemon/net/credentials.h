@@ -14,5 +14,5 @@ typedef struct AdminList {
         size_t n_uids;
 } AdminList;
 
-/* Says who is at the other end of `fd`. The caller deinits the credentials, after failure too. Returns 0 or -errno. */
+/* Says who is at the other end of `fd`. The caller deinits it, after failure too. Returns 0 or -errno. */
 int credentials_init(Credentials *credentials, int fd, const AdminList *admins);

@@ -18,12 +18,12 @@
 #include "proto/message.h"
 
 /*
- * When in a turn no more connections are served, so that the devices are looked after again; by time, and not by
- * a number of requests, since one takes 0.2 us and another 300. A turn in which the devices had much gets a little. To
- * submit what was asked for takes half as long again.
+ * Connections are served until TURN_NS after the turn began, or for SERVE_MIN_NS where the devices took most
+ * of that. Then the devices are looked after again. It is a time, and no number of requests, since one
+ * request takes 0.2 us and another 300. To submit what was asked for takes half as long again.
  */
 #define TURN_NS      (450 * NS_PER_US)
-#define FLUSH_MIN_NS (150 * NS_PER_US)
+#define SERVE_MIN_NS (150 * NS_PER_US)
 
 /* Connections accepted in one loop turn, so that a flood of them does not hold the others up. */
 #define ACCEPT_MAX 32
@@ -65,7 +65,7 @@ static void net_pause_listening(Net *net) {
         epoll_ctl(net->epoll_fd, EPOLL_CTL_DEL, net->listener_fd, NULL);
 }
 
-/* Tells one client too many why, as far as its socket takes it at once. Closes `fd`. */
+/* Closes `fd`, of one client too many, and tells it why if its socket takes that at once. */
 static void refuse_connection(const Net *net, int fd) {
         msgpack_sbuffer buffer;
         msgpack_packer packer;
@@ -120,7 +120,7 @@ bool net_read_clock(Net *net) {
 bool net_serve(Net *net) {
         if (!net->has_arrivals && list_is_empty(&net->dirty))
                 return false;
-        net->until_ns = MAX(net->rpc->stats.turn_ns + TURN_NS, clock_get_monotonic_ns() + FLUSH_MIN_NS);
+        net->until_ns = MAX(net->rpc->stats.turn_ns + TURN_NS, clock_get_monotonic_ns() + SERVE_MIN_NS);
         net->is_late = false;
         if (net->has_arrivals)
                 net_accept(net);

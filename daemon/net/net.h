@@ -3,8 +3,8 @@
 /*
  * The socket side: the listening sockets and the connections. Owns every Peer; runs on the loop thread.
  *
- * Sockets are read here with recvmsg and sendmsg: libuv's own streams cannot carry memfds. They are not polled by libuv
- * either: with more than 1,024 that are ready, it asks for their events up to 48 times in one turn.
+ * Sockets are served by recvmsg and sendmsg: libuv's own streams cannot carry memfds. They are not polled by
+ * libuv either: with more than 1,024 that are ready, it asks for their events up to 48 times in one turn.
  */
 
 #include <stdbool.h>
@@ -32,32 +32,32 @@ struct Net {
         size_t connections_max;
         int listener_fd;
         char *path;        /* to unlink at the end; NULL: the socket was passed in */
-        bool is_listening; /* polled for connections */
-        bool has_arrivals; /* some wait */
+        bool is_listening; /* the listener is polled */
+        bool has_arrivals; /* connections wait to be accepted */
         bool is_stopping;  /* nothing more is read */
         List peers;        /* Peer.link */
         size_t n_peers;
         List dirty;         /* Peer.dirty_link: something changed that net_serve() has to look at */
-        uint64_t until_ns;  /* net_serve() leaves what there is then to the next turn */
-        bool is_late;       /* it is then */
+        uint64_t until_ns;  /* when net_serve() leaves the rest to the next turn */
+        bool is_late;       /* that time has come */
         size_t n_unclocked; /* work since the clock was read */
         char *scratch;      /* what one recvmsg brings */
 };
 
 /*
- * Takes over the listening socket `fd`, and `path`, which it unlinks at the end. Polls by `epoll_fd`, whose events
- * net_take_event() gets. Returns 0 or -errno.
+ * Takes over the listening socket `fd`, and `path`, which it unlinks at the end. Polls by `epoll_fd`, whose
+ * events net_take_event() gets. Returns 0 or -errno.
  */
 int net_init(Net *net, int epoll_fd, Rpc *rpc, const AdminList *admins, size_t connections_max, int fd,
              char *path);
 
-/* It is closed. */
+/* Requires: net_close() was called. */
 void net_deinit(Net *net);
 
-/* Accepts connections again after a shortage; a peer that closes calls it. */
+/* Accepts connections again after a shortage. A peer that closes, and so makes room, calls it. */
 void net_resume_listening(Net *net);
 
-/* Only notes it: who is served in this turn, net_serve() decides. */
+/* Notes that a socket has something to do. Who is served in this turn, net_serve() decides. */
 void net_take_event(Net *net, const struct epoll_event *event);
 
 /*
@@ -66,7 +66,7 @@ void net_take_event(Net *net, const struct epoll_event *event);
  */
 bool net_serve(Net *net);
 
-/* Returns whether net_serve() has had its time. */
+/* Looks at the clock. Returns whether net_serve() has had its time. */
 bool net_read_clock(Net *net);
 
 /* Counts some work by its bytes. */
@@ -74,7 +74,7 @@ static inline void net_count(Net *net, size_t n_bytes) {
         net->n_unclocked += n_bytes;
 }
 
-/* Counts a request, and looks at the clock when there was much. */
+/* Counts a request, and looks at the clock after much work. Returns whether net_serve() has had its time. */
 static inline bool net_is_late(Net *net, size_t n_bytes) {
         net_count(net, NET_REQUEST_BYTES + n_bytes);
         return net->n_unclocked < NET_CLOCK_BYTES ? net->is_late : net_read_clock(net);

@@ -19,16 +19,16 @@
 #include "daemon/util/fd.h"
 #include "daemon/util/log.h"
 
-/* Requests decoded at once: what so many need from memory comes together. */
+/* Requests decoded before the first of them is run: what so many need from memory is fetched together. */
 #define DECODED_MAX 8
 
-/* What one sendmsg may carry at most by the kernel: SCM_MAX_FD. */
+/* Descriptors that one sendmsg may carry, by the kernel's SCM_MAX_FD. */
 #define RECV_FDS_MAX 253
 
 /* The client is gone: nothing comes from it any more, and nothing reaches it. */
 #define PEER_E_GONE 1
 
-/* Behind the others; a peer that is in line keeps its place. */
+/* Puts the peer in line, behind the others. One that is in line keeps its place. */
 static void peer_queue(Peer *peer) {
         if (list_is_empty(&peer->dirty_link))
                 list_link(&peer->net->dirty, &peer->dirty_link);
@@ -38,7 +38,7 @@ static void peer_wake(Channel *channel) {
         peer_queue(container_of(channel, Peer, channel));
 }
 
-/* Nothing is polled for where `events` is 0, not even that the client is gone. Returns 0 or -errno. */
+/* Polls for `events`. Where that is 0, nothing tells even that the client is gone. Returns 0 or -errno. */
 static int peer_poll(Peer *peer, uint32_t events) {
         struct epoll_event event = {.events = events, .data.ptr = peer};
         int operation = !events ? EPOLL_CTL_DEL : peer->events ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
@@ -98,7 +98,7 @@ Peer *peer_free(Peer *peer) {
         return NULL;
 }
 
-/* Tells the client why, and closes when it has been told. */
+/* Tells the client why its bytes are no message. The connection is closed once that is sent. */
 static void peer_refuse(Peer *peer, int r, const char *data, size_t n_data) {
         ProtoFault fault = {.code = GPUD_E_INVALID_ARGUMENT};
 
@@ -190,7 +190,7 @@ static void peer_take_fds(Peer *peer, struct msghdr *message) {
         }
 }
 
-/* What errno says of a socket that could not be read or written. Returns 0 if it can later, PEER_E_GONE or -errno. */
+/* Says what errno means after a call on the socket: 0 to repeat it later, PEER_E_GONE, or -errno. */
 static int peer_check_errno(void) {
         if (errno == EAGAIN || errno == EINTR)
                 return 0;
@@ -206,14 +206,14 @@ static bool peer_is_hung_up(const Peer *peer) {
         return poll(&poll_fd, 1, 0) > 0 && (poll_fd.revents & (POLLHUP | POLLERR));
 }
 
-/* Keeps what is not a whole message, in a place where the rest of its last item fits too: none of it moves. */
+/* Keeps what is not a whole message, where the rest of its last item fits too, so that none of it moves. */
 static int peer_keep(Peer *peer, const char *data, size_t n_data) {
         if (!buffer_reserve(&peer->input, n_data + peer->scan.place.skip))
                 return error_origin(-ENOMEM);
         return buffer_append(&peer->input, data, n_data);
 }
 
-/* One recvmsg; the rest comes in the next turn, after the other connections had theirs. */
+/* Reads once. The rest is read in the next turn, after the other connections had theirs. */
 static int peer_read(Peer *peer) {
         char control[CMSG_SPACE(RECV_FDS_MAX * sizeof(int))];
         struct iovec part = {peer->net->scratch, NET_SCRATCH_SIZE};
@@ -280,7 +280,7 @@ static int peer_watch(Peer *peer) {
         return peer_poll(peer, events);
 }
 
-/* Reads, unless there is enough to do with what was read before: the event comes again. */
+/* Reads, unless there is enough to do with what was read before. The event comes again. */
 static int peer_take_events(Peer *peer) {
         uint32_t events = peer->events_due;
 
@@ -294,7 +294,7 @@ static int peer_take_events(Peer *peer) {
         return peer_read(peer);
 }
 
-/* Makes output and sends it, as long as that makes room for more and there is time. */
+/* Packs replies, runs requests and sends the output, as long as that makes room and there is time. */
 static int peer_move(Peer *peer) {
         const Buffer *output = &peer->channel.output;
         bool is_stopping = peer->net->is_stopping;
@@ -340,7 +340,7 @@ void peer_serve(Peer *peer) {
 
 void peer_note(Peer *peer, uint32_t events) {
         peer->events_due |= events & peer->events;
-        /* What is polled for will tell what is wrong. */
+        /* To read or to write, as the peer would, will tell what is wrong. */
         if (events & (EPOLLERR | EPOLLHUP))
                 peer->events_due |= peer->events;
         peer_queue(peer);

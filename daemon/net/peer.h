@@ -17,10 +17,10 @@ typedef struct Peer {
         Net *net;
         int fd;
         uint32_t events;     /* of epoll, polled for */
-        uint32_t events_due; /* came, and are not looked at yet */
+        uint32_t events_due; /* of epoll, that came and are not looked at yet */
         Buffer input;        /* bytes of messages that are not run yet */
         Scan scan;           /* of the message at the front of `input` */
-        bool is_cut_short;   /* of what came not all that could be was run, for want of time */
+        bool is_cut_short;   /* for want of time, not all that could be run was */
         bool is_half_closed; /* the client sends no more; what it sent may not be read yet */
         bool is_eof;         /* the client has sent its last byte */
         bool is_ending;      /* to be closed once the output is sent */
@@ -34,12 +34,13 @@ int peer_new(Net *net, int fd);
 /* Closes the connection and ends its session. NULL is fine. Returns NULL. */
 Peer *peer_free(Peer *peer);
 
-/* Only notes events of epoll: who is served in this turn, net_serve() decides. */
+/* Notes events of epoll. Who is served in this turn, net_serve() decides. */
 void peer_note(Peer *peer, uint32_t events);
 
 /*
- * Does what its events ask for, runs messages that wait, sends replies that wait, and polls for what is due next.
- * What the turn's time is not enough for is done in the next one, after the other peers had theirs.
+ * Does what the peer's events ask for, runs messages that wait, sends replies that wait, and polls for what
+ * is due next. What the turn's time is not enough for is done in the next one, after the other peers had
+ * theirs. A peer that has come to its end is freed.
  */
 void peer_serve(Peer *peer);
 

@@ -56,6 +56,7 @@ static int clear_stale(const struct sockaddr_un *address) {
         return unlink(path) < 0 ? error_origin(-errno) : 0;
 }
 
+/* For _cleanup_: takes the socket file away again. */
 static void unlinkp(const char **path) {
         if (*path)
                 unlink(*path);
@@ -77,7 +78,7 @@ int socket_listen(int *ret_fd, const char *path, mode_t mode, gid_t group) {
         fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         if (fd < 0)
                 return error_origin(-errno);
-        /* Nobody gets in before the mode is set. */
+        /* Nobody is to get in before the mode is set. */
         mask = umask(0777);
         r = bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
         umask(mask);

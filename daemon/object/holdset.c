@@ -55,8 +55,8 @@ int hold_set_link(HoldSet *set, Hold *hold) {
 }
 
 /*
- * The last ones come to where holes are; what is in a hole points nowhere. Of a million places none is in a cache: many
- * are fetched in the time that one takes.
+ * Moves the last holds to where holes are. What a hole still points to is gone. Of a million places none is
+ * in a cache: many are fetched in the time that one takes.
  */
 static void fill_holes(HoldSet *set) {
         for (size_t i = 0; i < set->n_holes; i++)
@@ -75,7 +75,7 @@ static void fill_holes(HoldSet *set) {
                 *get_place(set, hole) = last;
                 last->place = hole;
         }
-        /* One spare page is kept, so that who goes back and forth over its border does not allocate each time. */
+        /* One spare page stays, so that to go back and forth over its border does not allocate each time. */
         while (set->n_pages * PAGE_HOLDS > set->n_places + 2 * PAGE_HOLDS)
                 free(set->pages[--set->n_pages]);
 }

@@ -1,14 +1,14 @@
 #pragma once
 
 /*
- * References in no order, each of which knows its place. No list: to leave a list of a million is to touch the two
- * beside it, which are anywhere in memory. Growing moves none of them.
+ * A set of references in no order, each of which knows its place in it. It is no list: to take one off a list
+ * of a million is to touch its two neighbours, which are anywhere in memory. Growing moves none of them.
  */
 
 #include <stddef.h>
 #include <stdint.h>
 
-#define HOLD_SET_HOLES 16 /* that may be before they are filled */
+#define HOLD_SET_HOLES 16 /* places that are left before they are filled */
 
 typedef struct Hold Hold;
 typedef struct HoldPage HoldPage;
@@ -17,7 +17,7 @@ typedef struct Session Session;
 
 /* A session's reference to an allocation. */
 struct Hold {
-        Session *session; /* NULL: not used */
+        Session *session; /* NULL: not in use */
         Mem *mem;
         uint32_t place; /* in Session.holds */
 };
@@ -27,18 +27,20 @@ typedef struct HoldSet {
         size_t n_pages;
         size_t n_pages_max;
         size_t n_places;
-        uint32_t holes[HOLD_SET_HOLES]; /* places that were left */
+        uint32_t holes[HOLD_SET_HOLES]; /* places that were left, and are not filled yet */
         size_t n_holes;
 } HoldSet;
 
 /* Works on a zeroed structure. */
 void hold_set_deinit(HoldSet *set);
 
-/* Returns 0 or -ENOMEM. */
+/* Gives the hold a place. Returns 0 or -ENOMEM. */
 int hold_set_link(HoldSet *set, Hold *hold);
+
+/* Takes the hold out. Requires: it is in the set. */
 void hold_set_unlink(HoldSet *set, Hold *hold);
 
-/* Any of them; NULL if there is none. */
+/* Returns any hold; NULL if there is none. */
 Hold *hold_set_find_any(HoldSet *set);
 
 static inline size_t hold_set_get_n(const HoldSet *set) {

@@ -1,6 +1,6 @@
 /*
- * Leases in a list by when they end, and in a balanced tree that tells a new one its place: whoever chooses how long
- * they are, none is far.
+ * Leases in a list by when they end, and in a balanced tree that tells a new one its place: whoever chooses
+ * how long they are, none is far.
  */
 
 #include "daemon/object/lease.h"
@@ -12,7 +12,7 @@
 #include "daemon/util/error.h"
 #include "daemon/util/macros.h"
 
-/* On the way to its place, a new lease passes the one that it comes after: the last that it is behind. */
+/* On its way down the tree, a new lease meets the one that it comes after: the last that it is behind. */
 static int compare(const void *a, const void *b) {
         const Lease *x = a, *y = b;
         int order =

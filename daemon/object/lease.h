@@ -19,16 +19,16 @@ struct Lease {
         uint64_t expires_ns;
         Mem *mem;
         List link;    /* LeaseTable.leases */
-        List **place; /* for lease_new(), else NULL: where to leave the place of the last that ends before */
+        List **place; /* for lease_new(): where to leave the link of the last that ends before; else NULL */
 };
 
 void lease_table_init(LeaseTable *table);
 
-/* `expires_ns` is by the real-time clock. Returns 0 or -ENOMEM. */
+/* Makes a lease of `mem` that ends at `expires_ns` of the real-time clock. Returns 0 or -ENOMEM. */
 int lease_new(Lease **ret_lease, LeaseTable *table, Mem *mem, uint64_t expires_ns);
 
-/* Returns NULL. */
+/* Takes the lease off the table. NULL is fine. Returns NULL. */
 Lease *lease_free(Lease *lease, LeaseTable *table);
 
-/* The first to end; NULL: there is none. */
+/* Returns the first to end; NULL if there is none. */
 Lease *lease_table_get_first(LeaseTable *table);

@@ -13,8 +13,8 @@
 #include "daemon/util/clock.h"
 #include "daemon/util/error.h"
 
-#define META_PAGE   ((size_t)4096)      /* takes as long to free as a reference to drop */
-#define META_MAPPED ((size_t)128 << 10) /* from here on it has pages of its own, which the heap would keep */
+#define META_PAGE   ((size_t)4096)      /* to free it takes as long as to drop a reference */
+#define META_MAPPED ((size_t)128 << 10) /* so much has pages of its own: the heap would keep them */
 
 /* The memory has been given back. */
 static void mem_gone(GpuMemory *memory) {
@@ -50,8 +50,8 @@ static void mem_free_meta(Mem *mem) {
 }
 
 /*
- * Takes the mem, which may be half made, out of every table, and lets its memory go when no work is in flight on it.
- * NULL is fine. Returns NULL.
+ * Takes the mem, which may be half made, out of every table, and lets its memory go once no work is in flight
+ * on it. NULL is fine. Returns NULL.
  */
 static Mem *mem_free(Mem *mem) {
         Registry *registry;

@@ -29,8 +29,8 @@ typedef enum MemRight {
 #define MEM_LINE 64 /* bytes of a cache line */
 
 /*
- * An element of Registry.mems. With a million of them any one is in no cache: what every request looks at comes
- * first, in one line, then the memory, then what few have.
+ * An element of Registry.mems. With a million of them any one is in no cache: what every request looks at
+ * comes first, in one line, then the memory, then what few have.
  */
 struct Mem {
         _Alignas(MEM_LINE) struct gpud_uuid id;
@@ -80,26 +80,29 @@ typedef struct MemParams {
 int mem_new(Mem **ret_mem, Session *session, const MemParams *params,
             void (*ready)(Mem *mem, int r, void *userdata), void *userdata);
 
-/* Gives the allocation up if nothing refers to it any more. The handle is unknown from here on. */
+/* Gives the allocation up if nothing refers to it: then its handle is unknown, and the mem may be gone. */
 void mem_release_unused(Mem *mem);
 
-/* The rights of the session's user on it: a mask of MemRight; 0: for this user it does not exist. */
+/* Returns the rights of the session's user, a mask of MemRight; 0: for this user it does not exist. */
 unsigned mem_get_rights(const Mem *mem, const Session *session);
 
-/* Returns 0, GPUD_E_ALREADY_EXISTS or -ENOMEM. NULL takes the name away. */
+/* Names the allocation; NULL takes its name away. Returns 0, GPUD_E_ALREADY_EXISTS or -ENOMEM. */
 int mem_set_name(Mem *mem, const char *name);
 
-/* Returns 0 or -ENOMEM. */
+/* Replaces the metadata by a copy of `meta`. Returns 0 or -ENOMEM. */
 int mem_set_meta(Mem *mem, const struct gpud_bin *meta);
 
-/* A persistent allocation's lease ends `ttl_s` seconds from now. Returns 0, or -ENOMEM: it is as it was. */
+/*
+ * Has the lease end `ttl_s` seconds from now. Requires: the allocation is persistent. Returns 0, or -ENOMEM,
+ * and the lease is as it was.
+ */
 int mem_set_lease(Mem *mem, uint64_t ttl_s);
 
-/* It is without a lease from now on. */
+/* Takes the lease away, if there is one. */
 void mem_end_lease(Mem *mem);
 
 /* Takes the persistent reference away. The allocation goes with it if no session holds it. */
 void mem_unpersist(Mem *mem);
 
-/* Points into the mem. */
+/* Fills in what clients are told of the allocation; the texts point into the mem. */
 void mem_get_info(const Mem *mem, struct gpud_mem_info *ret_info);

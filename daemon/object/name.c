@@ -1,4 +1,4 @@
-/* Names of allocations, in a balanced tree ordered by device, owner and text: whoever chooses the names, none is far. */
+/* Names in a balanced tree, ordered by device, owner and text: whoever chooses the names, none is far. */
 
 #include "daemon/object/name.h"
 

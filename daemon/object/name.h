@@ -20,12 +20,12 @@ struct MemName {
         char own_text[];
 };
 
-/* Returns 0, GPUD_E_ALREADY_EXISTS or -ENOMEM. */
+/* Gives `mem` the name `text`. Returns 0, GPUD_E_ALREADY_EXISTS or -ENOMEM. */
 int name_new(MemName **ret_name, NameTable *table, Mem *mem, const GpuDevice *device, uid_t uid,
              const char *text);
 
 /* Takes the name off the table. NULL is fine. Returns NULL. */
 MemName *name_free(MemName *name, NameTable *table);
 
-/* The mem that has it; NULL if none. */
+/* Returns the mem that has the name; NULL if none has. */
 Mem *name_find(const NameTable *table, const GpuDevice *device, uid_t uid, const char *text);

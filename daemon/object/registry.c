@@ -1,7 +1,8 @@
 /*
- * The tables: handles, names, sessions, users, leases. For handles there is no table: the first four bytes of one are
- * the number of its mem in the slab under a mask made of its last eight, and all else is random. So it is as hard to
- * guess as one with 90 random bits, and is found by looking at nothing but the mem itself. The same with sessions.
+ * The tables: handles, names, sessions, users, leases. For handles there is no table: the first four bytes of
+ * a handle are the number of its mem in the slab, under a mask made of its last eight, and all else is
+ * random. So a handle is as hard to guess as one with 90 random bits, and is found by looking at nothing but
+ * the mem itself. The ids of sessions are made the same way.
  */
 
 #include "daemon/object/registry.h"
@@ -15,7 +16,7 @@
 #include "daemon/util/error.h"
 #include "proto/uuid.h"
 
-/* What one loop turn releases for sessions or for leases: at 0.3 us each it keeps well below a millisecond. */
+/* What one loop turn releases for sessions or for leases: at 0.3 us each, well below a millisecond. */
 #define RELEASED_MAX 1000
 
 void registry_init(Registry *registry, GpuInstance *gpu, const GpuHost *host, uint64_t shm_max) {
@@ -42,7 +43,7 @@ void registry_deinit(Registry *registry) {
         slab_deinit(&registry->sessions);
 }
 
-/* Makes the number look as random as what it is made of. No secret: whoever has the handle can take it off. */
+/* The mask makes numbers look random. It is no secret: whoever has the handle can take it off. */
 static uint32_t mask_of(const struct gpud_uuid *id) {
         uint64_t random;
 

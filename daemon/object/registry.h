@@ -20,9 +20,9 @@
 struct Registry {
         GpuInstance *gpu;    /* borrowed */
         const GpuHost *host; /* borrowed; runs what is too slow for the loop */
-        Slab mems;           /* the dying ones included */
+        Slab mems;           /* dying ones too */
         NameTable names;     /* by device, owner and name */
-        Slab sessions;       /* those that ended and are not reaped included */
+        Slab sessions;       /* those too that have ended and are not reaped */
         List ending;         /* Session.link, of the latter */
         UserTable users;
         LeaseTable leases;
@@ -36,33 +36,34 @@ struct Registry {
 /* `shm_max`: bytes of regions that one session may register. */
 void registry_init(Registry *registry, GpuInstance *gpu, const GpuHost *host, uint64_t shm_max);
 
-/* Drops the persistent references. No session is left, and all that ended are reaped. */
+/* Drops the persistent references. Requires: all sessions have ended and are reaped. */
 void registry_close(Registry *registry);
 
-/* It is closed, and no mem is left whose memory is in use. Works on a zeroed structure. */
+/* Requires: it is closed, and no work is in flight on any mem's memory. Works on a zeroed structure. */
 void registry_deinit(Registry *registry);
 
 /* Makes a mem that has its handle and is zero else. Returns 0 or -ENOMEM. */
 int registry_new_mem(Mem **ret_mem, Registry *registry);
 
-/* Makes its handle unknown. */
+/* Makes the mem's handle unknown. */
 void registry_unlink_mem(Registry *registry, Mem *mem);
 
-/* Frees what is unlinked. */
+/* Gives the mem's place back. Requires: its handle is unknown. */
 void registry_free_mem(Registry *registry, Mem *mem);
 
 /*
- * Asks for the memory of one that may be there, all of it at once: of a million none is in a cache, and to wait for one
- * takes as long as a small request.
+ * Has the processor fetch the mem of `id`, should it be there, all of it at once: of a million none is in a
+ * cache, and to wait for one takes as long as a small request.
  */
 void registry_prefetch_mem(const Registry *registry, const struct gpud_uuid *id);
 
-/* A mem that is ready; NULL if there is none. */
+/* Returns a mem that is ready; NULL if there is none. */
 Mem *registry_find_mem(Registry *registry, const struct gpud_uuid *id);
 
-/* The same by its number in the slab, which stays the same: so a listing can stop anywhere and go on. */
+/* The same by the number in the slab. A mem keeps its number: so a listing can stop anywhere and go on. */
 Mem *registry_find_mem_number(Registry *registry, uint32_t number);
 
+/* The same by device, owner and name. */
 Mem *registry_find_name(Registry *registry, const GpuDevice *device, uid_t uid, const char *name);
 
 /* Makes a session that has its id and is zero else. Returns 0 or -ENOMEM. */
@@ -70,14 +71,14 @@ int registry_new_session(Session **ret_session, Registry *registry);
 
 void registry_free_session(Registry *registry, Session *session);
 
-/* A session that has not ended; NULL if there is none. By its number as with mems. */
+/* Returns a session that has not ended; NULL if there is none. By its number as with mems. */
 Session *registry_find_session(Registry *registry, const struct gpud_uuid *id);
 Session *registry_find_session_number(Registry *registry, uint32_t number);
 
-/* By id (`vulkan:0`), device UUID or PCI address; NULL if there is none. */
+/* Returns a device by id (`vulkan:0`), UUID or PCI address; NULL if there is none. */
 GpuDevice *registry_find_device(Registry *registry, const char *text);
 
-/* Goes on dropping what ended sessions held, a part in each loop turn. True: there is more. */
+/* Goes on dropping what ended sessions held, a part in each loop turn. Returns whether there is more. */
 bool registry_reap(Registry *registry);
 
 /* Gives memory kept for `uid` back to the devices if none of its sessions is left to use it. */
@@ -85,5 +86,5 @@ void registry_trim(Registry *registry, uid_t uid);
 
 bool registry_has_leases(Registry *registry);
 
-/* Ends leases that have run out at `now_ns`; if there are many, not all yet. Returns when to come again, 0: no need. */
+/* Ends leases that have run out at `now_ns`, of many a part. Returns when to come again; 0: no need. */
 uint64_t registry_expire(Registry *registry, uint64_t now_ns);

@@ -18,7 +18,7 @@ void credentials_deinit(Credentials *credentials) {
         credentials->groups = NULL;
 }
 
-/* Requires: what it holds is dropped and its user has left, or it is half made. NULL is fine. Returns NULL. */
+/* Requires: the session was reaped, or is half made. NULL is fine. Returns NULL. */
 static Session *session_free(Session *session) {
         if (!session)
                 return NULL;
@@ -92,7 +92,7 @@ bool session_owns(const Session *session, uid_t uid) {
         return session->credentials.is_admin || session->credentials.uid == uid;
 }
 
-/* Those who share an allocation may be thousands, so they are found in a tree. */
+/* Thousands of sessions may share an allocation, so each is found in a tree. */
 static int compare_holders(const void *a, const void *b) {
         const Session *x = ((const Hold *)a)->session, *y = ((const Hold *)b)->session;
 

@@ -61,13 +61,13 @@ Session *session_end(Session *session);
 /* Drops holds of an ended session until Registry.n_released is `end`, and frees it with the last. */
 void session_reap(Session *session, uint64_t end);
 
-/* Returns 0 or -ENOMEM. */
+/* Keeps a copy of the name that the client gives itself. Returns 0 or -ENOMEM. */
 int session_set_client(Session *session, const char *client);
 
 /* Whether the session's user is the owner, or an administrator. */
 bool session_owns(const Session *session, uid_t uid);
 
-/* The session's reference to `mem`; NULL if it has none. */
+/* Returns the session's reference to `mem`; NULL if it has none. */
 Hold *session_find_hold(Session *session, Mem *mem);
 
 /* Adds a reference unless it has one. Returns 0 or -ENOMEM. */

@@ -14,14 +14,15 @@
 #include "daemon/util/error.h"
 #include "daemon/util/macros.h"
 
-/* Without these a client could shrink the file under the mapping, and the daemon's next access would be its last. */
+/* Without them a client could shrink the file under the mapping, and the daemon's next access be its last. */
 #define SEALS_NEEDED (F_SEAL_SHRINK | F_SEAL_GROW)
 
-#define UNMAP_BYTES (UINT64_C(4) << 20) /* 0.3 ms */
+#define UNMAP_BYTES (UINT64_C(4) << 20) /* take 0.3 ms */
 
 /*
- * On a worker: it takes 80 ms per GiB, and if the client is gone, the pages go too, which takes 100 more. No other
- * thread, the loop's neither, can map or unmap anything while munmap() takes pages out; madvise() lets them in.
+ * Runs on a worker: it takes 80 ms per GiB, and if the client is gone, the pages go too, which takes 100
+ * more. While munmap() takes pages out, no other thread, the loop's neither, can map or unmap anything;
+ * madvise() lets them in.
  */
 static void shm_unmap(GpuTask *task) {
         Shm *shm = container_of(task, Shm, unmap);
@@ -110,7 +111,7 @@ static int shm_map(Shm *shm, int fd, ProtoFault *fault) {
         return 0;
 }
 
-/* For one that is half made. Nobody has touched its pages yet: to unmap them takes no time. */
+/* For a region that is half made. Nobody has touched its pages yet: to unmap them takes no time. */
 static void shm_abandonp(Shm **shm) {
         if (*shm && (*shm)->map)
                 munmap((*shm)->map, (*shm)->size);
@@ -145,7 +146,7 @@ int shm_new(Session *session, int fd, uint64_t size,
         session->n_shms++;
         session->shm_bytes += size;
         session->registry->n_shms++;
-        shm = NULL; /* the session's */
+        shm = NULL; /* is the session's now */
         return 0;
 }
 

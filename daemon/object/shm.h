@@ -33,8 +33,8 @@ typedef struct Shm {
 
 /*
  * Registers `size` bytes of the memfd `fd`, which stays the caller's. Returns 0: `ready` is called later,
- * once, with 0, or with GPUD_E_CONNECTION_LOST if the session ends first. Or GPUD_E_INVALID_ARGUMENT, GPUD_E_OUT_OF_RANGE or
- * GPUD_E_RESOURCE_EXHAUSTED with `fault` filled, or -errno.
+ * once, with 0, or with GPUD_E_CONNECTION_LOST if the session ends first. Or GPUD_E_INVALID_ARGUMENT,
+ * GPUD_E_OUT_OF_RANGE or GPUD_E_RESOURCE_EXHAUSTED, with `fault` filled in; or -errno.
  */
 int shm_new(Session *session, int fd, uint64_t size,
             void (*ready)(Shm *shm, int r, bool imported, void *userdata), void *userdata, ProtoFault *fault);
@@ -42,8 +42,8 @@ int shm_new(Session *session, int fd, uint64_t size,
 /* Takes the handle away; the region goes when the copies in flight through it have ended. */
 void shm_free(Shm *shm);
 
-/* The same; `released` is called when the region is gone. */
+/* shm_free(); `released` is called when the region is gone. */
 void shm_release(Shm *shm, void (*released)(void *userdata), void *userdata);
 
-/* The session's own region that is ready; NULL if there is none. */
+/* Returns a region of the session's own that is ready; NULL if there is none. */
 Shm *shm_find(Session *session, const struct gpud_uuid *id);

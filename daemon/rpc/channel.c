@@ -1,14 +1,16 @@
-/* A connected client: back-pressure, and what is left behind when it goes. */
+/*
+ * A connected client: how much may wait for it, where replies are packed, what becomes of all when it goes.
+ */
 
 #include "daemon/rpc/channel.h"
 
 #include "daemon/rpc/request.h"
 #include "daemon/rpc/rpc.h"
 
-/* Output of replies that could wait: above it the next one does. A socket takes a little more at once. */
+/* While this much output is unsent, a reply that can wait does. A socket takes a little more at once. */
 #define PACK_MAX ((size_t)128 * 1024)
 
-/* A spare output that is larger goes back to malloc. A doubling of PACK_MAX and one such reply passes. */
+/* Memory of an output that is larger goes back to malloc. It may be PACK_MAX and one such reply, doubled. */
 #define SPARE_OUTPUT_MAX ((size_t)512 * 1024)
 
 int channel_init(Channel *channel, Registry *registry, Credentials *credentials, void (*wake)(Channel *)) {

@@ -14,8 +14,8 @@ typedef struct FdQueue {
 /* Closes what is left. */
 void fd_queue_deinit(FdQueue *queue);
 
-/* Takes over the descriptors. 0, or GPUD_E_RESOURCE_EXHAUSTED: GPUD_FDS_MAX wait, and the rest is closed. */
+/* Takes over the descriptors. Returns 0, or GPUD_E_RESOURCE_EXHAUSTED: those over GPUD_FDS_MAX are closed. */
 int fd_queue_push(FdQueue *queue, const int *fds, size_t n_fds);
 
-/* The oldest, now the caller's; -1 when there is none. */
+/* Returns the oldest, now the caller's; -1 when there is none. */
 int fd_queue_pop(FdQueue *queue);

@@ -8,9 +8,10 @@
  *   finish      pipeline_finish()   here        what came out becomes a reply
  *   release     request_free()      request.c   what the request owns goes
  *
- * Below the steps stand the functions that take them: pipeline_decode() the first two, pipeline_run() the others. In
- * between a request waits in Channel.decoded, so that what several need from memory can be fetched together. Where a
- * handler returns REQUEST_LATER, pipeline_run() stops behind it, and request_complete() takes the last two.
+ * Below the steps stand the functions that take them: pipeline_decode() the first two, pipeline_run() the
+ * others. In between, requests wait in Channel.decoded, so that what several need from memory is fetched
+ * together. Where a handler returns REQUEST_LATER, pipeline_run() stops there, and request_complete() takes
+ * the last two.
  */
 
 #include "daemon/rpc/pipeline.h"
@@ -23,7 +24,7 @@
 #include "proto/codec.h"
 #include "proto/message.h"
 
-/* The bytes to the envelope: whether they are a message, and one for a server. */
+/* Bytes to envelope: they must be a message, and one for a server. */
 static int open_message(const void *data, size_t n_data, Message *ret_message, ProtoFault *fault) {
         int r = message_parse(data, n_data, ret_message, fault);
 
@@ -33,7 +34,7 @@ static int open_message(const void *data, size_t n_data, Message *ret_message, P
         return r;
 }
 
-/* Takes the descriptor that the method wants; those that nobody wants are refused with it. */
+/* Takes the descriptor that the method wants. A request that brought more is refused. */
 static int take_fd(Request *request, bool is_last) {
         FdQueue *fds = &request->channel->fds;
         size_t n_wanted = request->method->n_fds;
@@ -53,7 +54,7 @@ static int take_fd(Request *request, bool is_last) {
                               n_wanted, n_fds);
 }
 
-/* The envelope to arguments: what the method is, and whether what came is what it takes. */
+/* Envelope to arguments: there must be such a method, and what came be what it takes. */
 static int decode(Request *request, const Message *message, bool is_last) {
         int r;
 
@@ -89,7 +90,7 @@ static int execute(Request *request) {
         return request->row->call(request, request->args, request->result);
 }
 
-/* What the client is told about a failure that is none of its making. */
+/* Finds words for what is not explained yet: failures of gpud, and conditions that only have a code. */
 static void explain(Request *request, int r) {
         if (r == -ENOMEM)
                 request_refuse(request, GPUD_E_RESOURCE_EXHAUSTED, "gpud is out of host memory");
@@ -99,7 +100,7 @@ static void explain(Request *request, int r) {
                 request_refuse(request, r, "%s", proto_error_find(r)->text);
 }
 
-/* Appends the reply to the client's output; nothing of it if there is no memory for all of it. */
+/* Appends the reply to the client's output, or nothing of it if there is no memory for all of it. */
 static int pack_reply(Request *request, int r) {
         Buffer *output = channel_get_output(request->channel, request->rpc);
         size_t length = buffer_get_length(output);
@@ -115,7 +116,7 @@ static int pack_reply(Request *request, int r) {
         return r;
 }
 
-/* Its reply has to wait until there is room for it in the client's output. */
+/* Leaves the reply to pipeline_pack(), until there is room for it in the client's output. */
 static void set_aside(Request *request) {
         Channel *channel = request->channel;
 
@@ -141,7 +142,7 @@ void pipeline_finish(Request *request, int r) {
         if (channel && request->wants_reply && pack_reply(request, r))
                 channel->is_broken = true;
         request_free(request);
-        /* Without a reply too: the client may have been full. */
+        /* Also where there is no reply: so much may have been in flight that nothing was read. */
         if (channel)
                 channel->wake(channel);
 }
@@ -207,7 +208,7 @@ void pipeline_refuse(Rpc *rpc, Channel *channel, const void *data, size_t n_data
         rpc->stats.n_requests++;
         rpc->stats.n_errors++;
         msgpack_packer_init(&packer, channel_get_output(channel, rpc), buffer_write);
-        /* The connection is closed next; what could not be packed is not missed. */
+        /* The connection is closed next: without memory, the client just is not told why. */
         (void)message_pack_error(&packer, has_msgid ? &msgid : NULL, fault);
         channel->wake(channel);
 }

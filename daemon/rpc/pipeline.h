@@ -17,31 +17,32 @@
 #define PIPELINE_E_PROTOCOL 1
 
 /*
- * Decodes one whole message of `channel`, a request that is to be run. `is_last`: no byte after it has arrived, so
- * descriptors that it does not take belong to nobody. Returns 0, PIPELINE_E_PROTOCOL or -ENOMEM.
+ * Decodes one whole message of `channel`: it becomes a request that waits to be run. `is_last`: no byte after
+ * it has arrived, so descriptors that it does not take belong to nobody. Returns 0, PIPELINE_E_PROTOCOL or
+ * -ENOMEM.
  */
 int pipeline_decode(Rpc *rpc, Channel *channel, const void *data, size_t n_data, bool is_last);
 
 /*
- * Fetches what the decoded requests need: it comes from far away in memory, for a few of them in the time that it takes
- * for one.
+ * Has the processor fetch what the decoded requests will look at, which may be in no cache: for a few of them
+ * it comes in the time that it takes for one.
  */
 void pipeline_prefetch(Channel *channel);
 
-/* Runs the first of the decoded requests; there is one. */
+/* Runs the first of the decoded requests. Requires: there is one. */
 void pipeline_run(Channel *channel);
 
 /* Tells the client, before its connection is closed, why bytes that begin with `data` are no message. */
 void pipeline_refuse(Rpc *rpc, Channel *channel, const void *data, size_t n_data, const ProtoFault *fault);
 
 /*
- * Packs replies that wait for it until there is as much output as is sent at once: a client that has asked for
- * much gets it bit by bit, and the loop can do other things in between.
+ * Packs replies that were set aside until there is as much output as is sent at once: a client that has asked
+ * for much gets it bit by bit, and the loop can do other things in between.
  */
 void pipeline_pack(Channel *channel);
 
 /*
- * Turns the outcome of a request into its reply, and drops the request; where the result can wait, only
- * pipeline_pack() does. Handlers call request_complete().
+ * Turns the outcome of a request into its reply and drops the request. A result that can wait is set aside
+ * instead, for pipeline_pack(), if its client is still there. Handlers call request_complete().
  */
 void pipeline_finish(Request *request, int r);

@@ -13,7 +13,8 @@
 
 /* Holds the arguments and the result of nearly every request. */
 #define ZONE_CHUNK ((size_t)2048)
-#define SPARE_MAX  ((size_t)256)
+
+#define SPARE_MAX ((size_t)256) /* requests */
 
 static int request_new_fresh(Request **ret_request) {
         _cleanup_(freep) Request *request = calloc(1, sizeof(*request));
@@ -59,8 +60,11 @@ int request_new(Request **ret_request, Rpc *rpc, Channel *channel, size_t n_mess
 }
 
 Request *request_free(Request *request) {
-        Rpc *rpc = request->rpc;
+        Rpc *rpc;
 
+        if (!request)
+                return NULL;
+        rpc = request->rpc;
         if (request->fd >= 0)
                 fd_discard(&request->fd, 1);
         request_orphan(request);
@@ -71,7 +75,7 @@ Request *request_free(Request *request) {
                 return NULL;
         }
         msgpack_zone_clear(&request->zone);
-        /* In front: the next request takes the one whose memory is in the cache. */
+        /* In front, so that the next request takes the one whose memory is still in the cache. */
         list_link(rpc->spare.next, &request->link);
         rpc->n_spare++;
         return NULL;

@@ -1,9 +1,9 @@
 #pragma once
 
 /*
- * One request, from its message to its reply. It owns the descriptor that came with it and an arena (the zone)
- * for arguments and result; both go when the reply is queued. Its client may go first: then it ends without a
- * reply.
+ * One request, from its message to its reply. It owns the descriptor that came with it and an arena (the
+ * zone) for arguments and result; both go when the reply is queued. Its client may go first: then the request
+ * ends without a reply.
  */
 
 #include <msgpack.h>
@@ -28,40 +28,43 @@ typedef struct MethodRow {
 
 struct Request {
         Rpc *rpc;
-        Channel *channel; /* NULL: it went */
+        Channel *channel; /* NULL: the client has gone */
         List link;        /* Channel.decoded, .requests or .ended, or Rpc.spare */
         msgpack_zone zone;
         size_t n_arena; /* bytes that count against the client: the message, and what is in `zone` */
         uint32_t msgid;
-        int r;            /* of decoding it; the reply comes when it is its turn */
+        int r;            /* outcome of decode and authorise; the client is told in its turn */
         bool wants_reply; /* false: it came as a notification */
-        bool owns_result; /* it may be large, and points to nothing else: the reply can be packed later */
+        bool owns_result; /* the result may be large, and points to nothing outside: its reply can wait */
         const ProtoMethod *method;
         const MethodRow *row;
         void *args;
         void *result;
         void *scratch; /* the handler's own, to find its way back on completion */
-        int fd;        /* came with it; -1: none */
+        int fd;        /* the descriptor that came with it; -1: none */
         ProtoFault fault;
         GpuOp op;
 };
 
 /*
- * Takes a request off the pipeline's spare ones, or makes one, for a message of `n_message` bytes; it is the client's
- * last decoded one. Returns 0 or -ENOMEM.
+ * Takes a spare request of Rpc's, or makes one, for a message of `n_message` bytes, and puts it behind the
+ * client's decoded ones. Returns 0 or -ENOMEM.
  */
 int request_new(Request **ret_request, Rpc *rpc, Channel *channel, size_t n_message);
 
-/* Drops everything it owns. Returns NULL. */
+/* Drops everything that the request owns. NULL is fine. Returns NULL. */
 Request *request_free(Request *request);
 
-/* Its client has gone. */
+/* Takes the request off its client, which has gone: it ends without a reply. */
 void request_orphan(Request *request);
 
-/* Memory that lives as long as the request and counts against its client; NULL without memory. */
+/*
+ * Returns memory that lives as long as the request and counts against its client; NULL if there is none.
+ * Requires: the client has not gone.
+ */
 void *request_alloc(Request *request, size_t size);
 
-/* The same, zeroed. */
+/* request_alloc(), zeroed. */
 void *request_alloc_zero(Request *request, size_t size);
 
 /* Says why the request is refused. Returns `code`. */
@@ -73,7 +76,7 @@ void *request_alloc_zero(Request *request, size_t size);
  */
 void request_complete(Request *request, int r);
 
-/* The session that asks. Only in a handler: later the client may have gone. */
+/* Returns the session that asks. Requires: the client has not gone; until the handler returns, it has not. */
 static inline Session *request_get_session(const Request *request) {
         return request->channel->session;
 }

@@ -1,6 +1,6 @@
 /*
- * Names to objects. What the caller may not see answers as if it did not exist; what it may see but not use
- * so is refused by name.
+ * Names to objects. An object that the caller may not see is refused as if it did not exist; one that it may
+ * see, but not use in this way, is refused by name.
  */
 
 #include "daemon/rpc/resolve.h"
@@ -17,7 +17,7 @@ static int refuse_unknown(Request *request, const char *what, const struct gpud_
         return request_refuse(request, GPUD_E_NOT_FOUND, "no %s %s%s", what, text, hint);
 }
 
-/* Why the caller, who may see the allocation, may not use it so. */
+/* Says why the caller, who may see the allocation, may not use it in this way. */
 static int refuse_use(Request *request, ProtoKind kind, const Mem *mem) {
         uid_t uid = request_get_session(request)->credentials.uid;
         char text[GPUD_UUID_TEXT + 1];
@@ -78,7 +78,7 @@ static int resolve_device(Request *request, DeviceRef *ref) {
         return 0;
 }
 
-/* Whether the field names an object and is there. */
+/* Whether the field is of a kind that names an object, and the argument is there. */
 static bool is_given(const Request *request, const ProtoField *field) {
         return field->object != PROTO_OBJECT_NONE &&
                (field->has_offset == PROTO_NO_OFFSET || *((bool *)request->args + field->has_offset));

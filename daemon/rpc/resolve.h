@@ -22,8 +22,8 @@ typedef struct DeviceRef {
         GpuDevice *device; /* NULL: the argument is absent */
 } DeviceRef;
 
-/* The arguments are decoded, and soon the allocations that they name will be looked up. */
+/* Has the processor fetch the allocations that the decoded arguments name, and that are looked up soon. */
 void request_prefetch(Request *request);
 
-/* Looks up every object the arguments name and checks the caller's right to it. Returns 0 or a GPUD_E_ code. */
+/* Looks up the objects that the arguments name, checks the caller's right to each. Returns 0 or a GPUD_E_. */
 int request_resolve(Request *request);

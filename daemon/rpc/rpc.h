@@ -1,8 +1,8 @@
 #pragma once
 
 /*
- * What all requests share: the objects they are about, the handlers that run them, and what is counted and kept
- * between them. One per daemon; the loop thread alone uses it.
+ * What all requests share: the objects they are about, the handlers that run them, and what is counted and
+ * kept between them. One per daemon; the loop thread alone uses it.
  */
 
 #include <stddef.h>
@@ -20,7 +20,7 @@ struct Rpc {
         Stats stats;
         List spare; /* Request.link */
         size_t n_spare;
-        Buffer spare_output; /* empty; the next channel that has something to say takes it */
+        Buffer spare_output; /* empty; its memory is for the next channel that has something to say */
 };
 
 void rpc_init(Rpc *rpc, Registry *registry, const MethodRow *rows);

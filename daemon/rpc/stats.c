@@ -1,4 +1,4 @@
-/* Counting. */
+/* How long loop turns take. */
 
 #include "daemon/rpc/stats.h"
 

@@ -10,14 +10,14 @@
 typedef struct Stats {
         uint64_t started_ns;
         uint64_t n_requests; /* answered */
-        uint64_t n_errors;   /* of these, refused or failed */
-        /* Loop turns by how long they kept the loop from waiting: stalls[i] at most stats_stall_limits_ns[i]. */
+        uint64_t n_errors;   /* of them, refused or failed */
+        /* Loop turns by how long each kept the loop busy: stalls[i] up to stats_stall_limits_ns[i]. */
         uint64_t stalls[STATS_N_STALLS];
         uint64_t stall_max_ns;
-        uint64_t turn_ns; /* when this turn began, or the last one */
+        uint64_t turn_ns; /* when this turn began, or between turns the last one */
 } Stats;
 
-/* The last one is UINT64_MAX. */
+/* The last limit is UINT64_MAX. */
 extern const uint64_t stats_stall_limits_ns[STATS_N_STALLS];
 
 /* A turn is from where the loop wakes to where it would sleep again. */

@@ -25,10 +25,11 @@ static inline char *buffer_get_data(const Buffer *buffer) {
 /* Makes room for `n` bytes behind the end. Returns the place, or NULL without memory. */
 char *buffer_reserve(Buffer *buffer, size_t n);
 
-/* Returns 0 or -ENOMEM. */
+/* Copies `n` bytes to the end. Returns 0 or -ENOMEM. */
 int buffer_append(Buffer *buffer, const void *data, size_t n);
 
 /* buffer_append() in the shape that msgpack's packer wants. */
 int buffer_write(void *buffer, const char *data, size_t n);
 
+/* Takes `n` bytes off the front. Requires: there are as many. */
 void buffer_consume(Buffer *buffer, size_t n);

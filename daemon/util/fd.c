@@ -31,7 +31,7 @@ void fd_closep(int *fd) {
         *fd = fd_close(*fd);
 }
 
-/* The last to close a memfd frees its pages. In a socket, others may wait to be received; they go with it. */
+/* The last to close a memfd frees its pages. A socket takes descriptors with it that wait to be received. */
 static bool is_quick_to_close(int fd) {
         int domain, n_unread;
         socklen_t n_domain = sizeof(domain);

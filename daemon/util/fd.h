@@ -19,7 +19,8 @@ static inline int fd_steal(int *fd) {
 }
 
 /*
- * Closes descriptors that clients gave us, or that such may wait in. It may take long (a memfd's last owner frees its
- * pages, 100 ms per GiB; some file systems answer when they like), so where it may, a thread does it, later.
+ * Closes descriptors that clients gave us, or in which such may wait. This may take long (a memfd's last
+ * owner frees its pages, 100 ms per GiB; some file systems answer when they like), so where it may, a thread
+ * does it, later.
  */
 void fd_discard(const int *fds, size_t n_fds);

@@ -25,7 +25,7 @@ static inline bool list_is_empty(const List *list) {
         return list->next == list;
 }
 
-/* Appends `link`, which is on no list. */
+/* Appends `link`. Requires: it is on no list. */
 static inline void list_link(List *head, List *link) {
         link->prev = head->prev;
         link->next = head;
@@ -51,12 +51,12 @@ static inline void list_splice(List *to, List *from) {
         list_init(from);
 }
 
-/* NULL when the list is empty. */
+/* Returns the first link; NULL when the list is empty. */
 static inline List *list_first(List *head) {
         return list_is_empty(head) ? NULL : head->next;
 }
 
-/* Takes the first link off; NULL when the list is empty. */
+/* Takes the first link off and returns it; NULL when the list is empty. */
 static inline List *list_pop(List *head) {
         List *link = list_first(head);
 

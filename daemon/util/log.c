@@ -51,7 +51,7 @@ void log_line(LogLevel level, const char *format, ...) {
                 return;
         n = MIN(n + (size_t)written, sizeof(line) - 2);
         line[n++] = '\n';
-        /* Nobody could be told that the log is gone. */
+        /* That the log is gone can be told to nobody. */
         if (write(STDERR_FILENO, line, n) < 0)
                 return;
 }

@@ -10,7 +10,7 @@
 /* Runs `func(&variable)` when the variable goes out of scope. */
 #define _cleanup_(func_) __attribute__((cleanup(func_)))
 
-/* For _cleanup_: frees what a pointer of any type points to. For what has nothing yet to give back but its memory. */
+/* For _cleanup_ of a pointer of any type: frees what has nothing to give back yet but its memory. */
 static inline void freep(void *pointer) {
         free(*(void **)pointer);
 }

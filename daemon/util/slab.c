@@ -1,4 +1,4 @@
-/* Chunks of elements. Of the free elements of a chunk the lowest is taken, so that the high ones stay untouched. */
+/* Chunks of elements. Of a chunk's free elements the lowest is taken: the high ones stay untouched. */
 
 #include "daemon/util/slab.h"
 
@@ -18,7 +18,7 @@ static size_t get_chunk_size(const Slab *slab) {
         return SLAB_CHUNK * slab->size;
 }
 
-/* A chunk without memory under the next number. */
+/* Adds a chunk without memory, under the next number. Returns NULL without memory for it. */
 static SlabChunk *slab_add_chunk(Slab *slab) {
         SlabChunk *chunk;
 
@@ -49,7 +49,7 @@ static SlabChunk *slab_open_chunk(Slab *slab) {
 
         if (!chunk)
                 return NULL;
-        /* Not malloc, which would keep for itself what comes back. */
+        /* malloc would keep for itself what comes back. */
         map = mmap(NULL, get_chunk_size(slab), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (map == MAP_FAILED)
                 return NULL;
@@ -131,14 +131,14 @@ void slab_free(Slab *slab, uint32_t number) {
         ASAN_POISON_MEMORY_REGION(slab_get(slab, number), slab->size);
         chunk->free[word] |= UINT64_C(1) << number % SLAB_WORD;
         chunk->words |= UINT64_C(1) << word;
-        /* First in line: what was used just now is in the cache yet. */
+        /* First in line, since what was used just now is still in the cache. */
         if (chunk->n_used-- == SLAB_CHUNK)
                 list_link(slab->open.next, &chunk->link);
         if (chunk->n_used == 0 && slab->n_unused++ > 0)
                 slab_close_chunk(slab, chunk);
 }
 
-/* The first from `i` on; SLAB_CHUNK if there is none. */
+/* Returns the first used element from `i` on; SLAB_CHUNK if there is none. */
 static uint32_t chunk_next(const SlabChunk *chunk, uint32_t i) {
         uint64_t used = ~chunk->free[i / SLAB_WORD] & UINT64_MAX << i % SLAB_WORD;
         uint32_t word = i / SLAB_WORD;

@@ -1,9 +1,9 @@
 #pragma once
 
 /*
- * Structures of one size by the million, each with a number for as long as it lives. Growing moves none of them, and
- * what says which are free lies apart: neither touches memory that is in no cache. A chunk in which none is used goes
- * back to the system, but for one that is kept.
+ * Structures of one size by the million, each with a number for as long as it lives. Growing moves none of
+ * them, and what says which are free lies apart, so that neither touches memory that is in no cache. Chunks
+ * in which none is used go back to the system, but for one that is kept.
  */
 
 #include <stddef.h>
@@ -39,26 +39,27 @@ struct Slab {
 /* Elements are aligned as their `size` is, up to a page. */
 void slab_init(Slab *slab, size_t size);
 
-/* Every element goes, used or not. Works on a zeroed structure. */
+/* Frees all elements, used or not. Works on a zeroed structure. */
 void slab_deinit(Slab *slab);
 
-/* An element with anything in it, and its number; NULL without memory. */
+/* Takes a free element, with anything in it. Returns it and its number, or NULL without memory. */
 void *slab_alloc(Slab *slab, uint32_t *ret_number);
 
+/* Requires: the element is used. */
 void slab_free(Slab *slab, uint32_t number);
 
-/* An element that is used. */
+/* Returns an element. Requires: it is used. */
 static inline void *slab_get(const Slab *slab, uint32_t number) {
         return slab->chunks[number / SLAB_CHUNK]->elements + number % SLAB_CHUNK * slab->size;
 }
 
-/* Any number: NULL if it is none of an element that is used. */
+/* The same for any number; NULL if no element that is used has it. */
 void *slab_find(const Slab *slab, uint32_t number);
 
-/* The first number from `number` on that is in use; slab_get_end() if none is. */
+/* Returns the first number from `number` on that is in use; slab_get_end() if none is. */
 uint32_t slab_next(const Slab *slab, uint64_t number);
 
-/* All numbers in use are below. */
+/* Returns a number that is above all in use. */
 static inline uint32_t slab_get_end(const Slab *slab) {
         return slab->n_chunks * SLAB_CHUNK;
 }

@@ -320,7 +320,7 @@ static size_t count_longer(const uint64_t *ttls, uint64_t ttl_s) {
         return n;
 }
 
-/* Of any length, in any order, some renewed: each ends in its time, and a turn ends no more than it has time for. */
+/* Of any length, in any order, some renewed: each ends in its time, and a turn ends only so many. */
 START_TEST(leases_end_in_their_order) {
         MemParams params = {.device = device, .size = 1, .is_persistent = true};
         uint64_t begin_ns = clock_get_realtime_ns(), next_ns, now_ns;

@@ -49,7 +49,7 @@ static void read_text(Cursor result, const char *key, char *ret_text) {
         }
 }
 
-/* Takes the replies off the output; each must be a whole message. With `key`, reads that of the last result. */
+/* Takes the replies off the output; each must be a whole message. Reads the last result's `key`, if given. */
 static void take_replies(World *world, const char *key, char *ret_text) {
         static const ScanLimits limits = {
                 .size_max = SIZE_MAX, .depth_max = SCAN_DEPTH_MAX, .items_max = UINT64_MAX};
@@ -273,7 +273,7 @@ static void decode_call(World *world, uint8_t msgid, const char *method) {
         ck_assert_int_eq(pipeline_decode(&world->rpc, &world->channel, data, (size_t)n, true), 0);
 }
 
-/* What was decoded together is answered in order, a refusal as well; what was not run goes with the client. */
+/* What was decoded together is answered in order, refusals too; what was not run goes with the client. */
 static void tell_together(World *world) {
         static const bool is_error[] = {false, true, false, true};
         Buffer *output = &world->channel.output;
