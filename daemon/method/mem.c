@@ -254,7 +254,6 @@ int method_mem_seal(Request *request, const struct mem_own_ref *args, struct gpu
 }
 
 int method_mem_chmod(Request *request, const struct mem_chmod_args *args, struct gpud_mem_info *ret) {
-        (void)request;
         args->mem.mem->mode = (uint16_t)args->mode;
         mem_get_info(args->mem.mem, ret);
         return 0;
