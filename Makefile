@@ -32,6 +32,7 @@ sysusersdir    ?= $(prefix)/lib/sysusers.d
 completiondir  ?= $(prefix)/share/bash-completion/completions
 
 MAN1 := client/gpuctl/gpuctl.1
+MAN5 := daemon/gpud.conf.5
 MAN8 := daemon/gpud.8
 
 # ---- what is built from what --------------------------------------------------------------------------
@@ -159,6 +160,13 @@ DUMP_SRCS := \
 	proto/dump-markdown.c \
 	proto/dump-python.c
 
+# Prints what derives from the table of the configuration.
+DUMP_CONFIG_SRCS := \
+	daemon/config.c \
+	daemon/dump-config.c \
+	daemon/util/error.c \
+	daemon/util/log.c
+
 # Unit tests with check, one program per source. Those of the client side link libgpud's and gpuctl's objects,
 # the others gpud's.
 DAEMON_TESTS := \
@@ -239,7 +247,7 @@ pkg_cflags = $(shell $(PKG_CONFIG) --cflags $(1) 2>/dev/null)
 pkg_libs   = $(shell $(PKG_CONFIG) --libs $(1) 2>/dev/null)
 
 LIBS_PROTO  := $(if $(MSGPACK),$(call pkg_libs,$(MSGPACK)),-lmsgpackc)
-LIBS_DAEMON := $(call pkg_libs,vulkan) $(call pkg_libs,libuv) $(call pkg_libs,libsystemd) $(call pkg_libs,inih) -ldl
+LIBS_DAEMON := $(call pkg_libs,vulkan) $(call pkg_libs,libuv) $(call pkg_libs,libsystemd) -ldl
 LIBS_GPUCTL := $(call pkg_libs,jansson)
 LIBS_CHECK  := $(call pkg_libs,check)
 
@@ -309,7 +317,7 @@ BENCH_BINS := $(patsubst %.c,$(OUT)/%,$(BENCHES))
 PROGRAMS := $(if $(DAEMON_MAIN),$(OUT)/gpud) $(if $(CLIENT_SRCS),$(OUT)/libgpud.so $(OUT)/libgpud.a) \
 	$(if $(GPUCTL_MAIN),$(OUT)/gpuctl)
 
-ALL_SRCS := $(PROTO_SRCS) $(DAEMON_SRCS) $(DAEMON_MAIN) $(CLIENT_SRCS) $(GPUCTL_SRCS) $(GPUCTL_MAIN) $(DUMP_SRCS) \
+ALL_SRCS := $(PROTO_SRCS) $(DAEMON_SRCS) $(DAEMON_MAIN) $(CLIENT_SRCS) $(GPUCTL_SRCS) $(GPUCTL_MAIN) $(DUMP_SRCS) $(DUMP_CONFIG_SRCS) \
 	$(DAEMON_TESTS) $(DAEMON_TOOLS) $(CLIENT_TESTS) $(TEST_SUPPORT_SRCS) $(TEST_FAKE_SRCS) $(SANITIZE_SRCS_asan) $(SANITIZE_SRCS_tsan) $(STORIES) $(FUZZERS) $(BENCHES) \
 	$(BENCH_SUPPORT_SRCS)
 
@@ -364,14 +372,17 @@ $(OBJ)/daemon/method/%.o: CFLAGS_ALL += -Wno-unused-parameter
 # What is printed from the tables is checked in, so that a reader sees it and Python needs no compiler; make keeps it
 # as the tables have it. dump_FILE is the command that prints FILE.
 GENERATED := client/gpud-protocol.h proto/methods.md \
-	python-client/src/gpud/_schema.py python-client/src/gpud/limits.py
+	python-client/src/gpud/_schema.py python-client/src/gpud/limits.py \
+	systemd/gpud.conf daemon/gpud.conf.5
 dump_client/gpud-protocol.h            := build/dump --header
 dump_proto/methods.md                  := build/dump --markdown
 dump_python-client/src/gpud/_schema.py := build/dump --python
 dump_python-client/src/gpud/limits.py  := build/dump --python-limits
+dump_systemd/gpud.conf                 := build/dump-config --conf
+dump_daemon/gpud.conf.5                := build/dump-config --man
 
 # Host tools print them. Their objects are apart from all modes, so that no sanitizer runs in the middle of a build.
-HOST_TOOLS := build/dump
+HOST_TOOLS := build/dump build/dump-config
 
 build/host/%.o: %.c Makefile
 	$(call say,CC,$@)
@@ -379,6 +390,10 @@ build/host/%.o: %.c Makefile
 	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_BASE) -O1 $(WARNINGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 build/dump: $(patsubst %.c,build/host/%.o,$(DUMP_SRCS))
+	$(call say,LINK,$@)
+	$(Q)$(CC) -pie -o $@ $^ $(LDFLAGS)
+
+build/dump-config: $(patsubst %.c,build/host/%.o,$(DUMP_CONFIG_SRCS))
 	$(call say,LINK,$@)
 	$(Q)$(CC) -pie -o $@ $^ $(LDFLAGS)
 
@@ -517,7 +532,7 @@ at = sed -e 's|@PREFIX@|$(prefix)|g' -e 's|@bindir@|$(bindir)|g' -e 's|@LIBDIR@|
 
 install: all build/dump ## install below DESTDIR and PREFIX (/usr/local); a config that is there is kept
 	$(Q)$(INSTALL) -d $(addprefix $(DESTDIR),$(bindir) $(libdir)/pkgconfig $(includedir) $(systemdunitdir) $(sysusersdir) \
-		$(sysconfdir)/gpud $(mandir)/man1 $(mandir)/man8 $(completiondir))
+		$(sysconfdir)/gpud $(mandir)/man1 $(mandir)/man5 $(mandir)/man8 $(completiondir))
 	$(Q)$(INSTALL) -m 755 build/gpud build/gpuctl $(DESTDIR)$(bindir)
 	$(Q)$(INSTALL) -m 755 build/libgpud.so $(DESTDIR)$(libdir)/libgpud.so.$(VERSION)
 	$(Q)ln -sf libgpud.so.$(VERSION) $(DESTDIR)$(libdir)/libgpud.so.$(SOVERSION)
@@ -532,10 +547,11 @@ install: all build/dump ## install below DESTDIR and PREFIX (/usr/local); a conf
 		$(INSTALL) -m 644 systemd/gpud.conf $(DESTDIR)$(sysconfdir)/gpud/gpud.conf
 	$(Q)build/dump --completion > $(DESTDIR)$(completiondir)/gpuctl
 	$(Q)$(INSTALL) -m 644 $(MAN1) $(DESTDIR)$(mandir)/man1
+	$(Q)$(INSTALL) -m 644 $(MAN5) $(DESTDIR)$(mandir)/man5
 	$(Q)$(INSTALL) -m 644 $(MAN8) $(DESTDIR)$(mandir)/man8
 	$(Q)test -n "$(DESTDIR)" || test "$$(id -u)" != 0 || ldconfig
 
 clean: ## remove build/
 	rm -rf build
 
--include $(patsubst %.c,$(OBJ)/%.d,$(ALL_SRCS)) $(patsubst %.c,build/host/%.d,$(DUMP_SRCS)) $(patsubst %.c,build/fuzz/obj/%.d,$(PROTO_SRCS) $(FUZZERS))
+-include $(patsubst %.c,$(OBJ)/%.d,$(ALL_SRCS)) $(patsubst %.c,build/host/%.d,$(DUMP_SRCS) $(DUMP_CONFIG_SRCS)) $(patsubst %.c,build/fuzz/obj/%.d,$(PROTO_SRCS) $(FUZZERS))

@@ -1,49 +1,81 @@
-/* The configuration file, an INI file read by inih: one table row per key. */
+/*
+ * The configuration: the rows of config.def as a table, a parser for each kind of value, and the INI file
+ * that they are read from.
+ */
 
 #include "daemon/config.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <grp.h>
-#include <ini.h>
-#include <inttypes.h>
 #include <pwd.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <unistd.h>
 
-#include "daemon/util/clock.h"
 #include "daemon/util/error.h"
 #include "daemon/util/log.h"
 #include "daemon/util/macros.h"
 #include "proto/socket.h"
 
-/* A parser puts `value` where the row says. Returns NULL, or what the value should have been. */
-typedef const char *(*ParseFn)(Config *config, void *place, const char *value);
+/* The number that a macro stands for, as text. */
+#define OPTION_TEXT(macro_)  OPTION_TEXT_(macro_)
+#define OPTION_TEXT_(value_) #value_
 
-typedef struct Key {
-        const char *section;
-        const char *name;
-        ParseFn parse;
-        size_t offset; /* in Config */
-} Key;
+#define WORDS(Words_)                            static const ConfigWord words_##Words_[] = {
+#define WORD(Words_, NAME_, value_, text_, doc_) {text_, NAME_, doc_},
+#define END_WORDS(Words_)                                                                                    \
+        { 0 }                                                                                                \
+        }                                                                                                    \
+        ;
+#define OPTIONS(options_, Type_, section_) static const char section_of_##options_[] = #section_;
+#include "daemon/config.def"
 
-/* A whole number with an optional suffix K, M or G, powers of 1024. */
-static bool parse_number(const char *value, uint64_t *ret_number) {
-        static const char suffixes[] = "KMG";
+#define RANGE(least_, most_) .least = least_, .most = most_
+#define ANY                  .least = NULL
+#define ROW(options_, name_, KIND_, default_, doc_, ...)                                                     \
+        {.section = section_of_##options_,                                                                   \
+         .name = #name_,                                                                                     \
+         .kind = CONFIG_##KIND_,                                                                             \
+         .offset = offsetof(Config, options_.name_),                                                         \
+         .value = default_,                                                                                  \
+         .doc = doc_,                                                                                        \
+         __VA_ARGS__},
+#define KEY(options_, name_, KIND_, default_, range_, doc_)                                                  \
+        ROW(options_, name_, KIND_, default_, doc_, range_)
+#define CHOICE(options_, name_, Words_, default_, doc_)                                                      \
+        ROW(options_, name_, CHOICE, default_, doc_, .words = words_##Words_)
+const ConfigKey config_keys[] = {
+#include "daemon/config.def"
+        {0},
+};
+
+/* Puts what `value` says into `place`. Returns 0, CONFIG_E_VALUE or -ENOMEM. */
+typedef int (*ParseFn)(const ConfigKey *key, void *place, const char *value);
+
+/* Whether `value` is empty and the key may go without one. */
+static bool is_unset(const ConfigKey *key, const char *value) {
+        return !*value && !*key->value;
+}
+
+/* A whole number. It may have a suffix K, M, G or T, a power of 1024, unless it is octal. */
+static bool number_from_string(const char *text, bool is_octal, uint64_t *ret_number) {
+        static const char suffixes[] = "KMGT";
         unsigned long long number;
         const char *suffix;
         char *end;
 
-        if (value[0] < '0' || value[0] > '9')
+        if (!isdigit((unsigned char)text[0]))
                 return false;
         errno = 0;
-        number = strtoull(value, &end, 0);
+        number = strtoull(text, &end, is_octal ? 8 : 0);
         if (errno)
                 return false;
         if (*end) {
                 suffix = strchr(suffixes, *end);
-                if (!suffix || end[1])
+                if (is_octal || !suffix || end[1])
                         return false;
                 for (const char *unit = suffixes; unit <= suffix; unit++)
                         if (__builtin_mul_overflow(number, 1024ULL, &number))
@@ -53,238 +85,292 @@ static bool parse_number(const char *value, uint64_t *ret_number) {
         return true;
 }
 
-static const char *parse_size(Config *config, void *place, const char *value) {
-        (void)config;
-        if (!parse_number(value, place) || *(uint64_t *)place == 0)
-                return "a number above 0, as 4096, 64M or 1G";
-        return NULL;
+static bool is_in_range(const ConfigKey *key, uint64_t number) {
+        bool is_octal = key->kind == CONFIG_MODE;
+        uint64_t least;
+        uint64_t most;
+
+        return number_from_string(key->least, is_octal, &least) &&
+               number_from_string(key->most, is_octal, &most) && number >= least && number <= most;
 }
 
-static const char *parse_bool(Config *config, void *place, const char *value) {
-        static const char *const words[] = {"false", "true", "no", "yes", "off", "on", "0", "1"};
+static int parse_number(const ConfigKey *key, void *place, const char *value) {
+        uint64_t number = OPTION_UNSET;
 
-        (void)config;
+        if (!is_unset(key, value) &&
+            (!number_from_string(value, false, &number) || !is_in_range(key, number)))
+                return CONFIG_E_VALUE;
+        *(uint64_t *)place = number;
+        return 0;
+}
+
+static int parse_mode(const ConfigKey *key, void *place, const char *value) {
+        uint64_t mode;
+
+        if (!number_from_string(value, true, &mode) || !is_in_range(key, mode))
+                return CONFIG_E_VALUE;
+        *(mode_t *)place = (mode_t)mode;
+        return 0;
+}
+
+static int parse_bool(const ConfigKey *key, void *place, const char *value) {
+        static const char *const words[] = {"no", "yes", "false", "true", "off", "on", "0", "1"};
+
+        (void)key;
         for (size_t i = 0; i < N_ELEMENTS(words); i++)
                 if (strcasecmp(value, words[i]) == 0) {
                         *(bool *)place = i % 2 == 1;
-                        return NULL;
+                        return 0;
                 }
-        return "true or false";
+        return CONFIG_E_VALUE;
 }
 
-static const char *parse_string(Config *config, void *place, const char *value) {
-        char **text = place;
+static int parse_choice(const ConfigKey *key, void *place, const char *value) {
+        for (const ConfigWord *word = key->words; word->text; word++)
+                if (strcmp(value, word->text) == 0) {
+                        *(int *)place = word->value; /* an enumeration of WORDS */
+                        return 0;
+                }
+        return CONFIG_E_VALUE;
+}
+
+static int parse_path(const ConfigKey *key, void *place, const char *value) {
+        char **path = place;
         char *copy;
 
-        (void)config;
-        if (!value[0])
-                return "a value";
+        if (!is_in_range(key, strlen(value)))
+                return CONFIG_E_VALUE;
         copy = strdup(value);
         if (!copy)
-                return "less memory";
-        free(*text);
-        *text = copy;
-        return NULL;
+                return error_origin(-ENOMEM);
+        free(*path);
+        *path = copy;
+        return 0;
 }
 
-static const char *parse_mode(Config *config, void *place, const char *value) {
-        char *end;
-        unsigned long mode = strtoul(value, &end, 8);
-
-        (void)config;
-        if (!value[0] || *end || mode > 0777)
-                return "an octal mode, as 0660";
-        *(mode_t *)place = (mode_t)mode;
-        return NULL;
-}
-
-static const char *parse_group(Config *config, void *place, const char *value) {
+static int parse_group(const ConfigKey *key, void *place, const char *value) {
         const struct group *group = getgrnam(value);
-        uint64_t gid;
+        uint64_t gid = NO_GROUP;
 
-        (void)config;
         if (group)
-                *(gid_t *)place = group->gr_gid;
-        else if (parse_number(value, &gid) && gid < UINT32_MAX)
-                *(gid_t *)place = (gid_t)gid;
-        else
-                return "a group that exists";
-        return NULL;
+                gid = group->gr_gid;
+        else if (!is_unset(key, value) && (!number_from_string(value, false, &gid) || gid >= NO_GROUP))
+                return CONFIG_E_VALUE;
+        *(gid_t *)place = (gid_t)gid;
+        return 0;
 }
 
-static const char *parse_log_level(Config *config, void *place, const char *value) {
-        LogLevel level;
-
-        (void)config;
-        (void)place;
-        if (!log_level_from_string(value, &level))
-                return "error, warning, info or debug";
-        log_set_level(level);
-        return NULL;
-}
-
-static const char *parse_spin(Config *config, void *place, const char *value) {
-        uint64_t spin_us;
-
-        if (!parse_number(value, &spin_us) || spin_us > 1000000)
-                return "microseconds, at most 1000000";
-        *(uint64_t *)place = spin_us * NS_PER_US;
-        config->has_spin = true;
-        return NULL;
-}
-
-static const char *parse_copy(Config *config, void *place, const char *value) {
-        static const char *const words[] = {
-                [GPU_COPY_AUTO] = "auto",
-                [GPU_COPY_SHADER] = "shader",
-                [GPU_COPY_COMMAND] = "command",
-        };
-
-        (void)config;
-        for (size_t i = 0; i < N_ELEMENTS(words); i++)
-                if (strcmp(value, words[i]) == 0) {
-                        *(GpuCopy *)place = (GpuCopy)i;
-                        return NULL;
-                }
-        return "auto, shader or command";
-}
-
-static const char *add_admin(Config *config, const char *word) {
+static int add_user(void *place, const char *word) {
+        OptionUsers *users = place;
         const struct passwd *user = getpwnam(word);
-        uid_t *uids = reallocarray(config->admins.uids, config->admins.n_uids + 1, sizeof(*uids));
+        uid_t *uids;
         uint64_t uid;
 
-        if (!uids)
-                return "less memory";
-        config->admins.uids = uids;
         if (user)
                 uid = user->pw_uid;
-        else if (!parse_number(word, &uid) || uid >= UINT32_MAX)
-                return "users that exist, separated by commas";
-        uids[config->admins.n_uids++] = (uid_t)uid;
-        return NULL;
+        else if (!number_from_string(word, false, &uid) || uid >= (uid_t)-1)
+                return CONFIG_E_VALUE;
+        uids = reallocarray(users->uids, users->n_uids + 1, sizeof(*uids));
+        if (!uids)
+                return error_origin(-ENOMEM);
+        users->uids = uids;
+        users->uids[users->n_uids++] = (uid_t)uid;
+        return 0;
 }
 
-static const char *add_device(Config *config, const char *word) {
-        char **devices = reallocarray(config->devices, config->gpu.n_devices + 1, sizeof(*devices));
+static int add_name(void *place, const char *word) {
+        OptionNames *list = place;
+        char **names = reallocarray(list->names, list->n_names + 1, sizeof(*names));
 
-        if (!devices)
-                return "less memory";
-        config->devices = devices;
-        config->gpu.devices = (const char *const *)devices;
-        devices[config->gpu.n_devices] = strdup(word);
-        if (!devices[config->gpu.n_devices])
-                return "less memory";
-        config->gpu.n_devices++;
-        return NULL;
+        if (!names)
+                return error_origin(-ENOMEM);
+        list->names = names;
+        list->names[list->n_names] = strdup(word);
+        if (!list->names[list->n_names])
+                return error_origin(-ENOMEM);
+        list->n_names++;
+        return 0;
 }
 
 /* Calls `add` for every word between the commas. */
-static const char *parse_list(Config *config, const char *value,
-                              const char *(*add)(Config *config, const char *word)) {
-        const char *expected = NULL;
+static int parse_list(void *place, const char *value, int (*add)(void *place, const char *word)) {
         char *copy = strdup(value);
         char *state = NULL;
+        int r = 0;
 
         if (!copy)
-                return "less memory";
-        for (char *word = strtok_r(copy, ", \t", &state); word && !expected;
-             word = strtok_r(NULL, ", \t", &state))
-                expected = add(config, word);
+                return error_origin(-ENOMEM);
+        for (char *word = strtok_r(copy, ", \t", &state); word && !r; word = strtok_r(NULL, ", \t", &state))
+                r = add(place, word);
         free(copy);
-        return expected;
+        return r;
 }
 
-static const char *parse_admins(Config *config, void *place, const char *value) {
-        (void)place;
-        return parse_list(config, value, add_admin);
+static int parse_users(const ConfigKey *key, void *place, const char *value) {
+        (void)key;
+        return parse_list(place, value, add_user);
 }
 
-static const char *parse_devices(Config *config, void *place, const char *value) {
-        (void)place;
-        return parse_list(config, value, add_device);
+static int parse_names(const ConfigKey *key, void *place, const char *value) {
+        (void)key;
+        return parse_list(place, value, add_name);
 }
 
-static const Key keys[] = {
-        {"gpud", "socket", parse_string, offsetof(Config, socket)},
-        {"gpud", "socket_mode", parse_mode, offsetof(Config, socket_mode)},
-        {"gpud", "socket_group", parse_group, offsetof(Config, socket_group)},
-        {"gpud", "admins", parse_admins, 0},
-        {"gpud", "log_level", parse_log_level, 0},
-        {"gpud", "connections_max", parse_size, offsetof(Config, connections_max)},
-        {"gpud", "shm_max", parse_size, offsetof(Config, shm_max)},
-        {"gpu", "devices", parse_devices, 0},
-        {"gpu", "validation", parse_bool, offsetof(Config, gpu.validation)},
-        {"gpu", "force_staging", parse_bool, offsetof(Config, gpu.force_staging)},
-        {"gpu", "copy", parse_copy, offsetof(Config, gpu.copy)},
-        {"gpu", "staging_bytes", parse_size, offsetof(Config, gpu.staging_bytes)},
-        {"gpu", "segment_max", parse_size, offsetof(Config, gpu.segment_max)},
-        {"gpu", "block_max", parse_size, offsetof(Config, gpu.block_max)},
-        {"gpu", "spin_us", parse_spin, offsetof(Config, spin_ns)},
+static const struct {
+        ParseFn parse;
+        const char *expected; /* in words, for config_get_expected(): before the range, */
+        const char *unit;     /* and behind it */
+} kinds[] = {
+        [CONFIG_BOOL] = {parse_bool, "yes or no", ""},
+        [CONFIG_COUNT] = {parse_number, "a number from ", ""},
+        [CONFIG_SIZE] = {parse_number, "a size from ", ""},
+        [CONFIG_MICROSECONDS] = {parse_number, "a number from ", ""},
+        [CONFIG_MODE] = {parse_mode, "an octal number from ", ""},
+        [CONFIG_PATH] = {parse_path, "a path of ", " bytes"},
+        [CONFIG_GROUP] = {parse_group, "a group that exists, by name or number", ""},
+        [CONFIG_USERS] = {parse_users, "users that exist, by name or number, separated by commas", ""},
+        [CONFIG_NAMES] = {parse_names, "names separated by commas", ""},
+        [CONFIG_CHOICE] = {parse_choice, "", ""},
 };
 
-int config_init(Config *ret_config) {
-        *ret_config = (Config){
-                .socket = strdup(PROTO_SOCKET_DEFAULT),
-                .socket_mode = CONFIG_SOCKET_MODE,
-                .socket_group = (gid_t)-1,
-                .connections_max = CONFIG_CONNECTIONS_MAX,
-                .shm_max = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) / 4,
-        };
-        return ret_config->socket ? 0 : error_origin(-ENOMEM);
+static void *find_place(Config *config, const ConfigKey *key) {
+        return (char *)config + key->offset;
+}
+
+int config_set(Config *config, const ConfigKey *key, const char *value) {
+        return kinds[key->kind].parse(key, find_place(config, key), value);
+}
+
+int config_init(Config *config) {
+        int r;
+
+        *config = (Config){0};
+        for (const ConfigKey *key = config_keys; key->name; key++) {
+                r = config_set(config, key, key->value);
+                if (r)
+                        return error_fold(r);
+        }
+        return 0;
+}
+
+static void names_deinit(OptionNames *list) {
+        for (size_t i = 0; i < list->n_names; i++)
+                free(list->names[i]);
+        free(list->names);
 }
 
 void config_deinit(Config *config) {
-        for (size_t i = 0; i < config->gpu.n_devices; i++)
-                free(config->devices[i]);
-        free(config->devices);
-        free(config->admins.uids);
-        free(config->socket);
+        for (const ConfigKey *key = config_keys; key->name; key++) {
+                void *place = find_place(config, key);
+
+                if (key->kind == CONFIG_PATH)
+                        free(*(char **)place);
+                else if (key->kind == CONFIG_USERS)
+                        free(((OptionUsers *)place)->uids);
+                else if (key->kind == CONFIG_NAMES)
+                        names_deinit(place);
+        }
+}
+
+const ConfigKey *config_find_key(const char *section, const char *name) {
+        for (const ConfigKey *key = config_keys; key->name; key++)
+                if (strcmp(key->section, section) == 0 && strcmp(key->name, name) == 0)
+                        return key;
+        return NULL;
+}
+
+void config_get_expected(const ConfigKey *key, char *ret_text, size_t n_text) {
+        bool has_range = key->least != NULL;
+        int n = snprintf(ret_text, n_text, "%s%s%s%s%s", kinds[key->kind].expected,
+                         has_range ? key->least : "", has_range ? " to " : "", has_range ? key->most : "",
+                         kinds[key->kind].unit);
+
+        for (const ConfigWord *word = key->words; word && word->text; word++)
+                n += snprintf(ret_text + n, n_text - (size_t)n, "%s%s",
+                              word == key->words ? ""
+                              : word[1].text     ? ", "
+                                                 : " or ",
+                              word->text);
 }
 
 typedef struct Reader {
         Config *config;
         const char *path;
-        bool has_failed;
+        unsigned line;
+        char section[32]; /* cut short where it is longer than any of ours */
+        int r;
 } Reader;
 
-/* inih's handler: 1 goes on. The line number needs inih built with it, as Debian's is. */
-static int on_key(void *userdata, const char *section, const char *name, const char *value) {
-        Reader *reader = userdata;
-        const char *expected;
+/* Cuts off a comment, which begins with a semicolon behind a blank, and the blanks around what is left. */
+static char *strip(char *text) {
+        char *end = text;
 
-        for (size_t i = 0; i < N_ELEMENTS(keys); i++) {
-                if (strcmp(keys[i].section, section) != 0 || strcmp(keys[i].name, name) != 0)
-                        continue;
-                expected = keys[i].parse(reader->config, (char *)reader->config + keys[i].offset, value);
-                if (!expected)
-                        return 1;
-                log_error("%s: [%s] %s = %s: expected %s", reader->path, section, name, value, expected);
-                reader->has_failed = true;
-                return 0;
+        while (*end && !(*end == ';' && (end == text || isspace((unsigned char)end[-1]))))
+                end++;
+        while (end > text && isspace((unsigned char)end[-1]))
+                end--;
+        *end = '\0';
+        return text + strspn(text, " \t");
+}
+
+static void read_key(Reader *reader, const char *name, const char *value) {
+        const ConfigKey *key = config_find_key(reader->section, name);
+        char expected[CONFIG_EXPECTED_SIZE];
+        int r;
+
+        if (!key) {
+                log_error("%s:%u: [%s] %s = %s: there is no such key", reader->path, reader->line,
+                          reader->section, name, value);
+                reader->r = -EINVAL;
+                return;
         }
-        log_error("%s: unknown key \"%s\" in section [%s]", reader->path, name, section);
-        reader->has_failed = true;
-        return 0;
+        r = config_set(reader->config, key, value);
+        if (r == CONFIG_E_VALUE) {
+                config_get_expected(key, expected, sizeof(expected));
+                log_error("%s:%u: [%s] %s = %s: expected %s", reader->path, reader->line, reader->section,
+                          name, value, expected);
+                reader->r = -EINVAL;
+        } else if (r) {
+                reader->r = r;
+        }
+}
+
+static void read_line(Reader *reader, char *line) {
+        char *text = strip(line);
+        size_t n_name = strcspn(text, "=:");
+        size_t n_section = strcspn(text, "]");
+
+        if (!*text || *text == '#')
+                return;
+        if (*text == '[' && text[n_section]) {
+                text[n_section] = '\0';
+                snprintf(reader->section, sizeof(reader->section), "%s", text + 1);
+        } else if (*text != '[' && text[n_name]) {
+                text[n_name] = '\0';
+                read_key(reader, strip(text), strip(text + n_name + 1));
+        } else {
+                log_error("%s:%u: %s: expected \"key = value\" or \"[section]\"", reader->path, reader->line,
+                          text);
+                reader->r = -EINVAL;
+        }
 }
 
 int config_read(Config *config, const char *path) {
         Reader reader = {.config = config, .path = path};
-        int r = ini_parse(path, on_key, &reader);
+        FILE *file = fopen(path, "re");
+        char *line = NULL;
+        size_t n_line = 0;
 
-        if (r < 0) {
+        while (file && getline(&line, &n_line, file) >= 0) {
+                reader.line++;
+                read_line(&reader, line);
+        }
+        if (!file || !feof(file)) {
+                reader.r = -errno;
                 log_error("cannot read %s: %s", path, strerror(errno));
-                return -errno;
         }
-        if (r > 0) {
-                log_error("%s:%d: %s", path, r,
-                          reader.has_failed ? "the line is refused, see above"
-                                            : "this is no \"key = value\" or \"[section]\"");
-                return -EINVAL;
-        }
-        return 0;
-}
-
-const char *config_get_key(size_t index) {
-        return index < N_ELEMENTS(keys) ? keys[index].name : NULL;
+        free(line);
+        if (file)
+                fclose(file);
+        return reader.r;
 }

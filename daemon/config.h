@@ -1,47 +1,82 @@
 #pragma once
 
 /*
- * The configuration: defaults, overridden by an INI file, overridden by the command line. What is default is written
- * here, in proto/socket.h and in daemon/gpu/host.h; gpud.conf and gpud.8 show it, and a test compares them.
+ * The configuration: the defaults of config.def, overridden by a file, overridden by the command line. Only
+ * the start of the daemon writes to it.
  */
 
-#include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
-#include <sys/types.h>
 
-#include "daemon/gpu/host.h"
-#include "daemon/net/credentials.h"
+#include "daemon/options.h"
 
-#define CONFIG_SOCKET_MODE     0660
-#define CONFIG_CONNECTIONS_MAX 4096
+typedef struct Config Config;
+typedef struct ConfigKey ConfigKey;
+typedef struct ConfigWord ConfigWord;
 
-/*
- * How long the loop polls for completions before it sleeps: a wake-up costs a GPU 30-780 us, a poll 12. Who polls for as
- * long as the wake-up would take never pays more than twice; and a gibibyte inside a fast device takes no longer.
- */
-#define CONFIG_SPIN_GPU_US UINT64_C(700)
-/* A software device needs the very core that would spin. */
-#define CONFIG_SPIN_CPU_US UINT64_C(10)
+struct Config {
+#define OPTIONS(options_, Type_, section_) Type_ options_;
+#include "daemon/config.def"
+};
 
-typedef struct Config {
-        char *socket;
-        mode_t socket_mode;
-        gid_t socket_group; /* (gid_t)-1: as it comes */
-        AdminList admins;
-        uint64_t connections_max;
-        uint64_t shm_max; /* bytes of regions that one session may register */
-        GpuOptions gpu;
-        char **devices; /* owned; GpuOptions.devices */
-        bool has_spin;
-        uint64_t spin_ns;
-} Config;
+typedef enum ConfigKind {
+        CONFIG_BOOL,
+        CONFIG_COUNT,
+        CONFIG_SIZE,
+        CONFIG_MICROSECONDS,
+        CONFIG_MODE,
+        CONFIG_PATH,
+        CONFIG_GROUP,
+        CONFIG_USERS,
+        CONFIG_NAMES,
+        CONFIG_CHOICE,
+} ConfigKind;
 
-int config_init(Config *ret_config);
+struct ConfigWord {
+        const char *text;
+        int value;
+        const char *doc;
+};
+
+/* A row of config.def. */
+struct ConfigKey {
+        const char *section;
+        const char *name;
+        ConfigKind kind;
+        size_t offset;           /* in Config */
+        const char *value;       /* the default */
+        const char *least;       /* NULL: the kind has no range */
+        const char *most;        /* included */
+        const ConfigWord *words; /* of a CHOICE; the last is followed by one without text */
+        const char *doc;
+};
+
+/* In the order of the table, in which the keys of a section stand together. One without a name is last. */
+extern const ConfigKey config_keys[];
+
+/* Enough for what config_get_expected() says. */
+#define CONFIG_EXPECTED_SIZE 160
+
+enum {
+        CONFIG_E_VALUE = 1, /* the value is not what the key takes */
+};
+
+/* Takes the defaults. Returns 0 or -ENOMEM, and then deinit is due all the same. */
+int config_init(Config *config);
+
+/* Works on a zeroed structure. */
 void config_deinit(Config *config);
 
-/* Reads `path`. Returns 0 or -EINVAL (or -errno); the log names file, line, key and what is expected. */
+/*
+ * Reads the file at `path` to its end. Returns 0, -EINVAL or -errno; the log then has a line for each fault:
+ * file, line, section, key, value, and what is expected.
+ */
 int config_read(Config *config, const char *path);
 
-/* The keys one by one, for whoever is to describe them all; NULL beyond the last. */
-const char *config_get_key(size_t index);
+/* NULL if there is none. */
+const ConfigKey *config_find_key(const char *section, const char *name);
+
+/* Replaces the key's value; of a list, adds to it. Returns 0, CONFIG_E_VALUE or -ENOMEM. */
+int config_set(Config *config, const ConfigKey *key, const char *value);
+
+/* What values the key takes, as it goes on after "expected": "a number from 1 to 1M". */
+void config_get_expected(const ConfigKey *key, char *ret_text, size_t n_text);

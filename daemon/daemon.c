@@ -251,10 +251,10 @@ static int daemon_listen(Daemon *daemon, int *ret_fd, char **ret_path) {
                 *ret_path = NULL;
                 return 0;
         }
-        *ret_path = strdup(config->socket);
+        *ret_path = strdup(config->net.socket);
         if (!*ret_path)
                 return error_origin(-ENOMEM);
-        r = socket_listen(ret_fd, config->socket, config->socket_mode, config->socket_group);
+        r = socket_listen(ret_fd, &config->net);
         if (r) {
                 free(*ret_path);
                 return r;
@@ -301,6 +301,19 @@ static void daemon_log_devices(const Daemon *daemon) {
         }
 }
 
+/* How long the loop polls for completions before it sleeps. */
+static void daemon_choose_spin(Daemon *daemon) {
+        uint64_t spin_us = daemon->config->loop.spin_us;
+        bool has_gpu = false;
+
+        for (size_t i = 0; i < gpu_instance_get_n_devices(daemon->gpu); i++)
+                if (gpu_device_get_info(gpu_instance_get_device(daemon->gpu, i))->type != GPU_DEVICE_CPU)
+                        has_gpu = true;
+        if (spin_us == OPTION_UNSET)
+                spin_us = has_gpu ? OPTION_SPIN_GPU_US : OPTION_SPIN_CPU_US;
+        daemon->spin_ns = spin_us * NS_PER_US;
+}
+
 static int daemon_init_gpu(Daemon *daemon) {
         int r;
 
@@ -309,12 +322,7 @@ static int daemon_init_gpu(Daemon *daemon) {
 
         if (r)
                 return r == GPU_E_NO_DEVICE ? -ENODEV : error_fold(r);
-        daemon->spin_ns = CONFIG_SPIN_CPU_US * NS_PER_US;
-        for (size_t i = 0; i < gpu_instance_get_n_devices(daemon->gpu); i++)
-                if (gpu_device_get_info(gpu_instance_get_device(daemon->gpu, i))->type != GPU_DEVICE_CPU)
-                        daemon->spin_ns = CONFIG_SPIN_GPU_US * NS_PER_US;
-        if (daemon->config->has_spin)
-                daemon->spin_ns = daemon->config->spin_ns;
+        daemon_choose_spin(daemon);
         daemon_log_devices(daemon);
         return 0;
 }
@@ -339,10 +347,9 @@ static int daemon_init(Daemon *daemon) {
                 fd_close(fd);
                 return r;
         }
-        registry_init(&daemon->registry, daemon->gpu, &daemon->host, daemon->config->shm_max);
+        registry_init(&daemon->registry, daemon->gpu, &daemon->host, &daemon->config->registry);
         rpc_init(&daemon->rpc, &daemon->registry, method_rows);
-        r = net_init(&daemon->net, daemon->epoll_fd, &daemon->rpc, &daemon->config->admins,
-                     daemon->config->connections_max, fd, path);
+        r = net_init(&daemon->net, daemon->epoll_fd, &daemon->rpc, &daemon->config->net, fd, path);
         if (r)
                 return r;
         daemon->has_net = true;

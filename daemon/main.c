@@ -1,4 +1,4 @@
-/* gpud: command line, limits of the process, and the daemon's life. */
+/* The command line, the limits of the process, and the daemon's life. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,8 +22,14 @@
 
 #define EXIT_USAGE 2
 
-/* Descriptors besides those of connections: of devices, of memory, and on their way in a message. */
+/* Descriptors that are no connection's: of devices, of memory, and on their way in a message. */
 #define FDS_BESIDE ((rlim_t)60 * 1024)
+
+/* What the command line says. */
+typedef struct Arguments {
+        const char *socket; /* NULL: as configured */
+        const char *config; /* NULL: the defaults */
+} Arguments;
 
 static void print_help(void) {
         puts("gpud [--socket PATH] [--config FILE]\n"
@@ -32,12 +38,13 @@ static void print_help(void) {
              "Runs in the foreground and logs to stderr.\n"
              "\n"
              "  --socket PATH   listen there instead of " PROTO_SOCKET_DEFAULT " or the configured path\n"
-             "  --config FILE   read this configuration; /etc/gpud/gpud.conf describes every key\n"
+             "  --config FILE   read this configuration instead of taking the defaults; gpud.conf(5)\n"
+             "                  describes every key\n"
              "  --version       print the version\n"
              "  --help          print this");
 }
 
-/* Every connection, region and allocation costs descriptors. */
+/* Takes as many descriptors as it may: every connection, region and allocation costs some. */
 static void raise_fd_limit(void) {
         struct rlimit limit;
 
@@ -49,9 +56,9 @@ static void raise_fd_limit(void) {
 }
 
 /*
- * Makes the kernel's table of descriptors as large as it will have to be, while there is no thread yet. Later it
- * doubles when it is full, and in a process with threads whoever opens that descriptor waits 10 ms for it. A place
- * is 8 bytes of kernel memory.
+ * Makes the kernel's table of descriptors as large as it will have to be, while there is no thread yet. Later
+ * it doubles when it is full, and in a process with threads whoever opens that descriptor waits 10 ms for it.
+ * A place takes 8 bytes of kernel memory.
  */
 static void reserve_fds(uint64_t connections_max) {
         struct rlimit limit;
@@ -70,8 +77,9 @@ static void reserve_fds(uint64_t connections_max) {
 }
 
 /*
- * Lets malloc keep what messages take. Given back after each, their pages are faulted in again for the next: that took
- * longer than all the copying. Given back when there is much of it, all goes in one call, at 70 ms per GiB.
+ * Lets malloc keep the memory of messages. If it were given back after each message, its pages would be
+ * faulted in again for the next: that took longer than all the copying. If it were given back when there is
+ * much of it, all would go in one call, at 70 ms per GiB.
  */
 static void keep_heap(void) {
         mallopt(M_MMAP_THRESHOLD, 2 * GPUD_MESSAGE_MAX);
@@ -79,7 +87,7 @@ static void keep_heap(void) {
 }
 
 /* Returns below 0 to go on, else the exit status. */
-static int parse_arguments(int argc, char **argv, const char **ret_socket, const char **ret_config) {
+static int parse_arguments(int argc, char **argv, Arguments *ret_arguments) {
         static const struct option options[] = {
                 {"socket", required_argument, NULL, 's'},
                 {"config", required_argument, NULL, 'c'},
@@ -88,13 +96,14 @@ static int parse_arguments(int argc, char **argv, const char **ret_socket, const
                 {0},
         };
 
+        *ret_arguments = (Arguments){0};
         for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;)
                 switch (option) {
                 case 's':
-                        *ret_socket = optarg;
+                        ret_arguments->socket = optarg;
                         break;
                 case 'c':
-                        *ret_config = optarg;
+                        ret_arguments->config = optarg;
                         break;
                 case 'v':
                         puts("gpud " GPUD_VERSION);
@@ -114,23 +123,32 @@ static int parse_arguments(int argc, char **argv, const char **ret_socket, const
         return -1;
 }
 
-static int run(Config *config, const char *socket_path, const char *config_path) {
+/* The configuration as the file and then the command line have it. Returns 0 or -errno. */
+static int read_config(Config *config, const Arguments *arguments) {
+        const ConfigKey *key = config_find_key("gpud", "socket");
+        char expected[CONFIG_EXPECTED_SIZE];
+        int r = 0;
+
+        if (arguments->config)
+                r = config_read(config, arguments->config);
+        if (r || !arguments->socket)
+                return r;
+        r = config_set(config, key, arguments->socket);
+        if (r == CONFIG_E_VALUE) {
+                config_get_expected(key, expected, sizeof(expected));
+                log_error("--socket %s: expected %s", arguments->socket, expected);
+                return -EINVAL;
+        }
+        return r;
+}
+
+static int run(const Config *config) {
         Daemon *daemon;
         int r;
 
-        if (config_path) {
-                r = config_read(config, config_path);
-                if (r)
-                        return r;
-        }
-        if (socket_path) {
-                free(config->socket);
-                config->socket = strdup(socket_path);
-                if (!config->socket)
-                        return -ENOMEM;
-        }
+        log_set_level((int)config->log.log_level);
         raise_fd_limit();
-        reserve_fds(config->connections_max);
+        reserve_fds(config->net.connections_max);
         keep_heap();
         signal(SIGPIPE, SIG_IGN);
         r = daemon_new(&daemon, config);
@@ -142,17 +160,18 @@ static int run(Config *config, const char *socket_path, const char *config_path)
 }
 
 int main(int argc, char **argv) {
-        const char *socket_path = NULL;
-        const char *config_path = NULL;
+        Arguments arguments;
         Config config;
         int r;
 
-        r = parse_arguments(argc, argv, &socket_path, &config_path);
+        r = parse_arguments(argc, argv, &arguments);
         if (r >= 0)
                 return r;
-        if (config_init(&config))
-                return EXIT_FAILURE;
-        r = run(&config, socket_path, config_path);
+        r = config_init(&config);
+        if (!r)
+                r = read_config(&config, &arguments);
+        if (!r)
+                r = run(&config);
         config_deinit(&config);
         return r ? EXIT_FAILURE : EXIT_SUCCESS;
 }

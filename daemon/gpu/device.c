@@ -16,7 +16,6 @@
 
 #define STAGED_MAX    (UINT64_C(4) << 20) /* a memcpy of some 0.4 ms: four of them keep four workers busy */
 #define BLOCK_MIN     (UINT64_C(64) << 10)
-#define STAGING_MIN   (UINT64_C(1) << 20)
 #define STAGING_SHARE 8
 #define N_SETTLE      1024
 #define SETTLE_BYTES  512 /* too few for a shader, which not every queue runs */
@@ -176,10 +175,6 @@ static void device_choose_memory(GpuDevice *device) {
         device->info.memory_total = device->ledger.total;
 }
 
-static uint64_t or_default(uint64_t option, uint64_t value) {
-        return option ? option : value;
-}
-
 static void device_choose_sizes(GpuDevice *device) {
         const GpuOptions *options = &device->instance->options;
         VkPhysicalDeviceMaintenance3Properties maintenance = {
@@ -189,11 +184,10 @@ static void device_choose_sizes(GpuDevice *device) {
                 .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2,
                 .pNext = &maintenance,
         };
-        uint64_t block =
-                MIN(device->ledger.total / GPU_BLOCK_SHARE, or_default(options->block_max, GPU_BLOCK_MAX));
+        uint64_t block = MIN(device->ledger.total / OPTION_BLOCK_SHARE, options->block_max);
 
         vkGetPhysicalDeviceProperties2(device->physical, &properties);
-        device->segment_max = or_default(options->segment_max, GPU_SEGMENT_MAX);
+        device->segment_max = options->segment_max;
         /* NVIDIA's gives far more than it says; the validation layer holds it to its word. */
         if (options->validation)
                 device->segment_max = MIN(device->segment_max, maintenance.maxMemoryAllocationSize);
@@ -204,8 +198,7 @@ static void device_choose_sizes(GpuDevice *device) {
 }
 
 static int device_init_staging(GpuDevice *device) {
-        uint64_t size =
-                MAX(or_default(device->instance->options.staging_bytes, GPU_STAGING_BYTES), STAGING_MIN);
+        uint64_t size = ALIGN_UP(device->instance->options.staging_bytes, (uint64_t)GPU_RING_UNIT);
         GpuSegmentSource on_host = {
                 .types = device_get_memory_types(device, UINT32_MAX,
                                                  VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT |
@@ -216,7 +209,6 @@ static int device_init_staging(GpuDevice *device) {
         void *map;
         int r;
 
-        size = ALIGN_UP(size, (uint64_t)GPU_RING_UNIT);
         r = segment_init(&device->staging, device, size, &on_host);
         if (r)
                 return r;

@@ -122,22 +122,22 @@ static bool info_has_name(const GpuDeviceInfo *info, const char *name) {
 }
 
 static bool is_chosen(const GpuDeviceInfo *info, const GpuOptions *options) {
-        for (size_t i = 0; i < options->n_devices; i++) {
-                if (info_has_name(info, options->devices[i]))
+        for (size_t i = 0; i < options->devices.n_names; i++) {
+                if (info_has_name(info, options->devices.names[i]))
                         return true;
         }
-        return options->n_devices == 0;
+        return options->devices.n_names == 0;
 }
 
 /* Every name that was given is some device's. */
 static int check_choice(const GpuOptions *options, const GpuCandidate *candidates, size_t n_candidates) {
-        for (size_t i = 0; i < options->n_devices; i++) {
+        for (size_t i = 0; i < options->devices.n_names; i++) {
                 size_t j = 0;
 
-                while (j < n_candidates && !info_has_name(&candidates[j].info, options->devices[i]))
+                while (j < n_candidates && !info_has_name(&candidates[j].info, options->devices.names[i]))
                         j++;
                 if (j == n_candidates) {
-                        log_error("there is no Vulkan device `%s`", options->devices[i]);
+                        log_error("there is no Vulkan device `%s`", options->devices.names[i]);
                         return GPU_E_NO_DEVICE;
                 }
         }
@@ -219,8 +219,7 @@ int gpu_instance_new(GpuInstance **ret_instance, const GpuOptions *options, cons
                 return error_origin(-ENOMEM);
         instance->host = *host;
         instance->options = *options;
-        instance->options.devices = NULL;
-        instance->options.n_devices = 0;
+        instance->options.devices = (OptionNames){0};
         list_init(&instance->put_off);
         list_init(&instance->completed);
         list_init(&instance->settled);

@@ -19,7 +19,8 @@ typedef struct GpuInstance GpuInstance;
 
 /*
  * Blocks (half a second on a real driver). `options` is read now only, `host` is copied. 0, GPU_E_NO_DEVICE (no
- * Vulkan, no device, none of the chosen ones: the log says it), or -errno.
+ * Vulkan, no device, none of the chosen ones: the log says it), or -errno. Requires: sizes that config.def
+ * allows.
  */
 int gpu_instance_new(GpuInstance **ret_instance, const GpuOptions *options, const GpuHost *host);
 

@@ -51,7 +51,7 @@ static int read_groups(int fd, Credentials *credentials) {
         return 0;
 }
 
-int credentials_init(Credentials *credentials, int fd, const AdminList *admins) {
+int credentials_init(Credentials *credentials, int fd, const NetOptions *options) {
         struct ucred peer;
         socklen_t length = sizeof(peer);
 
@@ -62,8 +62,8 @@ int credentials_init(Credentials *credentials, int fd, const AdminList *admins) 
         credentials->gid = peer.gid;
         credentials->pid = peer.pid;
         credentials->is_admin = peer.uid == 0;
-        for (size_t i = 0; i < admins->n_uids; i++)
-                if (admins->uids[i] == peer.uid)
+        for (size_t i = 0; i < options->admins.n_uids; i++)
+                if (options->admins.uids[i] == peer.uid)
                         credentials->is_admin = true;
         read_comm(peer.pid, credentials->comm, sizeof(credentials->comm));
         return read_groups(fd, credentials);

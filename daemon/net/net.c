@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -28,13 +29,11 @@
 /* Connections accepted in one loop turn, so that a flood of them does not hold the others up. */
 #define ACCEPT_MAX 32
 
-int net_init(Net *net, int epoll_fd, Rpc *rpc, const AdminList *admins, size_t connections_max, int fd,
-             char *path) {
+int net_init(Net *net, int epoll_fd, Rpc *rpc, const NetOptions *options, int fd, char *path) {
         *net = (Net){
                 .epoll_fd = epoll_fd,
                 .rpc = rpc,
-                .admins = admins,
-                .connections_max = connections_max,
+                .options = options,
                 .listener_fd = fd,
                 .path = path,
                 .scratch = malloc(NET_SCRATCH_SIZE),
@@ -72,8 +71,8 @@ static void refuse_connection(const Net *net, int fd) {
         ProtoFault fault;
 
         proto_fault(&fault, GPUD_E_RESOURCE_EXHAUSTED,
-                    "gpud has %zu connections, limit connections_max = %zu", net->n_peers,
-                    net->connections_max);
+                    "gpud has %zu connections, limit connections_max = %" PRIu64, net->n_peers,
+                    net->options->connections_max);
         log_warning("refused a connection: %s", fault.text);
         msgpack_sbuffer_init(&buffer);
         msgpack_packer_init(&packer, &buffer, msgpack_sbuffer_write);
@@ -104,7 +103,7 @@ static void net_accept(Net *net) {
                 }
                 if (fd < 0)
                         return;
-                if (net->n_peers >= net->connections_max)
+                if (net->n_peers >= net->options->connections_max)
                         refuse_connection(net, fd);
                 else
                         (void)peer_new(net, fd); /* where it fails, the log says why */

@@ -12,7 +12,7 @@
 #include <stdint.h>
 #include <sys/epoll.h>
 
-#include "daemon/net/credentials.h"
+#include "daemon/options.h"
 #include "daemon/rpc/rpc.h"
 #include "daemon/util/list.h"
 
@@ -26,10 +26,9 @@ typedef struct Net Net;
 #define NET_REQUEST_BYTES ((size_t)1024) /* that any request counts for at least */
 
 struct Net {
-        int epoll_fd;            /* borrowed; what the loop sleeps on */
-        Rpc *rpc;                /* borrowed */
-        const AdminList *admins; /* borrowed */
-        size_t connections_max;
+        int epoll_fd;              /* borrowed; what the loop sleeps on */
+        Rpc *rpc;                  /* borrowed */
+        const NetOptions *options; /* borrowed */
         int listener_fd;
         char *path;        /* to unlink at the end; NULL: the socket was passed in */
         bool is_listening; /* the listener is polled */
@@ -48,8 +47,7 @@ struct Net {
  * Takes over the listening socket `fd`, and `path`, which it unlinks at the end. Polls by `epoll_fd`, whose
  * events net_take_event() gets. Returns 0 or -errno.
  */
-int net_init(Net *net, int epoll_fd, Rpc *rpc, const AdminList *admins, size_t connections_max, int fd,
-             char *path);
+int net_init(Net *net, int epoll_fd, Rpc *rpc, const NetOptions *options, int fd, char *path);
 
 /* Requires: net_close() was called. */
 void net_deinit(Net *net);

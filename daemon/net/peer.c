@@ -61,7 +61,7 @@ int peer_new(Net *net, int fd) {
         _cleanup_(peer_freep) Peer *peer = NULL;
         int r;
 
-        r = credentials_init(&credentials, fd, net->admins);
+        r = credentials_init(&credentials, fd, net->options);
         if (r)
                 return r;
         peer = calloc(1, sizeof(*peer));

@@ -62,7 +62,9 @@ static void unlinkp(const char **path) {
                 unlink(*path);
 }
 
-int socket_listen(int *ret_fd, const char *path, mode_t mode, gid_t group) {
+int socket_listen(int *ret_fd, const NetOptions *options) {
+        const char *path = options->socket;
+        gid_t group = options->socket_group;
         _cleanup_(unlinkp) const char *bound_path = NULL;
         _cleanup_(fd_closep) int fd = -1;
         struct sockaddr_un address;
@@ -87,12 +89,12 @@ int socket_listen(int *ret_fd, const char *path, mode_t mode, gid_t group) {
                 return r;
         }
         bound_path = path;
-        if (group != (gid_t)-1 && chown(path, (uid_t)-1, group) < 0) {
+        if (group != NO_GROUP && chown(path, (uid_t)-1, group) < 0) {
                 r = -errno;
                 log_error("cannot give %s to group %u: %s", path, group, strerror(-r));
                 return r;
         }
-        if (chmod(path, mode) < 0 || listen(fd, SOMAXCONN) < 0)
+        if (chmod(path, options->socket_mode) < 0 || listen(fd, SOMAXCONN) < 0)
                 return error_origin(-errno);
         bound_path = NULL;
         *ret_fd = fd_steal(&fd);

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include "daemon/gpu/device.h"
 #include "daemon/util/error.h"
@@ -19,8 +20,12 @@
 /* What one loop turn releases for sessions or for leases: at 0.3 us each, well below a millisecond. */
 #define RELEASED_MAX 1000
 
-void registry_init(Registry *registry, GpuInstance *gpu, const GpuHost *host, uint64_t shm_max) {
-        *registry = (Registry){.gpu = gpu, .host = host, .shm_max = shm_max};
+void registry_init(Registry *registry, GpuInstance *gpu, const GpuHost *host,
+                   const RegistryOptions *options) {
+        *registry = (Registry){.gpu = gpu, .host = host, .shm_max = options->shm_max};
+        if (registry->shm_max == OPTION_UNSET)
+                registry->shm_max = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) /
+                                    OPTION_SHM_SHARE;
         slab_init(&registry->mems, sizeof(Mem));
         slab_init(&registry->sessions, sizeof(Session));
         list_init(&registry->ending);

@@ -14,6 +14,7 @@
 #include "daemon/object/name.h"
 #include "daemon/object/session.h"
 #include "daemon/object/user.h"
+#include "daemon/options.h"
 #include "daemon/util/list.h"
 #include "daemon/util/slab.h"
 
@@ -33,8 +34,7 @@ struct Registry {
         uint64_t shm_max;    /* bytes of regions that one session may register */
 };
 
-/* `shm_max`: bytes of regions that one session may register. */
-void registry_init(Registry *registry, GpuInstance *gpu, const GpuHost *host, uint64_t shm_max);
+void registry_init(Registry *registry, GpuInstance *gpu, const GpuHost *host, const RegistryOptions *options);
 
 /* Drops the persistent references. Requires: all sessions have ended and are reaped. */
 void registry_close(Registry *registry);

@@ -5,35 +5,15 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
-static LogLevel log_max_level = LOG_LEVEL_INFO;
+static int log_max_level = LOG_INFO;
 
-void log_set_level(LogLevel level) {
+void log_set_level(int level) {
         log_max_level = level;
 }
 
-bool log_level_from_string(const char *name, LogLevel *ret_level) {
-        static const struct {
-                const char *name;
-                LogLevel level;
-        } levels[] = {
-                {"error", LOG_LEVEL_ERROR},
-                {"warning", LOG_LEVEL_WARNING},
-                {"info", LOG_LEVEL_INFO},
-                {"debug", LOG_LEVEL_DEBUG},
-        };
-
-        for (size_t i = 0; i < N_ELEMENTS(levels); i++)
-                if (strcmp(levels[i].name, name) == 0) {
-                        *ret_level = levels[i].level;
-                        return true;
-                }
-        return false;
-}
-
-void log_line(LogLevel level, const char *format, ...) {
+void log_line(int level, const char *format, ...) {
         char line[2048];
         size_t n = 0;
         va_list args;
@@ -42,7 +22,7 @@ void log_line(LogLevel level, const char *format, ...) {
         if (level > log_max_level)
                 return;
         if (getenv("JOURNAL_STREAM"))
-                n = (size_t)snprintf(line, sizeof(line), "<%d>", (int)level);
+                n = (size_t)snprintf(line, sizeof(line), "<%d>", level);
 
         va_start(args, format);
         written = vsnprintf(line + n, sizeof(line) - n - 1, format, args);

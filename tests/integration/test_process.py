@@ -188,7 +188,9 @@ def test_device_that_is_not_there(tmp_path: pathlib.Path) -> None:
         ("[gpu]\nstaging_bytes = 12Q\n", "12Q"),
         ("[gpu]\nstaging_bytes = -1\n", "-1"),
         ("[gpu]\nsegment_max = 99999999999999999999\n", "99999999999999999999"),
-        ("[gpu]\nspin_us =\n", "spin_us"),
+        ("[gpu]\nstaging_bytes =\n", "staging_bytes"),
+        ("[gpu]\nstaging_bytes = 4K\n", "1M to 16G"),
+        ("[gpud]\nconnections_max = 10000G\n", "1 to 1M"),
         ("[other]\nkey = 1\n", "other"),
         ("no section = 1\n", "no section"),
         ("[gpud]\nnonsense\n", "2"),
@@ -200,16 +202,41 @@ def test_bad_config_is_named(tmp_path: pathlib.Path, text: str, named: str) -> N
     status, said = run_to_end(daemon)
     assert status == 1
     assert named in said, said
-    assert "gpud.conf" in said
+    assert said.startswith(f"{daemon.config}:{text.count(chr(10))}: ")
+    assert said.count("\n") == 1, said
     assert not os.path.exists(daemon.socket)
 
 
-def test_config_that_is_missing(tmp_path: pathlib.Path) -> None:
+def test_every_fault_is_named_at_once(tmp_path: pathlib.Path) -> None:
     daemon = Daemon(tmp_path)
-    daemon.config.unlink()
+    lines = {
+        "sokcet = /tmp/x": "[gpud] sokcet = /tmp/x: there is no such key",
+        "connections_max = 10": None,
+        "  connections_max = 0 ; none": "[gpud] connections_max = 0: expected a number from 1 to 1M",
+        "# log_level = loud": None,
+        "log_level=loud": "[gpud] log_level = loud: expected error, warning, info or debug",
+        "nonsense": 'nonsense: expected "key = value" or "[section]"',
+        "[gpu]": None,
+        f"devices = {'vulkan:0, ' * 100}": None,
+        "validation = maybe": "[gpu] validation = maybe: expected yes or no",
+        "connections_max = 10 ": "[gpu] connections_max = 10: there is no such key",
+    }
+    daemon.config.write_text("[gpud]\n" + "\n".join(lines))
     status, said = run_to_end(daemon)
     assert status == 1
-    assert str(daemon.config) in said
+    assert said.splitlines() == [
+        f"{daemon.config}:{number}: {fault}" for number, fault in enumerate(lines.values(), 2) if fault
+    ]
+
+
+def test_config_that_cannot_be_read(tmp_path: pathlib.Path) -> None:
+    daemon = Daemon(tmp_path)
+    daemon.config.unlink()
+    said = f"cannot read {daemon.config}: No such file or directory\n"
+    assert run_to_end(daemon) == (1, said)
+    daemon.config.mkdir()
+    said = f"cannot read {daemon.config}: Is a directory\n"
+    assert run_to_end(daemon) == (1, said)
 
 
 def test_socket_mode(spawn: Spawn) -> None:

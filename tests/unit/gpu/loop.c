@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "daemon/config.h"
 #include "daemon/gpu/result.h"
 #include "daemon/util/clock.h"
 #include "daemon/util/macros.h"
@@ -88,6 +89,19 @@ static int pin(struct dl_phdr_info *info, size_t size, void *userdata) {
         return 0;
 }
 
+void loop_choose_sizes(GpuOptions *options) {
+        Config config;
+
+        ck_assert_int_eq(config_init(&config), 0);
+        if (!options->staging_bytes)
+                options->staging_bytes = config.gpu.staging_bytes;
+        if (!options->segment_max)
+                options->segment_max = config.gpu.segment_max;
+        if (!options->block_max)
+                options->block_max = config.gpu.block_max;
+        config_deinit(&config);
+}
+
 void loop_init(Loop *loop, const GpuOptions *options) {
         GpuHost host = {.execute = on_execute, .notify = on_notify, .userdata = loop};
         const char *copy = getenv("GPU_TEST_COPY");
@@ -101,6 +115,7 @@ void loop_init(Loop *loop, const GpuOptions *options) {
         pthread_create(&loop->worker, NULL, worker_run, loop);
         if (!getenv("VK_DRIVER_FILES"))
                 setenv("VK_DRIVER_FILES", ICD_PATH, 1);
+        loop_choose_sizes(&validated);
         validated.validation = !getenv("GPU_TEST_NO_VALIDATION");
         if (copy && validated.copy == GPU_COPY_AUTO)
                 validated.copy = strcmp(copy, "shader") == 0 ? GPU_COPY_SHADER : GPU_COPY_COMMAND;

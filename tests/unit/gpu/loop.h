@@ -57,6 +57,9 @@ struct TestRegion {
  */
 void loop_init(Loop *loop, const GpuOptions *options);
 
+/* Gives the sizes that are 0 the configuration's defaults; loop_init() does it by itself. */
+void loop_choose_sizes(GpuOptions *options);
+
 /* Everything is given back; waits until the instance is idle, checks the ledgers and that validation was silent. */
 void loop_deinit(Loop *loop);
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/config.h"
 #include "daemon/gpu/device.h"
 #include "daemon/gpu/instance.h"
 #include "daemon/gpu/memory.h"
@@ -150,14 +151,14 @@ static void run_latency(size_t size) {
 
 static void open_device(const char *copy, const char *name) {
         GpuHost host = {.execute = on_execute, .notify = on_notify};
-        GpuOptions options = {.devices = &name, .n_devices = name ? 1 : 0};
         uint64_t begin = clock_get_monotonic_ns();
+        Config config;
 
-        if (!strcmp(copy, "shader"))
-                options.copy = GPU_COPY_SHADER;
-        else if (!strcmp(copy, "command"))
-                options.copy = GPU_COPY_COMMAND;
-        check(gpu_instance_new(&bench.instance, &options, &host), "opening the device");
+        check(config_init(&config), "the defaults");
+        check(config_set(&config, config_find_key("gpu", "copy"), copy), "the way to copy");
+        check(config_set(&config, config_find_key("gpu", "devices"), name), "the device's name");
+        check(gpu_instance_new(&bench.instance, &config.gpu, &host), "opening the device");
+        config_deinit(&config);
         bench.device = gpu_instance_get_device(bench.instance, 0);
         printf("%s, copy = %s; open in %.1f ms\n", gpu_device_get_info(bench.device)->name, copy,
                (double)(clock_get_monotonic_ns() - begin) / 1e6);
@@ -187,8 +188,8 @@ int main(int argc, char **argv) {
         }
         far = bench.size / 8;
         list_init(&bench.tasks);
-        log_set_level(LOG_LEVEL_DEBUG);
-        open_device(argc > 1 ? argv[1] : "auto", argc > 3 ? argv[3] : NULL);
+        log_set_level(LOG_DEBUG);
+        open_device(argc > 1 ? argv[1] : "auto", argc > 3 ? argv[3] : "");
         get_memory();
         run_latency(64);
         run_latency(4096);

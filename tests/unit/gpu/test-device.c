@@ -56,10 +56,14 @@ static void ignore_notify(void *userdata) {
 
 static int open_devices(const char *name, size_t *ret_n, char *ret_id) {
         GpuHost host = {.execute = ignore_task, .notify = ignore_notify};
-        GpuOptions options = {.devices = &name, .n_devices = 1};
+        char copy[64];
+        char *names[] = {copy};
+        GpuOptions options = {.devices = {.names = names, .n_names = 1}};
         GpuInstance *instance;
         int r;
 
+        snprintf(copy, sizeof(copy), "%s", name);
+        loop_choose_sizes(&options);
         r = gpu_instance_new(&instance, &options, &host);
         if (r)
                 return r;

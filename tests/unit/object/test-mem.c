@@ -30,7 +30,7 @@ static void on_ready(Mem *mem, int r, void *userdata) {
 
 static void setup(void) {
         n_ready = 0;
-        registry_init(&registry, NULL, &fake_gpu_host, 1 << 20);
+        registry_init(&registry, NULL, &fake_gpu_host, &(RegistryOptions){.shm_max = 1 << 20});
         device = registry_find_device(&registry, "vulkan:0");
 }
 
@@ -396,7 +396,7 @@ START_TEST(any_allocation_may_fail) {
 
                 teardown();
                 n_live = failing_n_live;
-                registry_init(&registry, NULL, &fake_gpu_host, 1 << 20);
+                registry_init(&registry, NULL, &fake_gpu_host, &(RegistryOptions){.shm_max = 1 << 20});
                 failing_n_until = n;
                 tell_story();
                 is_through = failing_n_until > 0;
@@ -408,7 +408,7 @@ START_TEST(any_allocation_may_fail) {
                 registry_deinit(&registry);
                 if (failing_n_live != n_live || fake_gpu_count() > 0)
                         ck_abort_msg("%ld are left, the %ld-th failed", failing_n_live - n_live, n);
-                registry_init(&registry, NULL, &fake_gpu_host, 1 << 20);
+                registry_init(&registry, NULL, &fake_gpu_host, &(RegistryOptions){.shm_max = 1 << 20});
         }
 }
 END_TEST

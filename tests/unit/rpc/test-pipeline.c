@@ -190,7 +190,7 @@ static bool run(void (*tell)(World *world), long n_failing, size_t *ret_n_ok) {
         size_t fds = count_fds();
         long live = failing_n_live;
 
-        registry_init(&world.registry, NULL, &fake_gpu_host, 1 << 20);
+        registry_init(&world.registry, NULL, &fake_gpu_host, &(RegistryOptions){.shm_max = 1 << 20});
         rpc_init(&world.rpc, &world.registry, method_rows);
         failing_n_until = n_failing;
         if (channel_init(&world.channel, &world.registry, &credentials, on_wake) == 0)
