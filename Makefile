@@ -178,6 +178,7 @@ DAEMON_TESTS := \
 	tests/unit/gpu/test-schedule.c \
 	tests/unit/gpu/test-stress.c \
 	tests/unit/gpu/test-tlsf.c \
+	tests/unit/net/test-net.c \
 	tests/unit/object/test-holdset.c \
 	tests/unit/object/test-mem.c \
 	tests/unit/proto/test-codec.c \
@@ -434,6 +435,7 @@ $(patsubst %.c,$(OUT)/%,$(DAEMON_TESTS) $(DAEMON_TOOLS)): $(OUT)/%: $(OBJ)/%.o $
 		$(LIBS_DAEMON) $(LIBS_PROTO)
 
 $(OUT)/tests/unit/object/test-mem $(OUT)/tests/unit/rpc/test-pipeline: $(call objs,$(TEST_FAKE_SRCS))
+$(OUT)/tests/unit/net/test-net: $(call objs,tests/unit/failing.c)
 
 $(patsubst %.c,$(OUT)/%,$(CLIENT_TESTS)): $(OUT)/%: $(OBJ)/%.o build/$(MODE)/client-objects.a
 	$(call say,LINK,$@)

@@ -1,10 +1,11 @@
 /*
- * The composition root. One loop thread owns all state; each loop turn ends in daemon_turn(): take what
- * the devices finished, submit what was recorded, send what is to be sent, and decide whether to spin or to
- * sleep. Waiter threads and workers only ever wake it.
+ * The composition root. One loop thread owns all state. Each turn of the loop waits in daemon_wait(), then
+ * takes what the devices finished, serves the connections, submits what was recorded, and decides whether to
+ * spin or to sleep, in daemon_turn(). Waiter threads and workers only ever wake the loop.
  *
- * It sleeps in an epoll of its own, which has the sockets, what threads wake it by, and libuv's epoll for timers and
- * signals: so a turn takes a bounded number of events, and one with nothing but requests costs no more than them.
+ * The loop sleeps in an epoll of its own, which has the sockets, the eventfd that threads wake it by, and
+ * libuv's epoll for timers and signals: so a turn takes a bounded number of events, and one that has only
+ * requests pays for nothing else.
  */
 
 #include "daemon/daemon.h"
@@ -25,7 +26,6 @@
 #include "daemon/gpu/result.h"
 #include "daemon/method/table.h"
 #include "daemon/net/net.h"
-#include "daemon/net/socket.h"
 #include "daemon/object/registry.h"
 #include "daemon/rpc/rpc.h"
 #include "daemon/util/clock.h"
@@ -39,7 +39,7 @@
 
 #define MS_PER_S 1000
 
-#define EVENTS_MAX 256 /* of sockets, looked at in one turn; those of the others stay due */
+#define EVENTS_MAX 256 /* taken in one turn; those of the other sockets stay due */
 
 typedef enum DaemonState {
         DAEMON_RUNNING,
@@ -53,8 +53,8 @@ struct Daemon {
         const Config *config;
         DaemonState state;
         uv_loop_t loop;
-        uv_timer_t timer; /* the next lease ends, or the time for draining is over */
-        uv_timer_t pause; /* the devices have something to do */
+        uv_timer_t timer; /* until the next lease ends, or the time for draining is over */
+        uv_timer_t pause; /* until the devices have something to do by themselves */
         uv_signal_t signals[2];
         Executor executor;
         GpuHost host;
@@ -65,12 +65,11 @@ struct Daemon {
         uint64_t drain_until_ns;
         uint64_t spin_ns;
         uint64_t spin_until_ns;
-        uint64_t n_requests; /* answered when the spinning began */
+        uint64_t n_requests; /* answered when spin_until_ns was set */
         int epoll_fd;        /* has the sockets, wake_fd, and libuv's own */
-        int wake_fd;         /* from other threads */
+        int wake_fd;         /* an eventfd; other threads write to it */
         bool is_spinning;    /* the loop does not sleep */
-        bool has_handles;
-        bool has_net;
+        bool has_loop;       /* to be closed */
 };
 
 static void daemon_execute(void *userdata, GpuTask *task) {
@@ -83,10 +82,10 @@ static void daemon_execute(void *userdata, GpuTask *task) {
 static void daemon_notify(void *userdata) {
         Daemon *daemon = userdata;
 
-        eventfd_write(daemon->wake_fd, 1); /* the turn that it causes does the work */
+        eventfd_write(daemon->wake_fd, 1); /* the turn that this causes does the work */
 }
 
-/* Whether to go on polling: as long as something ended lately. */
+/* Decides whether the loop goes on polling. It does for spin_ns after each request that was answered. */
 static void daemon_schedule_spin(Daemon *daemon, bool is_busy) {
         uint64_t now_ns;
 
@@ -108,12 +107,12 @@ static void daemon_schedule_spin(Daemon *daemon, bool is_busy) {
         gpu_instance_arm(daemon->gpu);
 }
 
-/* That it went off is enough: the turn looks at everything. */
+/* A timer only has to wake the loop: the turn looks at everything. */
 static void daemon_on_timer(uv_timer_t *handle) {
         (void)handle;
 }
 
-/* For a timer: none goes off too early. */
+/* What is left until `next_ns`, rounded up: a timer must not go off too early. */
 static uint64_t get_ms_until(uint64_t next_ns, uint64_t now_ns) {
         return next_ns > now_ns ? (next_ns - now_ns) / NS_PER_MS + 1 : 0;
 }
@@ -141,16 +140,18 @@ static void daemon_schedule_pause(Daemon *daemon) {
                                get_ms_until(next_ns, clock_get_monotonic_ns()), 0);
 }
 
-/* A signal that comes now, once libuv does not take it any more, is not to kill what has ended well. */
+static void daemon_close_handle(uv_handle_t *handle, void *userdata) {
+        (void)userdata;
+        uv_close(handle, NULL);
+}
+
+/* Blocks all signals: one that comes when libuv does not take it any more would kill what has ended well. */
 static void daemon_close_loop(Daemon *daemon) {
         sigset_t all;
 
         sigfillset(&all);
         pthread_sigmask(SIG_SETMASK, &all, NULL);
-        uv_close((uv_handle_t *)&daemon->timer, NULL);
-        uv_close((uv_handle_t *)&daemon->pause, NULL);
-        for (size_t i = 0; i < N_ELEMENTS(daemon->signals); i++)
-                uv_close((uv_handle_t *)&daemon->signals[i], NULL);
+        uv_walk(&daemon->loop, daemon_close_handle, NULL);
         uv_run(&daemon->loop, UV_RUN_DEFAULT);
         if (uv_loop_close(&daemon->loop) != 0)
                 log_error("a handle is still open at the end");
@@ -186,7 +187,7 @@ static void daemon_turn(Daemon *daemon) {
                 has_more = true;
         daemon_advance(daemon);
         if (daemon->state == DAEMON_CLOSED)
-                return; /* nothing is to begin any more */
+                return; /* nothing may begin any more */
         is_busy = gpu_instance_flush(daemon->gpu);
         daemon_schedule_pause(daemon);
         daemon_schedule_spin(daemon, is_busy);
@@ -195,7 +196,7 @@ static void daemon_turn(Daemon *daemon) {
         stats_end_turn(&daemon->rpc.stats);
 }
 
-/* Sleeps, unless there is something to do, and lets libuv do its part where it has one: most turns it has none. */
+/* Sleeps unless there is something to do. Calls libuv where it has a part to do: most turns it has none. */
 static void daemon_wait(Daemon *daemon) {
         struct epoll_event ready[EVENTS_MAX];
         eventfd_t n_wakes;
@@ -233,36 +234,18 @@ static void daemon_on_signal(uv_signal_t *handle, int number) {
         net_stop(&daemon->net);
 }
 
-/* The socket that systemd passed, or one of our own. `ret_path` is what to unlink at the end. */
-static int daemon_listen(Daemon *daemon, int *ret_fd, char **ret_path) {
-        const Config *config = daemon->config;
+/* The socket that systemd passed in; -1: there is none. Returns 0 or -errno. */
+static int daemon_find_socket(int *ret_fd) {
         int n_passed = sd_listen_fds(1);
-        int r;
 
         if (n_passed > 1) {
                 log_error("%d sockets are passed in, expected one", n_passed);
                 return -EINVAL;
         }
-        if (n_passed == 1) {
-                r = socket_adopt(SD_LISTEN_FDS_START);
-                if (r)
-                        return r;
-                *ret_fd = SD_LISTEN_FDS_START;
-                *ret_path = NULL;
-                return 0;
-        }
-        *ret_path = strdup(config->net.socket);
-        if (!*ret_path)
-                return error_origin(-ENOMEM);
-        r = socket_listen(ret_fd, &config->net);
-        if (r) {
-                free(*ret_path);
-                return r;
-        }
+        *ret_fd = n_passed == 1 ? SD_LISTEN_FDS_START : -1;
         return 0;
 }
 
-/* Cannot fail but for memory, as libuv has it; that is fatal at the start. */
 static int daemon_init_loop(Daemon *daemon) {
         static const int numbers[] = {SIGTERM, SIGINT};
         struct epoll_event of_uv = {.events = EPOLLIN, .data.ptr = &daemon->loop};
@@ -271,24 +254,25 @@ static int daemon_init_loop(Daemon *daemon) {
 
         if (r)
                 return error_origin(r);
+        daemon->has_loop = true;
         uv_timer_init(&daemon->loop, &daemon->timer);
         uv_timer_init(&daemon->loop, &daemon->pause);
         for (size_t i = 0; i < N_ELEMENTS(numbers); i++) {
-                uv_signal_init(&daemon->loop, &daemon->signals[i]);
+                r = uv_signal_init(&daemon->loop, &daemon->signals[i]);
+                if (r)
+                        return error_origin(r);
                 daemon->signals[i].data = daemon;
                 r = uv_signal_start(&daemon->signals[i], daemon_on_signal, numbers[i]);
                 if (r)
                         return error_origin(r);
         }
-        daemon->has_handles = true;
         daemon->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
         daemon->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         if (daemon->epoll_fd < 0 || daemon->wake_fd < 0 ||
             epoll_ctl(daemon->epoll_fd, EPOLL_CTL_ADD, uv_backend_fd(&daemon->loop), &of_uv) < 0 ||
             epoll_ctl(daemon->epoll_fd, EPOLL_CTL_ADD, daemon->wake_fd, &of_wake) < 0)
                 return error_origin(-errno);
-        r = executor_init(&daemon->executor, daemon->wake_fd);
-        return r;
+        return executor_init(&daemon->executor, daemon->wake_fd);
 }
 
 static void daemon_log_devices(const Daemon *daemon) {
@@ -319,7 +303,6 @@ static int daemon_init_gpu(Daemon *daemon) {
 
         daemon->host = (GpuHost){.execute = daemon_execute, .notify = daemon_notify, .userdata = daemon};
         r = gpu_instance_new(&daemon->gpu, &daemon->config->gpu, &daemon->host);
-
         if (r)
                 return r == GPU_E_NO_DEVICE ? -ENODEV : error_fold(r);
         daemon_choose_spin(daemon);
@@ -327,56 +310,54 @@ static int daemon_init_gpu(Daemon *daemon) {
         return 0;
 }
 
-/* Opens the socket first: whoever runs already is told so before a device is touched. */
+/* Opens the socket before a device is touched: a second gpud ends at once, and not after seconds. */
 static int daemon_init(Daemon *daemon) {
-        char *path = NULL;
-        int fd = -1;
+        int fd;
         int r;
 
+        rpc_init(&daemon->rpc, &daemon->registry, method_rows);
         r = daemon_init_loop(daemon);
         if (r)
                 return r;
-        r = daemon_listen(daemon, &fd, &path);
+        r = daemon_find_socket(&fd);
+        if (r)
+                return r;
+        r = net_init(&daemon->net, daemon->epoll_fd, &daemon->rpc, &daemon->config->net, fd);
         if (r)
                 return r;
         r = daemon_init_gpu(daemon);
-        if (r) {
-                if (path)
-                        unlink(path);
-                free(path);
-                fd_close(fd);
-                return r;
-        }
-        registry_init(&daemon->registry, daemon->gpu, &daemon->host, &daemon->config->registry);
-        rpc_init(&daemon->rpc, &daemon->registry, method_rows);
-        r = net_init(&daemon->net, daemon->epoll_fd, &daemon->rpc, &daemon->config->net, fd, path);
         if (r)
                 return r;
-        daemon->has_net = true;
-        log_info("gpud %s listens on %s", GPUD_VERSION, path ? path : "the socket passed in");
+        registry_init(&daemon->registry, daemon->gpu, &daemon->host, &daemon->config->registry);
+        log_info("gpud %s listens on %s", GPUD_VERSION,
+                 daemon->net.path ? daemon->net.path : "the socket passed in");
         return 0;
 }
 
+static void daemon_freep(Daemon **daemon) {
+        daemon_free(*daemon);
+}
+
 int daemon_new(Daemon **ret_daemon, const Config *config) {
-        Daemon *daemon = calloc(1, sizeof(*daemon));
+        _cleanup_(daemon_freep) Daemon *daemon = NULL;
         int r;
 
+        daemon = calloc(1, sizeof(*daemon));
         if (!daemon)
                 return error_origin(-ENOMEM);
         daemon->config = config;
+        daemon->net = (Net)NET_NULL;
         daemon->epoll_fd = daemon->wake_fd = -1;
         r = daemon_init(daemon);
-        if (r) {
-                daemon_free(daemon);
+        if (r)
                 return r;
-        }
-        *ret_daemon = daemon;
+        *ret_daemon = STEAL(daemon);
         return 0;
 }
 
 int daemon_run(Daemon *daemon) {
         sd_notify(0, "READY=1");
-        uv_run(&daemon->loop, UV_RUN_NOWAIT); /* has it poll for what is its own */
+        uv_run(&daemon->loop, UV_RUN_NOWAIT); /* adds the signals to libuv's epoll */
         while (daemon->state != DAEMON_CLOSED) {
                 daemon_wait(daemon);
                 daemon_turn(daemon);
@@ -387,14 +368,12 @@ int daemon_run(Daemon *daemon) {
 Daemon *daemon_free(Daemon *daemon) {
         if (!daemon)
                 return NULL;
-        if (daemon->has_net) {
-                rpc_deinit(&daemon->rpc);
-                net_deinit(&daemon->net);
-        }
+        rpc_deinit(&daemon->rpc);
+        net_deinit(&daemon->net);
         daemon->gpu = gpu_instance_free(daemon->gpu);
         registry_deinit(&daemon->registry);
         executor_deinit(&daemon->executor);
-        if (daemon->has_handles)
+        if (daemon->has_loop)
                 daemon_close_loop(daemon);
         fd_close(daemon->epoll_fd);
         fd_close(daemon->wake_fd);

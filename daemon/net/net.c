@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "daemon/net/peer.h"
+#include "daemon/net/socket.h"
 #include "daemon/util/clock.h"
 #include "daemon/util/error.h"
 #include "daemon/util/fd.h"
@@ -29,27 +30,49 @@
 /* Connections accepted in one loop turn, so that a flood of them does not hold the others up. */
 #define ACCEPT_MAX 32
 
-int net_init(Net *net, int epoll_fd, Rpc *rpc, const NetOptions *options, int fd, char *path) {
+static int net_listen(Net *net, int fd) {
+        int r;
+
+        net->listener_fd = fd;
+        if (fd >= 0)
+                return socket_adopt(fd);
+        r = socket_listen(&net->listener_fd, net->options);
+        if (!r)
+                net->path = net->options->socket;
+        return r;
+}
+
+int net_init(Net *net, int epoll_fd, Rpc *rpc, const NetOptions *options, int fd) {
+        int r;
+
         *net = (Net){
                 .epoll_fd = epoll_fd,
                 .rpc = rpc,
                 .options = options,
-                .listener_fd = fd,
-                .path = path,
                 .scratch = malloc(NET_SCRATCH_SIZE),
         };
         list_init(&net->peers);
         list_init(&net->dirty);
+        r = net_listen(net, fd);
+        if (r)
+                return r;
         if (!net->scratch)
                 return error_origin(-ENOMEM);
         net_resume_listening(net);
         return net->is_listening ? 0 : error_origin(-errno);
 }
 
+static void net_close_listener(Net *net) {
+        if (net->path)
+                unlink(net->path);
+        net->path = NULL;
+        net->listener_fd = fd_close(net->listener_fd);
+}
+
 void net_deinit(Net *net) {
-        assert(list_is_empty(&net->peers));
+        assert(net->n_peers == 0);
+        net_close_listener(net);
         free(net->scratch);
-        free(net->path);
 }
 
 void net_resume_listening(Net *net) {
@@ -150,7 +173,5 @@ bool net_is_drained(Net *net) {
 void net_close(Net *net) {
         list_for_each (link, &net->peers)
                 peer_free(container_of(link, Peer, link));
-        if (net->path)
-                unlink(net->path);
-        net->listener_fd = fd_close(net->listener_fd);
+        net_close_listener(net);
 }

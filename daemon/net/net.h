@@ -30,7 +30,7 @@ struct Net {
         Rpc *rpc;                  /* borrowed */
         const NetOptions *options; /* borrowed */
         int listener_fd;
-        char *path;        /* to unlink at the end; NULL: the socket was passed in */
+        const char *path;  /* of the socket file, to unlink at the end; NULL: the socket was passed in */
         bool is_listening; /* the listener is polled */
         bool has_arrivals; /* connections wait to be accepted */
         bool is_stopping;  /* nothing more is read */
@@ -43,13 +43,18 @@ struct Net {
         char *scratch;      /* what one recvmsg brings */
 };
 
-/*
- * Takes over the listening socket `fd`, and `path`, which it unlinks at the end. Polls by `epoll_fd`, whose
- * events net_take_event() gets. Returns 0 or -errno.
- */
-int net_init(Net *net, int epoll_fd, Rpc *rpc, const NetOptions *options, int fd, char *path);
+/* Before net_init(), for net_deinit(). */
+#define NET_NULL                                                                                             \
+        { .listener_fd = -1 }
 
-/* Requires: net_close() was called. */
+/*
+ * Listens: on `fd`, which is passed in and becomes its own, or, if that is -1, on a socket that it makes as
+ * `options` say. Polls by `epoll_fd`, whose events net_take_event() gets. Returns 0 or -errno; then
+ * net_deinit() is due all the same.
+ */
+int net_init(Net *net, int epoll_fd, Rpc *rpc, const NetOptions *options, int fd);
+
+/* Requires: no connection is left. Works on NET_NULL and after a net_init() that failed. */
 void net_deinit(Net *net);
 
 /* Accepts connections again after a shortage. A peer that closes, and so makes room, calls it. */

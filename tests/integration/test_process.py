@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pathlib
+import resource
 import signal
 import socket
 import subprocess
@@ -10,7 +11,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from harness import BINARY, Daemon
+from harness import BINARY, FAULTS, Daemon
 from rpc import Client, Closed, Region, until
 
 Spawn = Callable[..., Daemon]
@@ -237,6 +238,30 @@ def test_config_that_cannot_be_read(tmp_path: pathlib.Path) -> None:
     daemon.config.mkdir()
     said = f"cannot read {daemon.config}: Is a directory\n"
     assert run_to_end(daemon) == (1, said)
+
+
+def test_start_that_fails_half_way(tmp_path: pathlib.Path) -> None:
+    """With one descriptor more each time it fails at another place, and gives back what it has."""
+    daemon = Daemon(tmp_path, env={"VK_DRIVER_FILES": str(tmp_path / "none.json")})
+    said = ""
+    for n_fds in range(6, 100):  # with fewer, libuv aborts
+        done = subprocess.run(
+            daemon.command(),
+            env=daemon.env,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            preexec_fn=lambda n_fds=n_fds: resource.setrlimit(resource.RLIMIT_NOFILE, (n_fds, n_fds)),
+        )
+        said = done.stderr
+        assert done.returncode == 1, said
+        assert said
+        assert "still open" not in said
+        assert not any(fault in said for fault in FAULTS), said
+        assert not os.path.exists(daemon.socket)
+        if "Vulkan" in said:
+            break
+    assert "Vulkan" in said
 
 
 def test_socket_mode(spawn: Spawn) -> None:
