@@ -74,7 +74,11 @@ static void print_man_head(void) {
              "Every key is optional. Where one is given twice, the last line counts; words of a list add "
              "up.\n"
              "Numbers take the suffixes K, M, G and T, powers of 1024.\n"
-             "For yes and no, true and false, on and off, 1 and 0 will do.");
+             "For yes and no, true and false, on and off, 1 and 0 will do.\n"
+             ".PP\n"
+             ".B gpud \\-\\-check\\-config \\-\\-config\n"
+             ".I FILE\n"
+             "names every line that gpud would refuse, and what it expects there.");
 }
 
 static void print_man_tail(void) {
@@ -128,7 +132,8 @@ static void print_conf(void) {
         print_comment(
                 "Configuration of gpud, as gpud.conf(5) has it too. Every key is optional: a line that is "
                 "commented out shows what gpud takes when it is absent. Numbers take the suffixes K, M, G "
-                "and T, powers of 1024. gpud reads this file once, when it starts.");
+                "and T, powers of 1024. gpud reads this file once, when it starts; `gpud --check-config "
+                "--config FILE` says whether it can.");
         for (const ConfigKey *key = config_keys; key->name; key++) {
                 putchar('\n');
                 if (is_first_of_section(key))

@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <malloc.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,10 +30,12 @@
 typedef struct Arguments {
         const char *socket; /* NULL: as configured */
         const char *config; /* NULL: the defaults */
+        bool is_check;      /* read the configuration and end */
 } Arguments;
 
 static void print_help(void) {
         puts("gpud [--socket PATH] [--config FILE]\n"
+             "gpud --check-config --config FILE\n"
              "\n"
              "Owns all GPU memory of this node and serves it to clients on a Unix socket.\n"
              "Runs in the foreground and logs to stderr.\n"
@@ -40,6 +43,7 @@ static void print_help(void) {
              "  --socket PATH   listen there instead of " PROTO_SOCKET_DEFAULT " or the configured path\n"
              "  --config FILE   read this configuration instead of taking the defaults; gpud.conf(5)\n"
              "                  describes every key\n"
+             "  --check-config  only say whether FILE is right, or what is wrong with it, line by line\n"
              "  --version       print the version\n"
              "  --help          print this");
 }
@@ -89,11 +93,9 @@ static void keep_heap(void) {
 /* Returns below 0 to go on, else the exit status. */
 static int parse_arguments(int argc, char **argv, Arguments *ret_arguments) {
         static const struct option options[] = {
-                {"socket", required_argument, NULL, 's'},
-                {"config", required_argument, NULL, 'c'},
-                {"version", no_argument, NULL, 'v'},
-                {"help", no_argument, NULL, 'h'},
-                {0},
+                {"socket", required_argument, NULL, 's'}, {"config", required_argument, NULL, 'c'},
+                {"check-config", no_argument, NULL, 'k'}, {"version", no_argument, NULL, 'v'},
+                {"help", no_argument, NULL, 'h'},         {0},
         };
 
         *ret_arguments = (Arguments){0};
@@ -104,6 +106,9 @@ static int parse_arguments(int argc, char **argv, Arguments *ret_arguments) {
                         break;
                 case 'c':
                         ret_arguments->config = optarg;
+                        break;
+                case 'k':
+                        ret_arguments->is_check = true;
                         break;
                 case 'v':
                         puts("gpud " GPUD_VERSION);
@@ -118,6 +123,10 @@ static int parse_arguments(int argc, char **argv, Arguments *ret_arguments) {
         if (optind < argc) {
                 fprintf(stderr, "gpud: unexpected argument \"%s\"; `gpud --help` lists the options\n",
                         argv[optind]);
+                return EXIT_USAGE;
+        }
+        if (ret_arguments->is_check && !ret_arguments->config) {
+                fputs("gpud: --check-config needs --config FILE; `gpud --help` lists the options\n", stderr);
                 return EXIT_USAGE;
         }
         return -1;
@@ -170,7 +179,9 @@ int main(int argc, char **argv) {
         r = config_init(&config);
         if (!r)
                 r = read_config(&config, &arguments);
-        if (!r)
+        if (!r && arguments.is_check)
+                printf("%s: ok\n", arguments.config);
+        else if (!r)
                 r = run(&config);
         config_deinit(&config);
         return r ? EXIT_FAILURE : EXIT_SUCCESS;

@@ -206,6 +206,7 @@ def test_bad_config_is_named(tmp_path: pathlib.Path, text: str, named: str) -> N
     assert said.startswith(f"{daemon.config}:{text.count(chr(10))}: ")
     assert said.count("\n") == 1, said
     assert not os.path.exists(daemon.socket)
+    assert run_to_end(daemon, "--check-config") == (1, said)
 
 
 def test_every_fault_is_named_at_once(tmp_path: pathlib.Path) -> None:
@@ -228,16 +229,24 @@ def test_every_fault_is_named_at_once(tmp_path: pathlib.Path) -> None:
     assert said.splitlines() == [
         f"{daemon.config}:{number}: {fault}" for number, fault in enumerate(lines.values(), 2) if fault
     ]
+    assert run_to_end(daemon, "--check-config") == (1, said)
+
+
+def test_config_that_is_right(tmp_path: pathlib.Path) -> None:
+    """Only looked at: no device is opened, and nobody is in the way."""
+    daemon = Daemon(tmp_path, gpud={"admins": "root"}, env={"VK_DRIVER_FILES": str(tmp_path / "none.json")})
+    pathlib.Path(daemon.socket).write_text("precious")
+    assert run_to_end(daemon, "--check-config") == (0, f"{daemon.config}: ok\n")
 
 
 def test_config_that_cannot_be_read(tmp_path: pathlib.Path) -> None:
     daemon = Daemon(tmp_path)
     daemon.config.unlink()
     said = f"cannot read {daemon.config}: No such file or directory\n"
-    assert run_to_end(daemon) == (1, said)
+    assert run_to_end(daemon) == run_to_end(daemon, "--check-config") == (1, said)
     daemon.config.mkdir()
     said = f"cannot read {daemon.config}: Is a directory\n"
-    assert run_to_end(daemon) == (1, said)
+    assert run_to_end(daemon) == run_to_end(daemon, "--check-config") == (1, said)
 
 
 def test_start_that_fails_half_way(tmp_path: pathlib.Path) -> None:
@@ -279,7 +288,7 @@ def test_command_line(tmp_path: pathlib.Path) -> None:
     status, said = run("--help")
     assert status == 0
     assert "--socket" in said
-    for wrong in (["--sokcet", "x"], ["argument"], ["--config"]):
+    for wrong in (["--sokcet", "x"], ["argument"], ["--config"], ["--check-config"]):
         status, said = run(*wrong)
         assert status == 2, (wrong, said)
         assert said
