@@ -248,7 +248,8 @@ pkg_cflags = $(shell $(PKG_CONFIG) --cflags $(1) 2>/dev/null)
 pkg_libs   = $(shell $(PKG_CONFIG) --libs $(1) 2>/dev/null)
 
 LIBS_PROTO  := $(if $(MSGPACK),$(call pkg_libs,$(MSGPACK)),-lmsgpackc)
-LIBS_DAEMON := $(call pkg_libs,vulkan) $(call pkg_libs,libuv) $(call pkg_libs,libsystemd) -ldl
+LIBS_CONFIG := $(call pkg_libs,inih)
+LIBS_DAEMON := $(call pkg_libs,vulkan) $(call pkg_libs,libuv) $(call pkg_libs,libsystemd) $(LIBS_CONFIG) -ldl
 LIBS_GPUCTL := $(call pkg_libs,jansson)
 LIBS_CHECK  := $(call pkg_libs,check)
 
@@ -396,7 +397,7 @@ build/dump: $(patsubst %.c,build/host/%.o,$(DUMP_SRCS))
 
 build/dump-config: $(patsubst %.c,build/host/%.o,$(DUMP_CONFIG_SRCS))
 	$(call say,LINK,$@)
-	$(Q)$(CC) -pie -o $@ $^ $(LDFLAGS)
+	$(Q)$(CC) -pie -o $@ $^ $(LDFLAGS) $(LIBS_CONFIG)
 
 # In every build: whoever changed one of these files, or brought an older one, has it as the tables say again. Written
 # beside and moved only if changed, so that whoever includes it is made anew only then. With STALE=fail, as in `make

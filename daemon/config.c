@@ -8,6 +8,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <grp.h>
+#include <ini.h>
 #include <pwd.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -296,81 +297,70 @@ void config_get_expected(const ConfigKey *key, char *ret_text, size_t n_text) {
 typedef struct Reader {
         Config *config;
         const char *path;
-        unsigned line;
-        char section[32]; /* cut short where it is longer than any of ours */
-        int r;
+        FILE *file;
+        unsigned line; /* the one that inih has read last */
+        int read_r;    /* why it could not read on: -errno */
+        int r;         /* of the keys */
 } Reader;
 
-/* Cuts off a comment, which begins with a semicolon behind a blank, and the blanks around what is left. */
-static char *strip(char *text) {
-        char *end = text;
-
-        while (*end && !(*end == ';' && (end == text || isspace((unsigned char)end[-1]))))
-                end++;
-        while (end > text && isspace((unsigned char)end[-1]))
-                end--;
-        *end = '\0';
-        return text + strspn(text, " \t");
-}
-
-static void read_key(Reader *reader, const char *name, const char *value) {
-        const ConfigKey *key = config_find_key(reader->section, name);
+/* A handler of inih. It notes a fault and lets inih go on, so that one look at a file finds those of all keys. */
+static int on_key(void *userdata, const char *section, const char *name, const char *value) {
+        const ConfigKey *key = config_find_key(section, name);
         char expected[CONFIG_EXPECTED_SIZE];
+        Reader *reader = userdata;
         int r;
 
         if (!key) {
-                log_error("%s:%u: [%s] %s = %s: there is no such key", reader->path, reader->line,
-                          reader->section, name, value);
+                log_error("%s:%u: [%s] %s = %s: there is no such key", reader->path, reader->line, section,
+                          name, value);
                 reader->r = -EINVAL;
-                return;
+                return 1;
         }
         r = config_set(reader->config, key, value);
         if (r == CONFIG_E_VALUE) {
                 config_get_expected(key, expected, sizeof(expected));
-                log_error("%s:%u: [%s] %s = %s: expected %s", reader->path, reader->line, reader->section,
-                          name, value, expected);
+                log_error("%s:%u: [%s] %s = %s: expected %s", reader->path, reader->line, section, name,
+                          value, expected);
                 reader->r = -EINVAL;
         } else if (r) {
                 reader->r = r;
         }
+        return 1;
 }
 
-static void read_line(Reader *reader, char *line) {
-        char *text = strip(line);
-        size_t n_name = strcspn(text, "=:");
-        size_t n_section = strcspn(text, "]");
+/* inih's fgets(), which counts the lines: its handler is not told where it is. */
+static char *read_line(char *text, int n_text, void *userdata) {
+        Reader *reader = userdata;
 
-        if (!*text || *text == '#')
-                return;
-        if (*text == '[' && text[n_section]) {
-                text[n_section] = '\0';
-                snprintf(reader->section, sizeof(reader->section), "%s", text + 1);
-        } else if (*text != '[' && text[n_name]) {
-                text[n_name] = '\0';
-                read_key(reader, strip(text), strip(text + n_name + 1));
-        } else {
-                log_error("%s:%u: %s: expected \"key = value\" or \"[section]\"", reader->path, reader->line,
-                          text);
+        if (fgets(text, n_text, reader->file)) {
+                reader->line++;
+                return text;
+        }
+        reader->read_r = ferror(reader->file) ? -errno : 0;
+        return NULL;
+}
+
+static int read_file(Reader *reader) {
+        int line = ini_parse_stream(read_line, reader, on_key, reader);
+
+        if (reader->read_r)
+                return reader->read_r;
+        if (line < 0)
+                return -ENOMEM;
+        if (line > 0) {
+                log_error("%s:%d: expected \"key = value\" or \"[section]\"", reader->path, line);
                 reader->r = -EINVAL;
         }
+        return 0;
 }
 
 int config_read(Config *config, const char *path) {
-        Reader reader = {.config = config, .path = path};
-        FILE *file = fopen(path, "re");
-        char *line = NULL;
-        size_t n_line = 0;
+        Reader reader = {.config = config, .path = path, .file = fopen(path, "re")};
+        int r = reader.file ? read_file(&reader) : -errno;
 
-        while (file && getline(&line, &n_line, file) >= 0) {
-                reader.line++;
-                read_line(&reader, line);
-        }
-        if (!file || !feof(file)) {
-                reader.r = -errno;
-                log_error("cannot read %s: %s", path, strerror(errno));
-        }
-        free(line);
-        if (file)
-                fclose(file);
-        return reader.r;
+        if (r)
+                log_error("cannot read %s: %s", path, strerror(-r));
+        if (reader.file)
+                fclose(reader.file);
+        return r ? r : reader.r;
 }

@@ -72,6 +72,7 @@ need libvulkan-dev has_module vulkan
 need libuv1-dev has_module libuv
 need libmsgpack-dev has_any_module msgpack-c msgpack
 need libsystemd-dev has_module libsystemd
+need libinih-dev has_module inih
 need libjansson-dev has_module jansson
 need glslc command -v glslc
 need python3 command -v python3
