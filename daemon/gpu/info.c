@@ -1,10 +1,12 @@
 /* What a physical device is, and whether we can work with it. Asked once, at start. */
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "daemon/gpu/device-internal.h"
+#include "daemon/util/error.h"
 #include "daemon/util/log.h"
 
 typedef struct Extensions {
@@ -25,7 +27,7 @@ static int extensions_init(Extensions *extensions, VkPhysicalDevice physical) {
                 return r;
         extensions->list = calloc(extensions->n + 1, sizeof(*extensions->list));
         if (!extensions->list)
-                return GPU_E_NO_MEMORY;
+                return error_origin(-ENOMEM);
         return GPU_TRY(
                 vkEnumerateDeviceExtensionProperties(physical, NULL, &extensions->n, extensions->list));
 }
@@ -217,8 +219,10 @@ bool candidate_init(GpuCandidate *candidate, VkPhysicalDevice physical) {
                             basic.deviceName);
                 return false;
         }
-        if (extensions_init(&extensions, physical))
+        if (extensions_init(&extensions, physical)) {
+                log_warning("%s is left out: it does not list its extensions", basic.deviceName);
                 return false;
+        }
         properties_init(&properties, physical, &extensions);
         *candidate = (GpuCandidate){
                 .physical = physical,

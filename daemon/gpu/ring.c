@@ -2,6 +2,7 @@
 
 #include "daemon/gpu/ring.h"
 
+#include "daemon/gpu/result.h"
 #include "daemon/gpu/transfer.h"
 
 int ring_init(GpuRing *ring, void *map, uint64_t size) {
@@ -10,7 +11,7 @@ int ring_init(GpuRing *ring, void *map, uint64_t size) {
         *ring = (GpuRing){.map = map};
         list_init(&ring->waiting);
         tlsf_init(&ring->tlsf);
-        return tlsf_add(&ring->tlsf, 0, (uint32_t)(size / GPU_RING_UNIT), &region);
+        return tlsf_add(&ring->tlsf, 0, (uint32_t)(size / GPU_RING_UNIT), &region) ? GPU_E_NO_HOST_MEMORY : 0;
 }
 
 void ring_deinit(GpuRing *ring) {

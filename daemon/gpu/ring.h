@@ -22,8 +22,10 @@ struct GpuRing {
         List waiting; /* GpuChunk.link */
 };
 
-/* `size` is a multiple of GPU_RING_UNIT. -ENOMEM. */
+/* `size` is a multiple of GPU_RING_UNIT. Returns 0, or GPU_E_NO_HOST_MEMORY; then ring_deinit() is due all the same. */
 int ring_init(GpuRing *ring, void *map, uint64_t size);
+
+/* Works on a zeroed structure and on one whose init failed. */
 void ring_deinit(GpuRing *ring);
 
 /*

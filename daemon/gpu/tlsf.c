@@ -7,7 +7,6 @@
 #include "daemon/gpu/tlsf.h"
 
 #include <assert.h>
-#include <errno.h>
 
 #include "daemon/util/macros.h"
 
@@ -169,7 +168,7 @@ int tlsf_add(Tlsf *tlsf, uint32_t offset, uint32_t size, uint32_t *ret_region) {
         assert(size > 0);
         node = node_new(tlsf, &(TlsfNode){.offset = offset, .size = size});
         if (!node)
-                return -ENOMEM;
+                return TLSF_E_NO_MEMORY;
         free_link(tlsf, node);
         *ret_region = node;
         return 0;
@@ -181,7 +180,7 @@ void tlsf_remove(Tlsf *tlsf, uint32_t region) {
         node_free(tlsf, region);
 }
 
-/* Leaves of a range that is on no free list the low part; the rest is free. -ENOMEM: it is all there yet. */
+/* Leaves of a range that is on no free list the low part; the rest is free. TLSF_E_NO_MEMORY: it is all there yet. */
 static int node_cut(Tlsf *tlsf, uint32_t node, uint32_t size) {
         uint32_t rest;
 
@@ -189,7 +188,7 @@ static int node_cut(Tlsf *tlsf, uint32_t node, uint32_t size) {
                 return 0;
         rest = node_split(tlsf, node, size);
         if (!rest)
-                return -ENOMEM;
+                return TLSF_E_NO_MEMORY;
         free_link(tlsf, rest);
         return 0;
 }
@@ -220,7 +219,7 @@ static int claim_of(Tlsf *tlsf, uint32_t around, uint32_t offset, uint32_t size,
         free_unlink(tlsf, around);
         if (get_node(tlsf, around)->offset < offset)
                 node = node_split(tlsf, around, offset - get_node(tlsf, around)->offset);
-        r = node ? node_cut(tlsf, node, size) : -ENOMEM;
+        r = node ? node_cut(tlsf, node, size) : TLSF_E_NO_MEMORY;
         if (r && node && node != around)
                 node_merge(tlsf, around, node);
         if (r || node != around)

@@ -19,8 +19,9 @@
 typedef struct Tlsf Tlsf;
 
 enum {
-        TLSF_E_FULL = 1, /* no free range is long enough */
-        TLSF_E_TAKEN,    /* not all of the range is free */
+        TLSF_E_FULL = 1,  /* no free range is long enough */
+        TLSF_E_TAKEN,     /* not all of the range is free */
+        TLSF_E_NO_MEMORY, /* the host has none for a node */
 };
 
 struct Tlsf {
@@ -33,18 +34,18 @@ struct Tlsf {
 void tlsf_init(Tlsf *tlsf);
 void tlsf_deinit(Tlsf *tlsf);
 
-/* Adds a free region; it must not overlap another. Its name is that of its first range, for ever. -ENOMEM. */
+/* Adds a free region; it must not overlap another. Its name is that of its first range, for ever. TLSF_E_NO_MEMORY. */
 int tlsf_add(Tlsf *tlsf, uint32_t offset, uint32_t size, uint32_t *ret_region);
 
 /* Takes back a region with nothing allocated in it. */
 void tlsf_remove(Tlsf *tlsf, uint32_t region);
 
-/* `size` above 0. TLSF_E_FULL (also when only a range less than 1/16 longer than `size` would do), -ENOMEM. */
+/* `size` above 0. TLSF_E_FULL (also when only a range less than 1/16 longer than `size` would do), TLSF_E_NO_MEMORY. */
 int tlsf_alloc(Tlsf *tlsf, uint32_t size, uint32_t *ret_node);
 
 /*
  * Allocates exactly this range. `from` is a region or a node of it at or before `offset`; the walk starts there, so
- * claim in ascending order and pass the last node. TLSF_E_TAKEN, -ENOMEM.
+ * claim in ascending order and pass the last node. TLSF_E_TAKEN, TLSF_E_NO_MEMORY.
  */
 int tlsf_claim(Tlsf *tlsf, uint32_t from, uint32_t offset, uint32_t size, uint32_t *ret_node);
 
