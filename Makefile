@@ -172,6 +172,7 @@ DUMP_CONFIG_SRCS := \
 DAEMON_TESTS := \
 	tests/unit/gpu/test-copy.c \
 	tests/unit/gpu/test-device.c \
+	tests/unit/gpu/test-failing.c \
 	tests/unit/gpu/test-gpu.c \
 	tests/unit/gpu/test-memory.c \
 	tests/unit/gpu/test-order.c \
@@ -437,6 +438,14 @@ $(patsubst %.c,$(OUT)/%,$(DAEMON_TESTS) $(DAEMON_TOOLS)): $(OUT)/%: $(OBJ)/%.o $
 
 $(OUT)/tests/unit/object/test-mem $(OUT)/tests/unit/rpc/test-pipeline: $(call objs,$(TEST_FAKE_SRCS))
 $(OUT)/tests/unit/net/test-net: $(call objs,tests/unit/failing.c)
+
+# In this program the allocations of the GPU layer fail, and nobody else's.
+$(OUT)/tests/unit/gpu/test-failing: $(OBJ)/tests/unit/gpu/failing-layer.o
+
+$(OBJ)/tests/unit/gpu/failing-layer.o: $(call objs,$(filter daemon/gpu/% daemon/util/slab.c,$(DAEMON_SRCS)))
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(LINK_PLAIN) -r -nostdlib -o $@ $^ -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc \
+		-Wl,--wrap=reallocarray,--wrap=free,--wrap=mmap,--wrap=munmap,--wrap=thread_start
 
 $(patsubst %.c,$(OUT)/%,$(CLIENT_TESTS)): $(OUT)/%: $(OBJ)/%.o build/$(MODE)/client-objects.a
 	$(call say,LINK,$@)

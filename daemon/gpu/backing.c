@@ -18,7 +18,8 @@
 #include "daemon/gpu/memory-internal.h"
 #include "daemon/gpu/transfer.h"
 
-static int segment_init_buffer(GpuSegment *segment, const GpuDevice *device, const GpuSegmentSource *source) {
+static int segment_init_buffer(GpuSegment *segment, const GpuDevice *device, uint64_t size,
+                               const GpuSegmentSource *source) {
         VkBufferUsageFlags address = source->has_address ? VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT : 0;
 
         return GPU_TRY(vkCreateBuffer(
@@ -26,7 +27,7 @@ static int segment_init_buffer(GpuSegment *segment, const GpuDevice *device, con
                 &(VkBufferCreateInfo){
                         .sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
                         .pNext = source->buffer_next,
-                        .size = segment->size,
+                        .size = size,
                         .usage = GPU_SEGMENT_USAGE | address,
                         .sharingMode = device->n_families > 1 ? VK_SHARING_MODE_CONCURRENT
                                                               : VK_SHARING_MODE_EXCLUSIVE,
@@ -36,7 +37,7 @@ static int segment_init_buffer(GpuSegment *segment, const GpuDevice *device, con
                 NULL, &segment->buffer));
 }
 
-static int segment_init_memory(GpuSegment *segment, const GpuDevice *device, uint32_t types,
+static int segment_init_memory(GpuSegment *segment, const GpuDevice *device, uint64_t size, uint32_t types,
                                const GpuSegmentSource *source) {
         VkMemoryAllocateFlagsInfo flags = {
                 .sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_FLAGS_INFO,
@@ -51,7 +52,7 @@ static int segment_init_memory(GpuSegment *segment, const GpuDevice *device, uin
         VkMemoryAllocateInfo info = {
                 .sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO,
                 .pNext = source->is_dedicated ? &dedicated : dedicated.pNext,
-                .allocationSize = segment->size,
+                .allocationSize = size,
         };
         int r;
 
@@ -73,29 +74,43 @@ static int segment_init_memory(GpuSegment *segment, const GpuDevice *device, uin
         return r;
 }
 
+/* Takes back what a segment_init() that fails has made; disarmed when `segment` is NULL. */
+typedef struct SegmentGuard {
+        GpuSegment *segment;
+        const GpuDevice *device;
+} SegmentGuard;
+
+static void segment_guard_deinit(SegmentGuard *guard) {
+        if (guard->segment)
+                segment_deinit(guard->segment, guard->device);
+}
+
 int segment_init(GpuSegment *segment, const GpuDevice *device, uint64_t size,
                  const GpuSegmentSource *source) {
+        _cleanup_(segment_guard_deinit) SegmentGuard guard = {.segment = segment, .device = device};
         VkMemoryRequirements needs;
+        uint64_t length = size;
         int r;
 
         *segment = (GpuSegment){.size = size};
-        r = segment_init_buffer(segment, device, source);
+        r = segment_init_buffer(segment, device, length, source);
         if (r)
                 return r;
         vkGetBufferMemoryRequirements(device->vk, segment->buffer, &needs);
-        if (needs.size > size) {
+        if (needs.size > length) {
                 /* The buffer covers all of the memory, so that its padding is zeroed with the rest. */
                 segment_deinit(segment, device);
-                segment->size = needs.size;
-                r = segment_init_buffer(segment, device, source);
+                length = needs.size;
+                r = segment_init_buffer(segment, device, length, source);
+                if (r)
+                        return r;
         }
-        if (!r)
-                r = segment_init_memory(segment, device, source->types & needs.memoryTypeBits, source);
-        if (r) {
-                segment_deinit(segment, device);
-                segment->size = size;
-        }
-        return r;
+        r = segment_init_memory(segment, device, length, source->types & needs.memoryTypeBits, source);
+        if (r)
+                return r;
+        segment->size = length;
+        (void)STEAL(guard.segment);
+        return 0;
 }
 
 int segment_init_exportable(GpuSegment *segment, const GpuDevice *device, uint64_t size) {
@@ -245,10 +260,14 @@ static void allocate_done(GpuCall *call) {
                 backing_zero(backing);
 }
 
+static void backing_freep(GpuBacking **backing) {
+        backing_free(*backing);
+}
+
 int backing_new(GpuMemory *memory, bool exportable) {
+        _cleanup_(backing_freep) GpuBacking *backing = NULL;
         uint64_t size = ALIGN_UP(memory->size, (uint64_t)GPU_POOL_UNIT), n_segments = 1, segment_size = size;
         GpuDevice *device = memory->device;
-        GpuBacking *backing;
 
         if (!exportable && size > device->segment_max) {
                 segment_size = device->segment_max;
@@ -265,8 +284,8 @@ int backing_new(GpuMemory *memory, bool exportable) {
         list_init(&backing->link);
         for (uint64_t i = 0; i < n_segments; i++)
                 backing->segments[i].size = MIN(segment_size, size - i * segment_size);
-        memory->backing = backing;
         gate_submit(device, &backing->call, allocate_run, allocate_done);
+        memory->backing = STEAL(backing);
         return REQUEST_LATER;
 }
 
@@ -283,10 +302,11 @@ void backing_release(GpuBacking *backing) {
         release_next(backing);
 }
 
-void backing_free(GpuBacking *backing) {
-        GpuDevice *device = backing->memory->device;
-
+GpuBacking *backing_free(GpuBacking *backing) {
+        if (!backing)
+                return NULL;
         while (backing->n_there > 0)
-                segment_deinit(&backing->segments[--backing->n_there], device);
+                segment_deinit(&backing->segments[--backing->n_there], backing->memory->device);
         free(backing);
+        return NULL;
 }

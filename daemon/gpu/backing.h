@@ -66,4 +66,4 @@ int backing_new(GpuMemory *memory, bool exportable);
 void backing_release(GpuBacking *backing);
 
 /* Blocks; no op is on it, no call runs. */
-void backing_free(GpuBacking *backing);
+GpuBacking *backing_free(GpuBacking *backing);

@@ -121,10 +121,8 @@ int shader_choose(GpuDevice *device) {
         if (!device->has_addresses || r) {
                 if (is_shader || r)
                         log_warning("%s does not run our shaders: it copies by command", device->info.id);
-                device->has_addresses = false;
-                return 0;
-        }
-        if (copy == GPU_COPY_AUTO) {
+                is_shader = false;
+        } else if (copy == GPU_COPY_AUTO) {
                 r = choose_by_time(device, &is_shader);
                 if (r)
                         return r;

@@ -72,7 +72,7 @@ struct GpuDevice {
 typedef struct GpuBounce {
         GpuRegion region;
         GpuRing ring;
-        bool is_open;
+        void *map; /* NULL: not open */
 } GpuBounce;
 
 struct GpuInstance {

@@ -217,7 +217,7 @@ static int device_init_staging(GpuDevice *device) {
                 return r;
         r = ring_init(&device->ring, map, size);
         if (r)
-                return error_origin(r);
+                return r;
         device->staged_max = MIN(STAGED_MAX, size / STAGING_SHARE);
         device->chunk_bus = device->imports ? GPU_CHUNK : device->staged_max;
         return segment_init(&device->scratch, device, GPU_CHUNK, &on_device);
@@ -299,8 +299,12 @@ static int device_init(GpuDevice *device) {
         return waiter_init(&device->waiter, device);
 }
 
+static void device_freep(GpuDevice **device) {
+        device_free(*device);
+}
+
 int device_new(GpuDevice **ret_device, GpuInstance *instance, uint32_t index, const GpuCandidate *candidate) {
-        GpuDevice *device;
+        _cleanup_(device_freep) GpuDevice *device = NULL;
         int r;
 
         device = calloc(1, sizeof(*device));
@@ -322,12 +326,9 @@ int device_new(GpuDevice **ret_device, GpuInstance *instance, uint32_t index, co
         list_init(&device->ring.waiting);
 
         r = device_init(device);
-        if (r) {
-                log_error("%s (%s) cannot be opened", device->info.id, device->info.name);
-                device_free(device);
+        if (r)
                 return r;
-        }
-        *ret_device = device;
+        *ret_device = STEAL(device);
         return 0;
 }
 

@@ -51,7 +51,7 @@ static int instance_init_messenger(GpuInstance *instance, const VkDebugUtilsMess
         PFN_vkCreateDebugUtilsMessengerEXT create = (PFN_vkCreateDebugUtilsMessengerEXT)vkGetInstanceProcAddr(
                 instance->vk, "vkCreateDebugUtilsMessengerEXT");
 
-        return GPU_TRY(create(instance->vk, info, NULL, &instance->messenger));
+        return error_fold(GPU_TRY(create(instance->vk, info, NULL, &instance->messenger)));
 }
 
 static int instance_init_vk(GpuInstance *instance) {
@@ -144,13 +144,13 @@ static int check_choice(const GpuOptions *options, const GpuCandidate *candidate
         return 0;
 }
 
-static void candidates_free(GpuCandidate **candidates) {
+static void candidates_freep(GpuCandidate **candidates) {
         free(*candidates);
 }
 
 /* All devices that we can work with, in order and with their ids. */
 static int find_candidates(VkInstance vk, GpuCandidate **ret_candidates, size_t *ret_n) {
-        _cleanup_(candidates_free) GpuCandidate *candidates = NULL;
+        _cleanup_(candidates_freep) GpuCandidate *candidates = NULL;
         VkPhysicalDevice physical[64];
         uint32_t n = N_ELEMENTS(physical);
         size_t n_candidates = 0;
@@ -176,7 +176,7 @@ static int find_candidates(VkInstance vk, GpuCandidate **ret_candidates, size_t 
 }
 
 static int instance_init_devices(GpuInstance *instance, const GpuOptions *options) {
-        _cleanup_(candidates_free) GpuCandidate *candidates = NULL;
+        _cleanup_(candidates_freep) GpuCandidate *candidates = NULL;
         size_t n = 0;
         int r;
 
@@ -194,9 +194,11 @@ static int instance_init_devices(GpuInstance *instance, const GpuOptions *option
 
                 if (!is_chosen(&candidates[i].info, options))
                         continue;
-                /* One that cannot be opened says so in the log; the others are worth having. */
+                /* The others are worth having without it. */
                 r = device_new(&instance->devices[index], instance, (uint32_t)index, &candidates[i]);
-                if (!r)
+                if (r)
+                        log_error("%s (%s) cannot be opened", candidates[i].info.id, candidates[i].info.name);
+                else
                         instance->n_devices++;
         }
         if (instance->n_devices == 0) {
@@ -235,22 +237,19 @@ int gpu_instance_new(GpuInstance **ret_instance, const GpuOptions *options, cons
         return 0;
 }
 
-static void instance_close_bounce(GpuInstance *instance) {
-        GpuBounce *bounce = &instance->bounce;
-
-        if (!bounce->is_open)
-                return;
+static void bounce_deinit(GpuBounce *bounce) {
         region_free_imports(&bounce->region);
         ring_deinit(&bounce->ring);
-        munmap(bounce->region.map, bounce->region.size);
-        bounce->is_open = false;
+        if (bounce->map)
+                munmap(bounce->map, BOUNCE_BYTES);
+        bounce->map = NULL;
 }
 
 GpuInstance *gpu_instance_free(GpuInstance *instance) {
         if (!instance)
                 return NULL;
         assert(gpu_instance_is_idle(instance));
-        instance_close_bounce(instance);
+        bounce_deinit(&instance->bounce);
         for (size_t i = 0; i < instance->n_devices; i++)
                 device_free(instance->devices[i]);
         free(instance->devices);
@@ -292,27 +291,32 @@ static void bounce_ready(GpuRegion *region, bool imported) {
         (void)imported;
 }
 
-int instance_open_bounce(GpuInstance *instance) {
-        GpuBounce *bounce = &instance->bounce;
-        void *map;
+static void bounce_deinitp(GpuBounce **bounce) {
+        if (*bounce)
+                bounce_deinit(*bounce);
+}
 
-        if (bounce->is_open)
+int instance_open_bounce(GpuInstance *instance) {
+        _cleanup_(bounce_deinitp) GpuBounce *bounce = NULL;
+        void *map;
+        int r;
+
+        if (instance->bounce.map)
                 return 0;
         map = mmap(NULL, BOUNCE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
         if (map == MAP_FAILED)
-                return GPU_E_NO_MEMORY;
-        if (ring_init(&bounce->ring, map, BOUNCE_BYTES)) {
-                munmap(map, BOUNCE_BYTES);
-                return GPU_E_NO_MEMORY;
-        }
-        /* Until it is imported, chunks on it are staged. */
-        if (gpu_region_init(&bounce->region, instance, map, BOUNCE_BYTES, bounce_ready)) {
-                ring_deinit(&bounce->ring);
-                munmap(map, BOUNCE_BYTES);
-                return GPU_E_NO_MEMORY;
-        }
-        instance->n_regions--; /* it is not a client's */
-        bounce->is_open = true;
+                return GPU_E_NO_HOST_MEMORY;
+        bounce = &instance->bounce;
+        bounce->map = map;
+        r = ring_init(&bounce->ring, map, BOUNCE_BYTES);
+        if (r)
+                return r;
+        /* Until the region is imported, chunks on it are staged. */
+        r = gpu_region_init(&bounce->region, instance, map, BOUNCE_BYTES, bounce_ready);
+        if (r)
+                return GPU_E_NO_HOST_MEMORY;
+        instance->n_regions--; /* this one is not a client's */
+        (void)STEAL(bounce);
         return 0;
 }
 

@@ -37,24 +37,34 @@ static GpuPool *pools_find(GpuPools *pools, uint32_t owner) {
         return NULL;
 }
 
-static GpuPool *pools_add(GpuPools *pools, GpuDevice *device, uint32_t owner) {
-        GpuPool *pool = calloc(1, sizeof(*pool));
-
+static GpuPool *pool_free(GpuPool *pool) {
         if (!pool)
                 return NULL;
+        list_unlink(&pool->link);
+        tlsf_deinit(&pool->tlsf);
+        free(pool->blocks);
+        free(pool);
+        return NULL;
+}
+
+static void pool_freep(GpuPool **pool) {
+        pool_free(*pool);
+}
+
+/* Makes the pool of an owner who has none. Returns 0 or GPU_E_NO_MEMORY. */
+static int pool_new(GpuPool **ret_pool, GpuPools *pools, GpuDevice *device, uint32_t owner) {
+        _cleanup_(pool_freep) GpuPool *pool = NULL;
+
+        pool = calloc(1, sizeof(*pool));
+        if (!pool)
+                return GPU_E_NO_MEMORY;
         pool->device = device;
         pool->owner = owner;
         tlsf_init(&pool->tlsf);
         list_init(&pool->waiting);
         list_link(&pools->buckets[owner % GPU_POOL_BUCKETS], &pool->link);
-        return pool;
-}
-
-static void pool_free(GpuPool *pool) {
-        list_unlink(&pool->link);
-        tlsf_deinit(&pool->tlsf);
-        free(pool->blocks);
-        free(pool);
+        *ret_pool = STEAL(pool);
+        return 0;
 }
 
 static void pool_free_if_unused(GpuPool *pool) {
@@ -64,12 +74,17 @@ static void pool_free_if_unused(GpuPool *pool) {
 
 /* Blocks. */
 
-static void block_free(GpuBlock *block) {
-        GpuPool *pool = block->pool;
-
-        pool->blocks[block->slot] = NULL;
-        pool->n_blocks--;
+static GpuBlock *block_free(GpuBlock *block) {
+        if (!block)
+                return NULL;
+        block->pool->blocks[block->slot] = NULL;
+        block->pool->n_blocks--;
         free(block);
+        return NULL;
+}
+
+static void block_freep(GpuBlock **block) {
+        block_free(*block);
 }
 
 static void block_gone(GpuMemory *memory) {
@@ -224,10 +239,10 @@ static int64_t pool_find_slot(GpuPool *pool) {
         return pool->n_blocks;
 }
 
-/* Begins to make a block. */
+/* Begins to make a block: block_ready() is called later. Returns 0 or GPU_E_NO_MEMORY. */
 static int pool_grow(GpuPool *pool) {
+        _cleanup_(block_freep) GpuBlock *block = NULL;
         int64_t slot = pool_find_slot(pool);
-        GpuBlock *block;
         int r;
 
         if (slot < 0)
@@ -237,26 +252,26 @@ static int pool_grow(GpuPool *pool) {
                 return GPU_E_NO_MEMORY;
         block->pool = pool;
         block->slot = (uint32_t)slot;
-        r = memory_init_internal(&block->memory, pool->device, pool->owner, pool->device->block_size,
-                                 block_ready);
-        if (r != REQUEST_LATER) {
-                free(block);
-                return r;
-        }
         pool->blocks[slot] = block;
         pool->n_blocks++;
+        r = memory_init_internal(&block->memory, pool->device, pool->owner, pool->device->block_size,
+                                 block_ready);
+        if (r != REQUEST_LATER)
+                return r;
         pool->is_growing = true;
+        (void)STEAL(block);
         return 0;
 }
 
 int pool_alloc(GpuMemory *memory) {
         GpuPools *pools = &memory->device->pools;
         GpuPool *pool = pools_find(pools, memory->owner);
+        int r = 0;
 
         if (!pool)
-                pool = pools_add(pools, memory->device, memory->owner);
-        if (!pool)
-                return GPU_E_NO_MEMORY;
+                r = pool_new(&pool, pools, memory->device, memory->owner);
+        if (r)
+                return r;
         pool->is_trimmed = false;
         if (list_is_empty(&pool->waiting) && pool_serve(pool, memory))
                 return 0;
@@ -379,7 +394,7 @@ void pools_deinit(GpuPools *pools) {
                         for (uint32_t j = 0; j < pool->n_blocks_max; j++) {
                                 if (pool->blocks[j])
                                         backing_free(pool->blocks[j]->memory.backing);
-                                free(pool->blocks[j]);
+                                block_free(pool->blocks[j]);
                         }
                         pool_free(pool);
                 }

@@ -187,7 +187,7 @@ static int import_init(GpuImport *import, GpuRegion *region, const GpuDevice *de
                 return 0;
         import->pieces = calloc(n_pieces, sizeof(*import->pieces));
         if (!import->pieces)
-                return -ENOMEM;
+                return error_origin(-ENOMEM);
         import->n_pieces = (uint32_t)n_pieces;
         for (uint64_t i = 0; i < n_pieces; i++)
                 import->pieces[i].size = ALIGN_UP(MIN(region->piece, region->size - i * region->piece),
@@ -195,8 +195,16 @@ static int import_init(GpuImport *import, GpuRegion *region, const GpuDevice *de
         return 0;
 }
 
+static void region_free_importsp(GpuRegion **region) {
+        if (*region)
+                region_free_imports(*region);
+}
+
 int gpu_region_init(GpuRegion *region, GpuInstance *instance, void *map, uint64_t size,
                     void (*ready)(GpuRegion *region, bool imported)) {
+        _cleanup_(region_free_importsp) GpuRegion *guard = region;
+        int r;
+
         assert(size > 0);
         *region = (GpuRegion){
                 .instance = instance,
@@ -215,14 +223,12 @@ int gpu_region_init(GpuRegion *region, GpuInstance *instance, void *map, uint64_
         if (!region->imports)
                 return error_origin(-ENOMEM);
         for (size_t i = 0; i < instance->n_devices; i++) {
-                if (!import_init(&region->imports[i], region, instance->devices[i]))
-                        continue;
-                for (size_t j = 0; j <= i; j++)
-                        free(region->imports[j].pieces);
-                free(region->imports);
-                return error_origin(-ENOMEM);
+                r = import_init(&region->imports[i], region, instance->devices[i]);
+                if (r)
+                        return r;
         }
 
+        (void)STEAL(guard);
         instance->n_regions++;
         for (size_t i = 0; i < instance->n_devices; i++) {
                 if (!region->imports[i].n_pieces)
@@ -258,6 +264,8 @@ void region_unref(GpuRegion *region) {
 }
 
 void region_free_imports(GpuRegion *region) {
+        if (!region->imports)
+                return;
         for (size_t i = 0; i < region->instance->n_devices; i++) {
                 GpuImport *import = &region->imports[i];
 

@@ -35,8 +35,8 @@ static const uint32_t fill_code[] =
 #include "daemon/gpu/fill.spv.h"
         ;
 
-static int pipeline_new(VkPipeline *ret_pipeline, const GpuShader *shader, const GpuDevice *device,
-                        const uint32_t *code, size_t size) {
+static int shader_new_pipeline(const GpuShader *shader, const GpuDevice *device, const uint32_t *code,
+                               size_t size, VkPipeline *ret_pipeline) {
         VkComputePipelineCreateInfo info = {
                 .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
                 .stage.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
@@ -76,25 +76,21 @@ static int shader_init_pipelines(GpuShader *shader, const GpuDevice *device) {
                                            NULL, &shader->layout));
         if (r)
                 return r;
-        r = pipeline_new(&shader->copy, shader, device, copy_code, sizeof(copy_code));
+        r = shader_new_pipeline(shader, device, copy_code, sizeof(copy_code), &shader->copy);
         if (r)
                 return r;
-        r = pipeline_new(&shader->shift, shader, device, shift_code, sizeof(shift_code));
+        r = shader_new_pipeline(shader, device, shift_code, sizeof(shift_code), &shader->shift);
         if (r)
                 return r;
-        return pipeline_new(&shader->fill, shader, device, fill_code, sizeof(fill_code));
+        return shader_new_pipeline(shader, device, fill_code, sizeof(fill_code), &shader->fill);
 }
 
 int shader_init(GpuShader *shader, const GpuDevice *device) {
         VkPhysicalDeviceProperties properties;
-        int r;
 
         vkGetPhysicalDeviceProperties(device->physical, &properties);
         shader->n_groups_max = properties.limits.maxComputeWorkGroupCount[0];
-        r = shader_init_pipelines(shader, device);
-        if (r)
-                shader_deinit(shader, device);
-        return r;
+        return shader_init_pipelines(shader, device);
 }
 
 void shader_deinit(GpuShader *shader, const GpuDevice *device) {

@@ -25,8 +25,13 @@ struct GpuShader {
         VkPipeline fill;
 };
 
-/* The device has buffer addresses. Works on a zeroed structure; errors of gpu_result(), then nothing is there. */
+/*
+ * Requires: a zeroed structure, and a device that has buffer addresses. Returns 0 or an error of gpu_result(); then
+ * shader_deinit() is due all the same.
+ */
 int shader_init(GpuShader *shader, const GpuDevice *device);
+
+/* Works on a zeroed structure and on one whose init failed; leaves it zeroed. */
 void shader_deinit(GpuShader *shader, const GpuDevice *device);
 
 /* What the destination and the size of a copy between two addresses must be multiples of: 16 or 4. */

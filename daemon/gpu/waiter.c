@@ -63,17 +63,15 @@ static void *waiter_run(void *userdata) {
 int waiter_init(GpuWaiter *waiter, GpuDevice *device) {
         int r;
 
+        if (sem_init(&waiter->work, 0, 0) < 0)
+                return error_origin(-errno);
         waiter->device = device;
         r = device_new_timeline(device, &waiter->stop);
         if (r)
                 return r;
-        if (sem_init(&waiter->work, 0, 0) < 0)
-                return error_origin(-errno);
         r = thread_start(&waiter->thread, waiter_run, waiter);
-        if (r) {
-                sem_destroy(&waiter->work);
+        if (r)
                 return error_origin(r);
-        }
         waiter->is_running = true;
         return 0;
 }
@@ -93,9 +91,9 @@ void waiter_deinit(GpuWaiter *waiter) {
                 (void)GPU_TRY(vkSignalSemaphore(device->vk, &signal));
                 sem_post(&waiter->work);
                 pthread_join(waiter->thread, NULL);
-                sem_destroy(&waiter->work);
         }
         vkDestroySemaphore(device->vk, waiter->stop, NULL);
+        sem_destroy(&waiter->work);
         waiter->device = NULL;
 }
 

@@ -304,7 +304,7 @@ void memory_deinit(Loop *loop, TestMemory *memory) {
         }
 }
 
-static void region_on_ready(GpuRegion *region, bool imported) {
+void region_on_ready(GpuRegion *region, bool imported) {
         TestRegion *test = container_of(region, TestRegion, region);
 
         ck_assert(!test->is_ready);

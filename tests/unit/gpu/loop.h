@@ -87,6 +87,7 @@ void memory_on_gone(GpuMemory *memory);
 void region_init_pending(Loop *loop, TestRegion *region, uint64_t size);
 void region_init(Loop *loop, TestRegion *region, uint64_t size);
 void region_deinit(Loop *loop, TestRegion *region);
+void region_on_ready(GpuRegion *region, bool imported);
 void region_on_gone(GpuRegion *region);
 
 /* Sets up `complete` and `flow`; to be called before submitting. */
