@@ -1,12 +1,12 @@
 /*
  * Deficit round robin; loop thread.
  *
- * A flow with few ops has often nothing in line, only because it waits for what it has under way, and would lose by each
- * such pause to flows that never pause. So it keeps its place among the turns for a while, the others have no more
- * than one turn under way meanwhile, and it makes up for turns that it missed.
+ * A flow with few ops often has nothing queued, only because it waits for what it has under way, and would
+ * lose by each such pause to flows that never pause. So it keeps its place among the turns for a while, the
+ * others have no more than one turn under way meanwhile, and it makes up for turns that it missed.
  *
- * Who has one short op at a time cannot take more than that in a turn. So turns are as short as his ops, down to a
- * 16th: where all move much at a time, turns are long, and cost little.
+ * A flow with one short op at a time cannot take more than that in a turn. So turns are as short as its ops,
+ * down to a 16th: where all flows move much at a time, turns are long, and cost little.
  */
 
 #include "daemon/gpu/fairqueue.h"
@@ -17,7 +17,7 @@
 #include "daemon/gpu/transfer.h"
 
 #define CREDIT_MAX UINT64_C(4) /* turns */
-#define IDLE_MAX   16          /* flows remembered while they have nothing in line */
+#define IDLE_MAX   16          /* flows remembered while they have nothing queued */
 
 static void flow_init(GpuFlow *flow, uint64_t id, uint64_t round) {
         *flow = (GpuFlow){.id = id, .round = round, .is_idle = true};
@@ -26,7 +26,10 @@ static void flow_init(GpuFlow *flow, uint64_t id, uint64_t round) {
         list_init(&flow->ops);
 }
 
-/* It is on no list of the line. What has a chunk under way goes when that ends. */
+/*
+ * Frees a flow; one with a chunk under way goes when that ends, the common one never. Requires: on neither
+ * `turns` nor `idle`.
+ */
 static void flow_forget(GpuFlow *flow) {
         if (flow->n_chunks > 0 || list_is_empty(&flow->hash))
                 return;
@@ -58,7 +61,7 @@ void fair_queue_deinit(GpuFairQueue *fair) {
         }
 }
 
-/* Flows are numbered by anything, even by addresses. */
+/* Returns the bucket of a flow. Flows are numbered by anything, even by addresses. */
 static List *fair_queue_get_bucket(GpuFairQueue *fair, uint64_t id) {
         return &fair->buckets[(id * UINT64_C(0x9e3779b97f4a7c15)) >> 58];
 }
@@ -88,7 +91,7 @@ static void fair_queue_set_empty(GpuFairQueue *fair, GpuFlow *flow, bool is_empt
         flow->is_empty = is_empty;
 }
 
-/* How often the longest turn can be halved for ops of that size still to fill one. */
+/* Returns how often the longest turn can be halved for ops of that size still to fill one. */
 static uint8_t get_grain(const GpuFairQueue *fair, uint64_t size) {
         uint8_t grain = 0;
 
@@ -157,14 +160,14 @@ static bool fair_queue_is_full(const GpuFairQueue *fair) {
         return fair->bytes >= fair->bytes_max || fair->n_chunks >= fair->chunks_max;
 }
 
-/* What may be under way is kept for those that will be back. */
+/* Whether enough of the flow is under way. The rest of what may be is kept for flows that will be back. */
 static bool flow_is_full(const GpuFlow *flow, const GpuFairQueue *fair) {
         return fair->n_empty > 0 && fair->n_turns > 1 &&
                (flow->bytes >= fair_queue_get_turn(fair) ||
                 flow->n_chunks >= MAX(fair->chunks_max / fair->n_turns, 1u));
 }
 
-/* Its turn has come, and it has nothing in line. Returns whether that changed anything. */
+/* Passes over a flow that has nothing queued when its turn comes. Returns whether that changed anything. */
 static bool fair_queue_miss_turn(GpuFairQueue *fair, GpuFlow *flow) {
         bool is_missed = flow->round < fair->round;
         uint64_t turn = fair_queue_get_turn(fair);
@@ -181,7 +184,10 @@ static bool fair_queue_miss_turn(GpuFairQueue *fair, GpuFlow *flow) {
         return true;
 }
 
-/* The flow's next op, if it has the credit for it; or else it gets that, and it is the next flow's turn. */
+/*
+ * Takes out the flow's next op, if the flow has the credit for it. If not, it gets credit and the next flow
+ * is due.
+ */
 static GpuOp *fair_queue_take_turn(GpuFairQueue *fair, GpuFlow *flow) {
         GpuOp *op = container_of(list_first(&flow->ops), GpuOp, link);
         uint64_t size = transfer_get_next_size(op);

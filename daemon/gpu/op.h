@@ -1,15 +1,17 @@
 #pragma once
 
 /*
- * Work on memory: write, read, copy, fill, sync. A GpuOp is embedded in the caller's request and belongs to this layer
- * from the submitting call until complete(). The caller sets `complete` and `flow` first; the rest is this layer's.
+ * Work on memory: write, read, copy, fill, sync. A GpuOp is embedded in the caller's request and belongs to
+ * this layer from the submitting call until complete(). The caller sets `complete` and `flow` first; the rest
+ * is this layer's.
  *
- * Submitting cannot fail. complete() comes from gpu_instance_poll(), once, never from inside the submitting call, with
- * 0, GPU_E_NO_HOST_MEMORY or GPU_E_LOST. Ranges must lie inside memory and region (asserted); a size of 0 is fine.
- * Memory must be ready, and must not be deinited before the call; after it, it may.
+ * Submitting cannot fail. complete() comes from gpu_instance_poll(), once, never from inside the submitting
+ * call, with 0, GPU_E_NO_HOST_MEMORY or GPU_E_LOST. Requires: ranges inside memory and region (asserted; a
+ * size of 0 is fine), and memory that is ready and not deinited before the call; after it, it may be.
  *
- * Ops on one memory whose ranges overlap, at least one of them writing, take effect in the order of submission. Others
- * may overlap in time. Nothing orders the host side: who reuses a region's bytes waits for complete() first.
+ * Ops on one memory whose ranges overlap, at least one of them writing, take effect in the order of
+ * submission. Others may overlap in time. Nothing orders the host side: who reuses a region's bytes waits for
+ * complete() first.
  */
 
 #include <stdbool.h>
@@ -45,12 +47,11 @@ struct GpuAccess {
         List device_link; /* GpuDevice.accesses */
         GpuOp *op;
         GpuMemory *memory; /* NULL: not used */
-        GpuQueue *queue;   /* where the op is in line */
+        GpuQueue *queue;   /* for this side of the op */
         uint64_t begin;
         uint64_t end;
-        uint64_t values
-                [GPU_N_QUEUES_MAX]; /* of each queue, at which what was recorded there is done; 0: nothing */
-        uint8_t ordered;            /* bit i: the waits for earlier accesses are recorded on queue i */
+        uint64_t values[GPU_N_QUEUES_MAX]; /* when each queue is done with it; 0: not recorded there */
+        uint8_t ordered;                   /* bit i: the waits for earlier accesses are recorded on queue i */
         bool is_write;
         bool is_active; /* has been compared with earlier ones */
 };
@@ -62,7 +63,7 @@ struct GpuChunk {
         List link;    /* GpuRing.waiting */
         GpuOp *op;
         GpuFlow *flow;
-        GpuQueue *queue;   /* that its commands are on */
+        GpuQueue *queue;   /* that the commands are on */
         uint64_t position; /* from the beginning of the op */
         uint64_t size;
         uint32_t slot;   /* of the staging ring; 0: none */
@@ -72,12 +73,12 @@ struct GpuChunk {
 
 struct GpuOp {
         void (*complete)(GpuOp *op, int r);
-        uint64_t flow; /* ops of one flow share one share of the bulk bandwidth: the session */
+        uint64_t flow; /* the session: its ops have one share of the bulk bandwidth together */
 
         int r;
         uint8_t kind;
         uint8_t free_chunks; /* bit i: chunks[i] is free */
-        bool is_recorded;    /* all of it: later conflicting ops may be recorded */
+        bool is_recorded;    /* in full: later conflicting ops may be recorded */
         bool is_done;
         uint8_t n_pattern;
         uint32_t n_blockers;   /* earlier conflicting accesses that are not recorded yet */
@@ -93,7 +94,7 @@ struct GpuOp {
         GpuChunk chunks[GPU_OP_CHUNKS];
 };
 
-/* `data` stays valid and unchanged (write) or untouched (read) until complete(). */
+/* Requires: `data` stays valid, and unchanged (write) or untouched (read), until complete(). */
 void gpu_op_write(GpuOp *op, GpuMemory *dst, uint64_t offset, const void *data, uint64_t size);
 void gpu_op_read(GpuOp *op, GpuMemory *src, uint64_t offset, void *data, uint64_t size);
 
@@ -102,7 +103,7 @@ void gpu_op_write_region(GpuOp *op, GpuMemory *dst, uint64_t offset, GpuRegion *
 void gpu_op_read_region(GpuOp *op, GpuMemory *src, uint64_t offset, GpuRegion *region, uint64_t region_offset,
                         uint64_t size);
 
-/* Any two devices; overlap inside one memory behaves like memmove. */
+/* Between any two devices; overlap inside one memory behaves like memmove. */
 void gpu_op_copy(GpuOp *op, GpuMemory *src, uint64_t src_offset, GpuMemory *dst, uint64_t dst_offset,
                  uint64_t size);
 

@@ -41,7 +41,7 @@ void ring_wake(GpuRing *ring) {
                 if (!list_is_empty(&ring->waiting))
                         break;
         }
-        /* The first that found none is at the head again; the others stay behind it. */
+        /* The first chunk that found no slot is at the head again; the others stay behind it. */
         list_splice(&ring->waiting, &waiting);
 }
 

@@ -1,8 +1,8 @@
 #pragma once
 
 /*
- * Host memory lent out in slots: to stage bytes through, or to carry them between devices. Who finds none free waits
- * in line, as a chunk. Does not own the memory.
+ * Host memory lent out in slots: to stage bytes through, or to carry them between devices. A chunk that finds
+ * none free waits its turn. The ring does not own the memory.
  */
 
 #include <stdbool.h>
@@ -22,20 +22,27 @@ struct GpuRing {
         List waiting; /* GpuChunk.link */
 };
 
-/* `size` is a multiple of GPU_RING_UNIT. Returns 0, or GPU_E_NO_HOST_MEMORY; then ring_deinit() is due all the same. */
+/*
+ * Requires: `size` is a multiple of GPU_RING_UNIT. Returns 0 or GPU_E_NO_HOST_MEMORY; ring_deinit() is due in
+ * any case.
+ */
 int ring_init(GpuRing *ring, void *map, uint64_t size);
 
 /* Works on a zeroed structure and on one whose init failed. */
 void ring_deinit(GpuRing *ring);
 
 /*
- * Lends a slot of `size` to the chunk, or puts the chunk in line and returns false. A slot of at most 1/8 of the
- * ring will be found sooner or later; then chunk_advance() is called, which asks again.
+ * Lends a slot of `size` bytes to the chunk and returns true, or lets the chunk wait and returns false. A
+ * slot of at most 1/8 of the ring will be found sooner or later; then chunk_advance() is called, which asks
+ * again.
  */
 bool ring_get(GpuRing *ring, GpuChunk *chunk, uint64_t size, uint32_t *ret_slot);
+
+/* Takes a slot back. */
 void ring_put(GpuRing *ring, uint32_t slot);
 
-/* Lets those in line go on, in their order, as far as there are slots. */
+/* Lets waiting chunks go on, in their order, as far as there are slots. */
 void ring_wake(GpuRing *ring);
 
+/* Returns where a slot begins, in bytes from the beginning of the map. */
 uint64_t ring_get_offset(const GpuRing *ring, uint32_t slot);

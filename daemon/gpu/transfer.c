@@ -4,9 +4,9 @@
  *   out  device to host:  [slot] -> commands -> [memcpy out of the slot]
  *   in   host to device:  [slot -> memcpy into the slot] -> commands
  *
- * with what is in brackets only where the device cannot reach the host's bytes, or is all local to one device. A relay
- * holds a range of the bounce ring and goes out, then in. Nothing deadlocks: who holds a staging slot never waits
- * for another, and who waits for the bounce ring holds nothing.
+ * with what is in brackets only where the device cannot reach the host's bytes, or is all local to one
+ * device. A relay holds a range of the bounce ring and goes out, then in. Nothing deadlocks: who holds a
+ * staging slot never waits for another, and who waits for the bounce ring holds nothing.
  */
 
 #include "daemon/gpu/transfer.h"
@@ -43,14 +43,14 @@ bool transfer_is_bulk(const GpuOp *op) {
         return op->size > GPU_SMALL_MAX;
 }
 
-static GpuFairQueue *op_get_line(const GpuOp *op) {
+static GpuFairQueue *op_get_fair_queue(const GpuOp *op) {
         GpuQueue *queue = op_get_queue(op);
 
         return transfer_is_bulk(op) ? &queue->bulk : &queue->small;
 }
 
 void transfer_start(GpuOp *op) {
-        fair_queue_push(op_get_line(op), op);
+        fair_queue_push(op_get_fair_queue(op), op);
 }
 
 void transfer_finish(GpuOp *op) {
@@ -127,7 +127,7 @@ static void chunk_put_slot(GpuChunk *chunk, GpuDevice *device) {
                 return;
         ring_put(&device->ring, chunk->slot);
         chunk->slot = 0;
-        device->epoch++; /* the next one's bytes come after these */
+        device->epoch++; /* the bytes of the slot's next user come after these */
 }
 
 static void chunk_finish(GpuChunk *chunk) {
@@ -135,19 +135,19 @@ static void chunk_finish(GpuChunk *chunk) {
 
         if (chunk->bounce)
                 ring_put(&op_get_queue(op)->device->instance->bounce.ring, chunk->bounce);
-        fair_queue_end(op_get_line(op), chunk->flow, chunk->size);
+        fair_queue_end(op_get_fair_queue(op), chunk->flow, chunk->size);
         chunk->state = CHUNK_FREE;
         op->free_chunks |= (uint8_t)(1u << (chunk - op->chunks));
         op_settle(op);
 }
 
-/* The side of the op that the chunk is at work on. */
-static GpuQueue *chunk_get_line(const GpuChunk *chunk) {
+/* Returns the queue of the side of the op that the chunk is at work on. */
+static GpuQueue *chunk_get_side(const GpuChunk *chunk) {
         return chunk->state <= CHUNK_OUT_MEMCPY ? chunk->op->src.queue : chunk->op->dst.queue;
 }
 
 static GpuDevice *chunk_get_device(const GpuChunk *chunk) {
-        return chunk_get_line(chunk)->device;
+        return chunk_get_side(chunk)->device;
 }
 
 static void chunk_fail(GpuChunk *chunk) {
@@ -234,7 +234,7 @@ static void record_fill(GpuChunk *chunk, GpuQueue *queue) {
                 record_copy(queue, src, end, tail);
 }
 
-/* The access is part of the open batch. Returns where. */
+/* Makes the access a part of the open batch. Returns where its bytes are. */
 static GpuSpan access_record(GpuAccess *access, const GpuChunk *chunk) {
         hazard_order(access, chunk->queue);
         access->values[chunk->queue->index] = queue_get_open_value(chunk->queue);
@@ -287,7 +287,7 @@ static void chunk_command(GpuChunk *chunk, ChunkState state) {
         chunk->work.record = chunk_record;
         chunk->work.complete = chunk_complete;
         chunk->work.size = chunk->size;
-        chunk->queue = chunk_get_line(chunk);
+        chunk->queue = chunk_get_side(chunk);
         if (chunk_is_on_bus(chunk)) {
                 /* One copy engine alone leaves a twentieth of the link unused. */
                 GpuQueue *second = chunk->queue->device->bus[1];
@@ -397,7 +397,7 @@ void chunk_advance(GpuChunk *chunk) {
 
 /* The beginning of a chunk. */
 
-/* Bytes that the op moves at a time. */
+/* Returns the most bytes that the op moves at a time. */
 static uint64_t op_get_chunk_max(const GpuOp *op) {
         const GpuDevice *src = op->src.queue ? op->src.queue->device : NULL;
         const GpuDevice *dst = op->dst.queue ? op->dst.queue->device : NULL;
@@ -407,7 +407,10 @@ static uint64_t op_get_chunk_max(const GpuOp *op) {
         if (op->kind == GPU_OP_MOVE) {
                 uint64_t distance = MAX(op->src.begin, op->dst.begin) - MIN(op->src.begin, op->dst.begin);
 
-                /* No longer than the distance, a chunk does not overlap its own place, and needs no scratch memory. */
+                /*
+                 * A chunk that is no longer than the distance does not overlap its own place, and needs no
+                 * scratch memory.
+                 */
                 return distance > max ? MIN(distance, dst->chunk_local) : max;
         }
         if (op->kind == GPU_OP_COPY || op->kind == GPU_OP_FILL)
@@ -426,7 +429,7 @@ uint64_t transfer_get_next_size(const GpuOp *op) {
         uint64_t size = MIN(op_get_chunk_max(op), op->size - op->issued);
 
         /* A move comes in pieces that do not overlap, or that the scratch memory is just right for. */
-        return op->kind == GPU_OP_MOVE ? size : MIN(size, fair_queue_get_turn(op_get_line(op)));
+        return op->kind == GPU_OP_MOVE ? size : MIN(size, fair_queue_get_turn(op_get_fair_queue(op)));
 }
 
 static GpuChunk *op_make_chunk(GpuOp *op) {
@@ -446,7 +449,7 @@ static GpuChunk *op_make_chunk(GpuOp *op) {
         op->issued += size;
         op->free_chunks &= (uint8_t) ~(1u << index);
         op->n_unrecorded++;
-        chunk->flow = fair_queue_begin(op_get_line(op), op->flow, size);
+        chunk->flow = fair_queue_begin(op_get_fair_queue(op), op->flow, size);
         return chunk;
 }
 

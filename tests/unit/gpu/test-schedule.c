@@ -78,7 +78,7 @@ static uint32_t session_turn(Session *session, World *world, bool is_ending) {
         return n_ended;
 }
 
-/* Bytes that its chunks were made for. */
+/* Returns the bytes that chunks were made for. */
 static uint64_t session_get_issued(const Session *session) {
         uint64_t issued = session->served;
 
@@ -144,7 +144,7 @@ START_TEST(test_sizes) {
 }
 END_TEST
 
-/* A small op ends while bulk ops that came long before it are still in line. */
+/* A small op ends while bulk ops that came long before it are still queued. */
 START_TEST(test_small_overtakes) {
         static Session bulk = {.flow = 1, .n_ops = 8, .size = OP_SIZE};
         unsigned char data[4096];
@@ -194,7 +194,10 @@ START_TEST(test_many_flows) {
 }
 END_TEST
 
-/* Far more ops on one memory than are compared with one another: they take effect in their order all the same. */
+/*
+ * Far more ops on one memory than are compared with one another: they take effect in their order all the
+ * same.
+ */
 START_TEST(test_crowd) {
         enum { N = 3000 };
         static TestOp ops[N];
@@ -239,7 +242,10 @@ START_TEST(test_crowd) {
 }
 END_TEST
 
-/* An owner who has gone leaves nothing reserved, even if its bytes must be zeroed first or its block was not there. */
+/*
+ * An owner who has gone leaves nothing reserved, even if its bytes must be zeroed first or its block was not
+ * there.
+ */
 START_TEST(test_trim_sticks) {
         static TestMemory memories[40];
         GpuLedger ledger;
