@@ -1,14 +1,14 @@
-/* Loop thread, but for arrears_run(). */
+/* Small allocations after a large release: see arrears.h. Loop thread, but for arrears_run(). */
 
 #include "daemon/gpu/arrears.h"
 
 #include "daemon/gpu/device-internal.h"
 #include "daemon/util/clock.h"
 
-#define RELEASED_MIN      (UINT64_C(2) << 30) /* for less than that, no call is long */
+#define RELEASED_MIN      (UINT64_C(2) << 30) /* after less than that, no call is long */
 #define CALL_BYTES        (UINT64_C(64) << 10)
 #define PAUSE_NS          UINT64_C(5000000) /* clears 2 to 3 GiB: a call of 0.5 ms */
-#define QUICK_NS          UINT64_C(200000)  /* so short is a call that has nothing to book */
+#define QUICK_NS          UINT64_C(200000)  /* a call that has nothing to book is as short */
 #define N_QUICK           2
 /* A driver that is merely slow is not asked for ever. */
 #define CALL_RELEASED_MIN (UINT64_C(512) << 20)

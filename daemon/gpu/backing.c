@@ -6,7 +6,7 @@
  *                        v                    v
  *                  free each segment -> memory_ready(r) or memory_gone()
  *
- * All of it is exportable where the driver can: such memory is 5 to 20 times faster to get, and outlives us.
+ * Segments are exportable where the driver can: such memory is 5 to 20 times faster to get, and outlives us.
  */
 
 #include "daemon/gpu/backing.h"
@@ -74,7 +74,7 @@ static int segment_init_memory(GpuSegment *segment, const GpuDevice *device, uin
         return r;
 }
 
-/* Takes back what a segment_init() that fails has made; disarmed when `segment` is NULL. */
+/* Undoes a segment_init() that fails; disarmed when `segment` is NULL. */
 typedef struct SegmentGuard {
         GpuSegment *segment;
         const GpuDevice *device;
@@ -171,7 +171,7 @@ static void allocate_run(GpuCall *call) {
 
 static void allocate_done(GpuCall *call);
 
-/* Memory came back: those that found none try again. */
+/* Lets backings that found no memory try again: some came back. */
 static void starved_retry(GpuDevice *device) {
         List *link;
 
@@ -295,7 +295,7 @@ void backing_release(GpuBacking *backing) {
 
         if (backing->is_zeroing)
                 op_stop(&backing->zero);
-        /* What is on its way to the memory sees, when it gets there, that it is dying. */
+        /* A call or an op that is under way sees, when it ends, that the memory is dying. */
         if (backing->memory->is_pending && !is_starved && !is_waiting)
                 return;
         list_unlink(&backing->link);

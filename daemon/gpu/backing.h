@@ -1,8 +1,8 @@
 #pragma once
 
 /*
- * Driver memory behind one GpuMemory, in one or more segments, each a VkDeviceMemory with a VkBuffer over all of it.
- * Segments are had, zeroed and given back one slow call at a time.
+ * Driver memory behind one GpuMemory, in one or more segments, each a VkDeviceMemory with a VkBuffer over all
+ * of it. Segments are allocated and given back in slow calls, one in each.
  */
 
 #include <stdbool.h>
@@ -32,10 +32,10 @@ struct GpuBacking {
         GpuOp zero;
         GpuMemory *memory;
         List link;             /* GpuDevice.starved */
-        uint64_t segment_size; /* of all but the last */
+        uint64_t segment_size; /* bytes of all but the last */
         uint32_t n_segments;
         uint32_t n_there; /* segments that are taken from the driver */
-        int r;            /* why it failed */
+        int r;            /* why there is no memory */
         bool is_zeroing;
         GpuSegment segments[];
 };
@@ -47,23 +47,38 @@ typedef struct GpuSegmentSource {
         bool has_address;                /* for shaders */
         bool is_dedicated;               /* tell the driver that the memory is for this buffer alone */
         uint32_t types;                  /* bits of the memory types that will do: the first is taken, */
-        VkMemoryPropertyFlags preferred; /* but for one with these properties */
+        VkMemoryPropertyFlags preferred; /* unless one has these properties */
 } GpuSegmentSource;
 
-/* Any thread. `size` may come out longer. Errors of gpu_result(), and then nothing is there. */
+/*
+ * Allocates a segment of `size` bytes, which may come out longer. Returns 0, or an error of gpu_result():
+ * then nothing is there, and `segment->size` is as asked for. Any thread.
+ */
 int segment_init(GpuSegment *segment, const GpuDevice *device, uint64_t size, const GpuSegmentSource *source);
 
-/* Any thread. As for clients: on the device, to be exported where the driver can do that. */
+/*
+ * Like segment_init(), with memory as clients have it: on the device, to be exported where the driver can do
+ * that. Any thread.
+ */
 int segment_init_exportable(GpuSegment *segment, const GpuDevice *device, uint64_t size);
 
-/* Any thread; on a zeroed one as well. */
+/* Works on a zeroed structure; leaves `segment->size`. Any thread. */
 void segment_deinit(GpuSegment *segment, const GpuDevice *device);
 
-/* Gets zeroed memory for `memory`, which is pending; its ready() is called in the end. GPU_E_NO_MEMORY. */
+/*
+ * Begins to get zeroed memory for `memory`, which is pending. Returns REQUEST_LATER, and the memory's ready()
+ * is called in the end, or GPU_E_NO_MEMORY.
+ */
 int backing_new(GpuMemory *memory, bool exportable);
 
-/* The memory is dying and no op is on it, or it is pending: its gone() is called in the end. */
+/*
+ * Gives back what is behind a memory; calls gone() in the end. Requires: dying, and pending or with no op on
+ * it.
+ */
 void backing_release(GpuBacking *backing);
 
-/* Blocks; no op is on it, no call runs. */
+/*
+ * Gives the segments back at once; blocks. Requires: no op on them, and no call under way. NULL is fine.
+ * Returns NULL.
+ */
 GpuBacking *backing_free(GpuBacking *backing);

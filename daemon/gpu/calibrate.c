@@ -1,6 +1,7 @@
 /*
- * Which copies faster inside a device, its shaders or its copy command: measured once, at start, before there is
- * anything else to do. A real GPU's shaders are several times faster, a software GPU's several times slower.
+ * Which copies faster inside a device, its shaders or its copy command: measured once, at start, before there
+ * is anything else to do. A real GPU's shaders are several times faster, a software GPU's several times
+ * slower.
  */
 
 #include <inttypes.h>
@@ -19,8 +20,8 @@
 #define N_TIMES   2 /* before and after */
 
 /*
- * Copies `size` bytes in all from one half of the scratch memory to the other. The device itself takes the time: a
- * host that is busy would add its own.
+ * Copies `size` bytes in all from one half of the scratch memory to the other. The device itself takes the
+ * time: a host that is busy would add its own.
  */
 static int copy_once(GpuDevice *device, VkQueryPool pool, uint64_t size, bool is_shader,
                      uint64_t *ret_ticks) {
@@ -46,12 +47,15 @@ static int copy_once(GpuDevice *device, VkQueryPool pool, uint64_t size, bool is
                                           sizeof(ticks[0]), VK_QUERY_RESULT_64_BIT));
         if (r)
                 return r;
-        /* Far too many if the clock began anew meanwhile; then another round is the least. */
+        /* If the clock began anew meanwhile, these are far too many, and another round is the least. */
         *ret_ticks = ticks[1] - ticks[0];
         return 0;
 }
 
-/* The least of a few times each, in turn. The first is for memory to be touched and for code to be made ready. */
+/*
+ * Takes the least of a few times of each, in turn. The first round is for memory to be touched and for code
+ * to be made ready.
+ */
 static int measure(GpuDevice *device, VkQueryPool pool, uint64_t size, uint64_t *ret_by_shader,
                    uint64_t *ret_by_command) {
         uint64_t by_shader, by_command;
@@ -70,7 +74,7 @@ static int measure(GpuDevice *device, VkQueryPool pool, uint64_t size, uint64_t 
         return 0;
 }
 
-/* Ever more bytes, until the slower of the two takes long enough for the rest not to matter. */
+/* Measures with ever more bytes, until the slower of the two takes long enough for the rest not to matter. */
 static int compare(GpuDevice *device, VkQueryPool pool, float period_ns, bool *ret_is_shader) {
         uint64_t by_shader = 0, by_command = 0, size = SIZE_MIN;
         int r;

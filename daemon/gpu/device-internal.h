@@ -29,27 +29,26 @@ struct GpuDevice {
         bool is_lost;
 
         bool has_budget;
-        bool has_addresses; /* device memory has, for the shaders */
-        bool imports;       /* host memory */
+        bool has_addresses; /* device memory has addresses, for the shaders */
+        bool imports;       /* the device imports host memory */
         bool is_cpu;
-        uint32_t heap;         /* of allocations */
-        uint32_t memory_types; /* bits: those of the heap, device-local */
+        uint32_t heap;         /* that allocations come from */
+        uint32_t memory_types; /* bit i: type i is of that heap and device-local */
         uint64_t segment_max;
         uint64_t block_size;
         uint64_t chunk_bus;   /* bytes of a bulk op at a time: over the bus, */
         uint64_t chunk_local; /* and inside the device */
         uint64_t import_alignment;
-        uint64_t pieces_max; /* that one region is imported in */
+        uint64_t pieces_max; /* pieces that one region is imported in, at most */
         PFN_vkGetMemoryHostPointerPropertiesEXT get_host_pointer_properties;
 
         GpuQueue queues[GPU_N_QUEUES_MAX];
         uint32_t n_queues;
-        uint32_t families[GPU_N_QUEUES_MAX]; /* that buffers are shared by */
+        uint32_t families[GPU_N_QUEUES_MAX]; /* of the queues, which share the buffers */
         uint32_t n_families;
-        GpuQueue
-                *bus[2]; /* copy engines: bulk is in line on the first and takes both, small ops the second */
-        GpuQueue *aside; /* small ops take this one instead while bulk is on that */
-        GpuQueue *compute; /* inside the device */
+        GpuQueue *bus[2];  /* copy engines: bulk is queued on the first and uses both, small ops the other */
+        GpuQueue *aside;   /* small ops take this one while bulk is on bus[1] */
+        GpuQueue *compute; /* for work inside the device */
         GpuShader shader;
         GpuWaiter waiter;
         GpuGate gate;
@@ -68,7 +67,7 @@ struct GpuDevice {
         uint32_t n_releasing; /* backings on their way back to the driver */
 };
 
-/* How bytes get from device to device. Made when first needed. */
+/* Host memory that bytes pass through from device to device. Opened when first needed. */
 typedef struct GpuBounce {
         GpuRegion region;
         GpuRing ring;
@@ -77,14 +76,14 @@ typedef struct GpuBounce {
 
 struct GpuInstance {
         GpuHost host;
-        GpuOptions options; /* without the devices */
+        GpuOptions options; /* without the names of devices */
         VkInstance vk;
         VkDebugUtilsMessengerEXT messenger; /* NULL without validation */
         atomic_uint n_validation;
         GpuDevice **devices;
         size_t n_devices;
         List put_off;       /* GpuChunk.task.link: memcpys for the turns to come */
-        uint64_t n_copied;  /* bytes, in this turn */
+        uint64_t n_copied;  /* bytes that memcpy moved in this turn */
         List completed;     /* GpuOp.link: complete() is due */
         List settled;       /* GpuRegion.link: ready() is due */
         uint64_t n_regions; /* of clients */
@@ -101,20 +100,28 @@ typedef struct GpuCandidate {
         uint64_t import_alignment;
 } GpuCandidate;
 
-/* Asks what it is; `info.id` is the caller's. False, logged: it lacks what we need. */
+/* Asks the driver what a device is; the caller sets `info.id`. Returns false, logged, if we cannot use it. */
 bool candidate_init(GpuCandidate *candidate, VkPhysicalDevice physical);
 
-/* GPU_E_NO_MEMORY, GPU_E_LOST or fatal. */
+/*
+ * Opens a device; blocks. Returns 0, GPU_E_NO_DEVICE (none of its queues computes), GPU_E_NO_HOST_MEMORY, an
+ * error of gpu_result() or -errno.
+ */
 int device_new(GpuDevice **ret_device, GpuInstance *instance, uint32_t index, const GpuCandidate *candidate);
+/*
+ * Closes the device, which may be half-built; blocks. Requires: nothing is under way on it. NULL is fine.
+ * Returns NULL.
+ */
 GpuDevice *device_free(GpuDevice *device);
 
-/* The loop's next poll completes everything on it with GPU_E_LOST. */
+/* Notes that the device is lost: the next poll of the loop completes everything on it with GPU_E_LOST. */
 void device_set_lost(GpuDevice *device);
 
-/* Any thread. Of the memory types in `types`, those that have all of `properties`. */
+/* Returns those memory types of `types` that have all of `properties`. Any thread. */
 uint32_t device_get_memory_types(const GpuDevice *device, uint32_t types, VkMemoryPropertyFlags properties);
 
+/* Makes a timeline semaphore at 0. Returns 0 or an error of gpu_result(). */
 int device_new_timeline(const GpuDevice *device, VkSemaphore *ret_semaphore);
 
-/* Makes room between devices; -ENOMEM. */
+/* Opens the way between devices if it is closed. Returns 0, or GPU_E_NO_HOST_MEMORY if it stays closed. */
 int instance_open_bounce(GpuInstance *instance);

@@ -1,6 +1,4 @@
-/*
- * One device: what it is made of. Loop thread.
- */
+/* One device: what it is made of. Loop thread. */
 
 #include "daemon/gpu/device.h"
 
@@ -23,7 +21,7 @@
 
 /* Queues. */
 
-/* The family that has all of `with` and none of `without`; `n_families` when there is none. */
+/* Returns the family that has all of `with` and none of `without`; `n_families` when there is none. */
 static uint32_t find_family(const VkQueueFamilyProperties *families, uint32_t n_families, VkQueueFlags with,
                             VkQueueFlags without) {
         for (uint32_t i = 0; i < n_families; i++) {
@@ -49,8 +47,9 @@ static GpuQueueChoice choose_queue(const VkQueueFamilyProperties *families, uint
 }
 
 /*
- * For the roles in the order of device_init_queues(): two copy engines where there are some, and two compute queues,
- * apart from graphics if there are such. Where queues are too few, roles share the last.
+ * Chooses queues for the roles, in the order of device_init_queues(): two copy engines where there are some,
+ * and two compute queues, apart from graphics if there are such. Where queues are too few, roles share the
+ * last. Returns 0 or GPU_E_NO_DEVICE.
  */
 static int choose_queues(VkPhysicalDevice physical, GpuQueueChoice *ret_choices) {
         VkQueueFamilyProperties families[16];
@@ -154,7 +153,7 @@ uint32_t device_get_memory_types(const GpuDevice *device, uint32_t types, VkMemo
         return found;
 }
 
-/* The largest device-local heap. Drivers list the types of a heap from the fastest on. */
+/* Takes the largest device-local heap. Drivers list the types of a heap from the fastest on. */
 static void device_choose_memory(GpuDevice *device) {
         VkPhysicalDeviceMemoryProperties memory;
 
@@ -188,7 +187,7 @@ static void device_choose_sizes(GpuDevice *device) {
 
         vkGetPhysicalDeviceProperties2(device->physical, &properties);
         device->segment_max = options->segment_max;
-        /* NVIDIA's gives far more than it says; the validation layer holds it to its word. */
+        /* NVIDIA's driver gives far more than it says; the validation layer holds us to its word. */
         if (options->validation)
                 device->segment_max = MIN(device->segment_max, maintenance.maxMemoryAllocationSize);
         device->segment_max = MAX(device->segment_max & ~(BLOCK_MIN - 1), BLOCK_MIN);
@@ -243,8 +242,9 @@ static int settle_queue(GpuQueue *queue) {
 }
 
 /*
- * NVIDIA's driver gives back what it set queues up with inside some later submit, between the 100th and the 630th of a
- * queue, and takes 1 to 4 ms. These go ahead of that, so that no client waits for it; all four take 30 ms.
+ * NVIDIA's driver gives back what it set queues up with inside some later submit, between the 100th and the
+ * 630th of a queue, and takes 1 to 4 ms. The submits here go ahead of that, so that no client waits for it;
+ * all four queues take 30 ms.
  */
 static int settle_queues(GpuDevice *device) {
         int r = 0;

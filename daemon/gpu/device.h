@@ -1,6 +1,6 @@
 #pragma once
 
-/* One opened device: what it is and what is taken of it. Owned by the instance. */
+/* One opened device: what it is and how much of it is taken. Owned by the instance. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -34,8 +34,8 @@ struct GpuDeviceInfo {
         uint32_t compute_units;
         uint32_t max_threads;  /* in one compute workgroup */
         uint64_t memory_total; /* the device-local heap that allocations come from */
-        bool host_import;      /* takes host memory as its own: regions need no staging */
-        bool exportable;       /* its memory can be exported as opaque fds */
+        bool host_import;      /* host memory can be imported: regions need no staging */
+        bool exportable;       /* memory can be exported as opaque fds */
 };
 
 /* Sizes in bytes. */
@@ -54,5 +54,5 @@ struct GpuLedger {
 const GpuDeviceInfo *gpu_device_get_info(const GpuDevice *device);
 void gpu_device_get_ledger(GpuDevice *device, GpuLedger *ret_ledger);
 
-/* Everything on a lost device is lost, for ever; the others go on. */
+/* Whether the device is lost, with everything on it and for ever; the others go on. */
 bool gpu_device_is_lost(const GpuDevice *device);

@@ -1,4 +1,4 @@
-/* What a pattern repeats in, and how much of it is laid out. */
+/* The units that a pattern repeats in, and how much of it is laid out. Loop thread. */
 
 #include "daemon/gpu/fill.h"
 
@@ -8,7 +8,7 @@
 
 #define FILL_RUN (UINT64_C(64) << 10) /* bytes of pattern that the host lays out */
 
-/* The smallest of 1, 2, 4, 8, 16 bytes that the pattern repeats in. */
+/* Returns the smallest of 1, 2, 4, 8, 16 bytes that the pattern repeats in. */
 static uint32_t get_period(const GpuOp *op) {
         uint32_t period = op->n_pattern;
 

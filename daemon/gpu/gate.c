@@ -1,4 +1,4 @@
-/* The gate of a device: see gate.h. Loop thread, but for run_call(). */
+/* Slow calls, one at a time: see gate.h. Loop thread, but for run_call(). */
 
 #include "daemon/gpu/gate.h"
 

@@ -1,9 +1,10 @@
 #pragma once
 
 /*
- * The gate of a device. Drivers hold one lock per device while they allocate, free or import; a submit meanwhile would
- * block the loop just as long. So slow calls run on a worker one at a time, and while one runs the loop calls nothing
- * of that device but what reads a counter. Between two of them, submits go first. Embedded in GpuDevice.
+ * The gate of a device. Drivers hold one lock per device while they allocate, free or import; a submit
+ * meanwhile would block the loop just as long. So slow calls run on a worker one at a time, and while one
+ * runs the loop calls nothing of that device but what reads a counter. Between two of them, submits go first.
+ * Embedded in GpuDevice.
  */
 
 #include <stdbool.h>
@@ -31,9 +32,10 @@ struct GpuGate {
 
 void gate_init(GpuGate *gate);
 
+/* Queues a slow call. Requires: it is neither waiting nor running. */
 void gate_submit(GpuDevice *device, GpuCall *call, void (*run)(GpuCall *call), void (*done)(GpuCall *call));
 
-/* Takes back a call that has not begun; false: it is not waiting. */
+/* Takes back a call that has not begun. Returns false if it is not waiting. */
 bool gate_cancel(GpuCall *call);
 
 /* Lets the next call begin if none runs. */

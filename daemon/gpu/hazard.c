@@ -1,9 +1,10 @@
 /*
  * Order between ops on the same bytes; loop thread.
  *
- * An access counts the earlier conflicting ones that are not recorded, and each of those, once recorded, counts it down:
- * no op is looked at twice in vain. The list is simply walked; for a memory that everybody works on it would grow too
- * long for that, so all but the first ACTIVE_MAX wait in it, not looked at, until others have ended.
+ * An access counts the earlier conflicting ones that are not recorded, and each of those, once recorded,
+ * counts it down: no op is looked at twice in vain. The list is simply walked; for a memory that everybody
+ * works on it would grow too long for that, so all but the first ACTIVE_MAX wait in it, not looked at, until
+ * others have ended.
  */
 
 #include "daemon/gpu/hazard.h"
@@ -28,7 +29,7 @@ void hazard_link_device(GpuAccess *access, GpuDevice *device) {
         list_link(&device->accesses, &access->device_link);
 }
 
-/* Counts what it must wait for. All before it are active. */
+/* Counts what the op of an access must wait for. Requires: all accesses before it are active. */
 static void access_activate(GpuAccess *access) {
         GpuMemory *memory = access->memory;
 
@@ -53,7 +54,7 @@ void hazard_link(GpuAccess *access) {
         access->op->n_blockers++;
 }
 
-/* Many have ended: as many may come. */
+/* Activates accesses that wait in the list, up to ACTIVE_MAX: enough others have ended. */
 static void memory_admit(GpuMemory *memory) {
         List *it = memory->accesses.next;
 
@@ -69,7 +70,7 @@ static void memory_admit(GpuMemory *memory) {
         memory->is_crowded = it != &memory->accesses;
 }
 
-/* Makes `queue` wait for what was recorded of an earlier access. Returns whether it takes a barrier to that end. */
+/* Makes `queue` wait for what was recorded of an earlier access. Returns whether that takes a barrier. */
 static bool wait_for(GpuQueue *queue, const GpuAccess *earlier) {
         bool is_barrier_due = false;
 
@@ -123,7 +124,7 @@ void hazard_recorded(GpuOp *op) {
                 unblock_later(&op->dst);
 }
 
-/* A sync completes when it is the oldest. */
+/* Completes the syncs that are the oldest of all that is in flight. */
 static void complete_syncs(GpuDevice *device) {
         List *first;
 

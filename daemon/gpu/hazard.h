@@ -2,22 +2,25 @@
 
 /*
  * Order between ops on the same bytes. Every access hangs on its memory from arrival to completion. An op is
- * recorded only after all of every earlier conflicting one is; the device does the waiting then.
+ * recorded only after all of every earlier conflicting op is; from then on the device does the waiting.
  */
 
 #include "daemon/gpu/op.h"
 
-/* Registers an access, and counts what the op must wait for. */
+/* Registers an access and counts the earlier ones that its op must wait for. */
 void hazard_link(GpuAccess *access);
 
 /* Registers an access to nothing, for its place in the order of arrival. */
 void hazard_link_device(GpuAccess *access, GpuDevice *device);
 
-/* Before the access is first recorded in the open batch of a queue: makes that queue wait for earlier ones. */
+/*
+ * Makes a queue wait for what the access must come after. To be called before the access is first recorded in
+ * the open batch of the queue.
+ */
 void hazard_order(GpuAccess *access, GpuQueue *queue);
 
-/* All of the op is recorded: starts those that waited for it. */
+/* Starts the ops that waited for this one: all of it is recorded. */
 void hazard_recorded(GpuOp *op);
 
-/* The op has ended. */
+/* Takes the access of an op that has ended off its lists, and lets go on what waited for that. */
 void hazard_unlink(GpuAccess *access);

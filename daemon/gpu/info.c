@@ -55,7 +55,7 @@ static GpuDeviceType type_from_vk(VkPhysicalDeviceType type) {
         }
 }
 
-/* A vendor that is none of these is called by its driver. */
+/* Writes the name of a vendor, or for one that is none of these, its driver's. */
 static void vendor_to_string(uint32_t vendor, const char *driver, char *ret_name, size_t n) {
         static const struct {
                 uint32_t id;
@@ -82,7 +82,7 @@ static void uuid_to_string(const uint8_t *uuid, char *ret_text) {
         }
 }
 
-/* One line of the kernel's about a PCI device; empty when it says nothing. */
+/* Reads one line of what the kernel says about a PCI device; empty when it says nothing. */
 static void read_sysfs(const char *pci, const char *name, char *ret_line, int n) {
         char path[128];
         FILE *file;

@@ -105,7 +105,7 @@ static int instance_init_vk(GpuInstance *instance) {
         return is_validating ? instance_init_messenger(instance, &messenger) : 0;
 }
 
-/* PCI order; those without an address last, in the order they came. */
+/* Puts devices in PCI order, those without an address last, in the order they came. */
 static int candidate_compare(const void *a, const void *b) {
         const GpuCandidate *x = a, *y = b;
 
@@ -129,7 +129,7 @@ static bool is_chosen(const GpuDeviceInfo *info, const GpuOptions *options) {
         return options->devices.n_names == 0;
 }
 
-/* Every name that was given is some device's. */
+/* Checks that every name that was given is some device's. Returns 0 or GPU_E_NO_DEVICE, logged. */
 static int check_choice(const GpuOptions *options, const GpuCandidate *candidates, size_t n_candidates) {
         for (size_t i = 0; i < options->devices.n_names; i++) {
                 size_t j = 0;
@@ -148,7 +148,7 @@ static void candidates_freep(GpuCandidate **candidates) {
         free(*candidates);
 }
 
-/* All devices that we can work with, in order and with their ids. */
+/* Finds all devices that we can work with, in order and with their ids. */
 static int find_candidates(VkInstance vk, GpuCandidate **ret_candidates, size_t *ret_n) {
         _cleanup_(candidates_freep) GpuCandidate *candidates = NULL;
         VkPhysicalDevice physical[64];
@@ -194,7 +194,7 @@ static int instance_init_devices(GpuInstance *instance, const GpuOptions *option
 
                 if (!is_chosen(&candidates[i].info, options))
                         continue;
-                /* The others are worth having without it. */
+                /* A device that cannot be opened is left out: the others are worth having. */
                 r = device_new(&instance->devices[index], instance, (uint32_t)index, &candidates[i]);
                 if (r)
                         log_error("%s (%s) cannot be opened", candidates[i].info.id, candidates[i].info.name);
@@ -237,6 +237,7 @@ int gpu_instance_new(GpuInstance **ret_instance, const GpuOptions *options, cons
         return 0;
 }
 
+/* Works on a zeroed structure and on one that is half open. */
 static void bounce_deinit(GpuBounce *bounce) {
         region_free_imports(&bounce->region);
         ring_deinit(&bounce->ring);
@@ -329,7 +330,7 @@ static void run_callbacks(GpuInstance *instance) {
                 region_settle(container_of(link, GpuRegion, link));
 }
 
-/* There is something to do that waits for no device. */
+/* Whether there is something to do that waits for no device. */
 static bool is_due(const GpuInstance *instance) {
         bool is_behind = false;
 
@@ -339,7 +340,7 @@ static bool is_due(const GpuInstance *instance) {
                !list_is_empty(&instance->settled);
 }
 
-/* Something will come of polling again. */
+/* Whether something will come of polling again. */
 static bool instance_is_busy(const GpuInstance *instance) {
         bool is_busy = is_due(instance);
 

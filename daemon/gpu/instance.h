@@ -1,11 +1,11 @@
 #pragma once
 
 /*
- * The Vulkan instance and every device that was chosen. One per process; owns the devices.
+ * The Vulkan instance and every device that was chosen. There is one per process, and it owns the devices.
  *
- * A loop turn goes: gpu_instance_poll(), then the work of the turn, then gpu_instance_flush(). A turn in which
- * anything of this layer ran, a task's done() included, must contain both. Before the loop sleeps: spin on
- * poll() while it returns true, as long as it pays; then gpu_instance_arm(), and sleep.
+ * A loop turn goes: gpu_instance_poll(), then the work of the turn, then gpu_instance_flush(). A turn in
+ * which anything of this layer ran, a task's done() included, must contain both. Before the loop sleeps, it
+ * spins on poll() while that returns true and spinning pays; then it calls gpu_instance_arm().
  */
 
 #include <stdbool.h>
@@ -18,18 +18,18 @@ typedef struct GpuDevice GpuDevice;
 typedef struct GpuInstance GpuInstance;
 
 /*
- * Blocks (half a second on a real driver). `options` is read now only, `host` is copied. 0, GPU_E_NO_DEVICE (no
- * Vulkan, no device, none of the chosen ones: the log says it), or -errno. Requires: sizes that config.def
- * allows.
+ * Opens the devices; blocks, for half a second on a real driver. `options` is read during the call only,
+ * `host` is copied. Returns 0, GPU_E_NO_DEVICE (no Vulkan, no device that opens, or none of a name that was
+ * chosen: the log says which) or -errno. Requires: sizes that config.def allows.
  */
 int gpu_instance_new(GpuInstance **ret_instance, const GpuOptions *options, const GpuHost *host);
 
-/* May block. The instance must be idle: see gpu_instance_is_idle(). Returns NULL; NULL is fine. */
+/* Closes the devices; may block. Requires: idle, see gpu_instance_is_idle(). NULL is fine. Returns NULL. */
 GpuInstance *gpu_instance_free(GpuInstance *instance);
 
 /*
- * No memory, region or op is left and no task is with the host: it may be freed. After the last deinit a few
- * loop turns are needed to get there.
+ * Whether the instance may be freed: no memory, region or op is left and no task is with the host. After the
+ * last deinit a few loop turns are needed to get there.
  */
 bool gpu_instance_is_idle(const GpuInstance *instance);
 
@@ -38,31 +38,32 @@ size_t gpu_instance_get_n_devices(const GpuInstance *instance);
 GpuDevice *gpu_instance_get_device(const GpuInstance *instance, size_t index);
 
 /*
- * Takes notice of what the devices have finished, runs callbacks that are due, as many as a turn has time for, submits
- * what could not be before. True while a device has work in flight or callbacks are due: poll again, or arm.
+ * Takes notice of what the devices have finished, runs callbacks that are due, as many as a turn has time
+ * for, and submits what could not be submitted before. Returns whether a device has work in flight or
+ * callbacks are due: then poll again, or arm.
  */
 bool gpu_instance_poll(GpuInstance *instance);
 
 /*
- * From now on, once for each call, a waiter thread calls host->notify() when a device finishes something that
+ * Has a waiter thread call host->notify(), once for each call of this, when a device finishes something that
  * poll() has not seen. What finished between the last poll() and this call counts: no wake-up is lost.
  */
 void gpu_instance_arm(GpuInstance *instance);
 
 /*
- * Submits everything recorded since the last time, then lets slow driver calls begin. True while a device has work in
- * flight: spin on poll(), or arm.
+ * Submits everything recorded since the last time, then lets slow driver calls begin. Returns whether a
+ * device has work in flight: then spin on poll(), or arm.
  */
 bool gpu_instance_flush(GpuInstance *instance);
 
-/* When flush() has something to do even if nothing else happens, by the monotonic clock; 0: never. */
+/* Returns when flush() has work even if nothing else happens, in ns of the monotonic clock; 0: never. */
 uint64_t gpu_instance_get_next_ns(const GpuInstance *instance);
 
 /*
- * An empty block is kept for an owner who had small allocations, since the next one is likely. This gives the owner's
- * back (later): call it when the owner has gone, so that the ledger reads 0 reserved.
+ * Gives back, later, the empty block that is kept for an owner of small allocations because the next one is
+ * likely. To be called when the owner has gone, so that the ledger reads 0 reserved.
  */
 void gpu_instance_trim(GpuInstance *instance, uint32_t owner);
 
-/* Warnings and errors of the validation layer so far. */
+/* Returns how many warnings and errors the validation layer gave so far. */
 unsigned gpu_instance_get_n_validation(const GpuInstance *instance);

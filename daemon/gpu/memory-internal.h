@@ -4,15 +4,18 @@
 
 #include "daemon/gpu/memory.h"
 
-/* As gpu_memory_init(), with memory of its own in one segment and no trace in the ledger's `used`. */
+/*
+ * Like gpu_memory_init(), with memory of its own in one segment and no trace in the ledger's `used`. Returns
+ * REQUEST_LATER or GPU_E_NO_MEMORY.
+ */
 int memory_init_internal(GpuMemory *memory, GpuDevice *device, uint32_t owner, uint64_t size,
                          void (*ready)(GpuMemory *memory, int r));
 
-/* Dying, and no op is on it any more: gives back what is behind it. */
+/* Gives back what is behind a memory. Requires: dying, and pending or with no op on it. */
 void memory_end(GpuMemory *memory);
 
-/* Pending no more. With an r, nothing is behind it. */
+/* Calls ready() of a memory that is pending. With an `r`, nothing is behind it. */
 void memory_ready(GpuMemory *memory, int r);
 
-/* Nothing is behind it any more. */
+/* Calls gone() of a memory. Requires: dying, with nothing behind it any more. */
 void memory_gone(GpuMemory *memory);

@@ -3,8 +3,8 @@
 /*
  * One allocation of a client. Embedded in its owner's structure; its fields are this layer's.
  *
- * A small one is a range of a block, a large or exportable one has driver memory of its own, in several segments
- * where it is long. It reads as zero when it is handed out, padding included.
+ * A small one is a range of a block, a large or exportable one has driver memory of its own, in several
+ * segments where it is long. It reads as zero when it is handed out, padding included.
  */
 
 #include <stdbool.h>
@@ -21,7 +21,7 @@ typedef struct GpuMemory GpuMemory;
 struct GpuMemory {
         GpuDevice *device;
         uint64_t size;
-        List accesses; /* GpuAccess.memory_link, in order of arrival; while pending: a link of GpuPool.waiting */
+        List accesses; /* GpuAccess.memory_link, in order of arrival; pending: a link of GpuPool.waiting */
         union {
                 void (*ready)(GpuMemory *memory, int r); /* while pending */
                 void (*gone)(GpuMemory *memory);         /* once deinit was called */
@@ -38,22 +38,22 @@ struct GpuMemory {
         bool is_internal;  /* a block, not a client's: not in the ledger's `used` */
         bool is_dirty;     /* something but zeros may be in it */
         bool is_crowded;   /* accesses wait for others to end: see hazard.c */
-        uint16_t n_active; /* accesses that do not */
+        uint16_t n_active; /* accesses that are compared with others */
 };
 
 /*
- * `size` is above 0. `owner` decides which allocations may lie in one block, no more.
+ * Allocates `size` bytes, more than 0. `owner` decides which allocations may lie in one block, no more.
  *
- * 0: it is ready now, `ready` will not be called. REQUEST_LATER: `ready` will be called once, later, with 0,
- * GPU_E_NO_MEMORY or GPU_E_LOST. GPU_E_NO_MEMORY, GPU_E_LOST: refused.
- * When refused, now or in ready(), there is nothing to deinit.
+ * Returns 0 if the memory is ready now; `ready` will not be called. Returns REQUEST_LATER if `ready` will be
+ * called, once, with 0, GPU_E_NO_MEMORY or GPU_E_LOST. Returns GPU_E_NO_MEMORY or GPU_E_LOST if refused. When
+ * refused, now or in ready(), there is nothing to deinit.
  */
 int gpu_memory_init(GpuMemory *memory, GpuDevice *device, uint32_t owner, uint64_t size, bool exportable,
                     void (*ready)(GpuMemory *memory, int r));
 
 /*
- * Gives it back once the ops on it have completed; submits no new ones. Never waits and never fails: `gone` is called
- * once, perhaps before this returns, perhaps just before the last op on it completes, when the structure may be freed.
- * `ready`, if due, will not be called.
+ * Gives the memory back once the ops on it have completed; new ones must not be submitted. Never waits and
+ * never fails: `gone` is called once, perhaps before this returns, perhaps just before the last op completes,
+ * and then the structure may be freed. A `ready` that is due will not be called.
  */
 void gpu_memory_deinit(GpuMemory *memory, void (*gone)(GpuMemory *memory));

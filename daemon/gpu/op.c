@@ -35,7 +35,7 @@ static void op_set_access(GpuOp *op, GpuAccess *access, GpuMemory *memory, uint6
         list_init(&access->device_link);
 }
 
-/* The queue for bytes over the bus. */
+/* Returns the queue for bytes over the bus. */
 static GpuQueue *op_get_bus(const GpuOp *op, const GpuMemory *memory) {
         GpuDevice *device = memory->device;
 

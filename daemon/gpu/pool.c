@@ -1,8 +1,8 @@
 /*
  * Blocks and the ranges in them; loop thread. A block is itself an internal GpuMemory with memory of its own.
  *
- * An allocation that fits is a walk through the allocator's bitmaps and nothing more. One that does not waits for the
- * block that is being made; if none can be made, it gets memory of its own.
+ * An allocation that fits is a walk through the allocator's bitmaps and nothing more. One that does not waits
+ * for the block that is being made; if none can be made, it gets memory of its own.
  */
 
 #include "daemon/gpu/pool.h"
@@ -111,7 +111,7 @@ static void pool_release_empty(GpuPool *pool, uint32_t n_kept) {
         }
 }
 
-/* Gives what rests back to the allocator. */
+/* Gives resting ranges back to the allocator. */
 static void pool_settle(GpuPool *pool) {
         for (uint32_t i = 0; i < pool->n_resting; i++)
                 tlsf_prefetch(&pool->tlsf, pool->resting[i].node);
@@ -126,7 +126,7 @@ static void pool_settle(GpuPool *pool) {
         pool->n_resting = 0;
 }
 
-/* The range that was freed last, if it is just as long. */
+/* Serves an allocation with the range that was freed last. Returns false if that is not just as long. */
 static bool pool_serve_resting(GpuPool *pool, GpuMemory *memory) {
         const GpuResting *last;
 
@@ -142,6 +142,7 @@ static bool pool_serve_resting(GpuPool *pool, GpuMemory *memory) {
         return true;
 }
 
+/* Serves an allocation with a range of a block. Returns false if there is none. */
 static bool pool_serve(GpuPool *pool, GpuMemory *memory) {
         uint32_t n_units = get_n_units(memory);
         GpuBlock *block;
@@ -163,7 +164,7 @@ static bool pool_serve(GpuPool *pool, GpuMemory *memory) {
         return true;
 }
 
-/* No block is to be had. */
+/* Gives an allocation memory of its own: no block is to be had. */
 static void serve_alone(GpuMemory *memory) {
         int r;
 
@@ -175,7 +176,7 @@ static void serve_alone(GpuMemory *memory) {
 
 static int pool_grow(GpuPool *pool);
 
-/* Gives those that wait what there is now; `r`: there is nothing. */
+/* Serves the allocations that wait with what there is now. With an `r` there is nothing, and `r` says why. */
 static void pool_serve_waiting(GpuPool *pool, int r) {
         List *link;
 
@@ -218,7 +219,10 @@ static void block_ready(GpuMemory *memory, int r) {
         pool_serve_waiting(pool, r);
 }
 
-/* A free place in pool->blocks; below 0: the host or the numbering has none left. */
+/*
+ * Finds a free place in pool->blocks. Returns its number, or -1 if the host's memory or the numbering has
+ * none left.
+ */
 static int64_t pool_find_slot(GpuPool *pool) {
         uint32_t n_max = MAX(pool->n_blocks_max * 2, 8u);
         GpuBlock **blocks;
@@ -290,7 +294,7 @@ uint64_t pool_get_offset(const GpuMemory *memory) {
         return (uint64_t)(tlsf_get_offset(&pool->tlsf, memory->node) % get_block_units(pool)) * GPU_POOL_UNIT;
 }
 
-/* The range is zero again. */
+/* Frees the range of an allocation; it is zero again. */
 static void range_free(GpuMemory *memory) {
         GpuBlock *block = memory->block;
         GpuPool *pool = block->pool;
@@ -344,7 +348,7 @@ static void scrub_complete(GpuWork *work) {
         scrub->pools->n_scrubs--;
 }
 
-/* Takes as many as go well in one batch. */
+/* Takes as many dirty ranges as go well in one batch. */
 static void scrub_take(GpuScrub *scrub, List *dirty, uint64_t size_max) {
         scrub->work.size = 0;
         for (size_t n = 0; n < GPU_SCRUB_MAX && scrub->work.size < size_max && !list_is_empty(dirty); n++) {

@@ -1,9 +1,9 @@
 #pragma once
 
 /*
- * Blocks for the small allocations of one owner on one device. Free ranges of a block are always zero: a block is
- * zeroed when it is fresh, and a range that was written is zeroed before it is free again. So what is allocated and
- * freed without being written costs the device nothing.
+ * Blocks for the small allocations of one owner on one device. Free ranges of a block are always zero: a
+ * block is zeroed when it is fresh, and a range that was written is zeroed before it is free again. So what
+ * is allocated and freed without being written costs the device nothing.
  */
 
 #include <stdbool.h>
@@ -28,14 +28,14 @@ struct GpuBlock {
         GpuMemory memory;
         GpuPool *pool;
         uint32_t slot;      /* in GpuPool.blocks */
-        uint32_t region;    /* of GpuPool.tlsf; 0: it is being made or given back */
+        uint32_t region;    /* of GpuPool.tlsf; 0: the block is being made or given back */
         uint32_t n_live;    /* allocations in it, those being scrubbed and resting ranges included */
-        uint32_t n_resting; /* of them; never all */
+        uint32_t n_resting; /* resting ranges among them; never all */
 };
 
 /*
- * A range that was freed but is not given back to the allocator yet: where its node is, nobody has been for long, while
- * an allocation just as long, which often comes next, can have the range as it is.
+ * A range that was freed but is not given back to the allocator yet. That would touch its node, which is in
+ * no cache any more, while an allocation just as long, which often comes next, can have the range as it is.
  */
 typedef struct GpuResting {
         GpuBlock *block;
@@ -72,15 +72,15 @@ struct GpuPools {
         List buckets[GPU_POOL_BUCKETS];
         List dirty; /* GpuMemory.accesses: to be scrubbed */
         GpuScrub scrubs[GPU_POOL_SCRUBS];
-        uint32_t n_scrubs; /* of them busy */
+        uint32_t n_scrubs; /* busy ones */
 };
 
 void pools_init(GpuPools *pools);
 
-/* Blocks; no allocations are left. */
+/* Frees the pools and what blocks they have left; waits for the driver. Requires: no allocations are left. */
 void pools_deinit(GpuPools *pools);
 
-/* Nothing is being scrubbed, or waits for it. */
+/* Whether nothing is being scrubbed or waits to be. */
 static inline bool pools_are_clean(const GpuPools *pools) {
         return pools->n_scrubs == 0 && list_is_empty(&pools->dirty);
 }
@@ -88,15 +88,19 @@ static inline bool pools_are_clean(const GpuPools *pools) {
 /* Queues the zeroing of ranges that were freed dirty. */
 void pools_scrub(GpuPools *pools, GpuQueue *queue);
 
-/* Gives back empty blocks: of everybody, or of one owner who has gone, then also those that will be empty later. */
+/* Gives back the empty blocks of all owners. */
 void pools_reclaim(GpuPools *pools);
+
+/* Gives back the empty blocks of one owner who has gone, and later those that are not empty yet. */
 void pools_trim(GpuPools *pools, uint32_t owner);
 
-/* 0, REQUEST_LATER (then the memory's ready() is called) or GPU_E_NO_MEMORY. */
+/* Finds room for a small allocation. Returns 0, REQUEST_LATER (ready() is called then) or GPU_E_NO_MEMORY. */
 int pool_alloc(GpuMemory *memory);
 
-/* Takes back a dying small allocation that no op is on, or that is pending; gone() is called in the end. */
+/*
+ * Takes back a small allocation; calls gone() in the end. Requires: dying, and pending or with no op on it.
+ */
 void pool_give_back(GpuMemory *memory);
 
-/* Where a small allocation begins in its block. */
+/* Returns the offset in its block at which a small allocation begins. */
 uint64_t pool_get_offset(const GpuMemory *memory);

@@ -1,7 +1,7 @@
 /*
  * Recording, submitting and completing. Owns the command buffers and the timeline of one queue; loop thread.
  *
- * A wait is always for a batch that is submitted already: so no cycle of waits can come about.
+ * A queue waits only for batches that are submitted already: so no cycle of waits can come about.
  */
 
 #include "daemon/gpu/queue.h"
@@ -91,7 +91,7 @@ static bool queue_open_batch(GpuQueue *queue) {
         return true;
 }
 
-/* No stages and accesses but those of our own commands: drivers do much for the others. */
+/* Names the stages and accesses of our own commands only: drivers do much for the others. */
 static void record_barrier(const GpuQueue *queue, VkPipelineStageFlags src_stages, VkAccessFlags src,
                            VkPipelineStageFlags dst_stages, VkAccessFlags dst) {
         VkMemoryBarrier barrier = {
@@ -107,9 +107,9 @@ bool queue_open(GpuQueue *queue) {
         if (!queue->open && !queue_open_batch(queue))
                 return false;
         /*
-         * Makes visible what ops wrote that have ended. It is available since the host saw the semaphore that says so,
-         * hence nothing is waited for: a full barrier takes a GPU 4 us. Those that have not ended, hazard_order() knows
-         * of. So chunks of one bulk op do not wait for one another.
+         * Makes visible what ops that have ended wrote. It is available since the host saw the semaphore that
+         * says so, hence nothing is waited for: a full barrier takes a GPU 4 us. Ops that have not ended are
+         * ordered by hazard_order(). So chunks of one bulk op do not wait for one another.
          */
         if (queue->epoch != queue->device->epoch)
                 record_barrier(queue, VK_PIPELINE_STAGE_TOP_OF_PIPE_BIT, 0, queue->stages, queue->accesses);
@@ -187,7 +187,7 @@ void queue_submit(GpuQueue *queue) {
                 device_set_lost(queue->device);
 }
 
-/* Returns how many works it had. */
+/* Completes the works of a batch. Returns how many it had. */
 static uint32_t batch_complete(GpuQueue *queue, GpuBatch *batch) {
         uint32_t n_works = 0;
         List *link;
@@ -220,7 +220,7 @@ void queue_poll(GpuQueue *queue) {
                 value = UINT64_MAX;
         }
 
-        /* Until it is taken off, the head is in flight: completing a work may submit others, which go behind it. */
+        /* The head stays in flight until its works are completed: what they submit goes behind it. */
         while ((link = list_first(&queue->in_flight)) && n_works < GPU_QUEUE_WORKS) {
                 GpuBatch *batch = container_of(link, GpuBatch, link);
 

@@ -1,8 +1,8 @@
 #pragma once
 
 /*
- * One queue of a device: its timeline, the batch that is being recorded, those in flight, and what waits to be
- * recorded. Embedded in GpuDevice. Values of the timeline number the batches.
+ * One queue of a device: its timeline, the batch that is being recorded, those in flight, and what waits to
+ * be recorded. Embedded in GpuDevice. The values of the timeline number the batches.
  */
 
 #include <stdbool.h>
@@ -14,7 +14,7 @@
 #include "daemon/util/list.h"
 
 #define GPU_QUEUE_BATCHES 32  /* in flight at most; more work waits on the host */
-#define GPU_QUEUE_WORKS   128 /* recorded in a turn of the loop at most, and about as many completed: 0.1 ms */
+#define GPU_QUEUE_WORKS   128 /* recorded in a loop turn at most, and about as many completed: 0.1 ms */
 
 typedef struct GpuBatch GpuBatch;
 
@@ -47,11 +47,11 @@ struct GpuQueue {
         GpuFairQueue small;  /* ops to be cut in chunks: these first, */
         GpuFairQueue bulk;   /* then these */
         uint32_t n_bulk;     /* chunks over the bus, to be recorded or in flight */
-        uint64_t epoch;      /* of the device, when last made to see what has ended */
+        uint64_t epoch;      /* of the device, when the queue was last made to see what has ended */
         GpuBatch batches[GPU_QUEUE_BATCHES];
 };
 
-/* Which queue of the driver it is, and what it can do. */
+/* A queue of the driver, and what it can do. */
 typedef struct GpuQueueChoice {
         uint32_t family;
         uint32_t index; /* in the family */
@@ -59,29 +59,37 @@ typedef struct GpuQueueChoice {
         VkAccessFlags accesses;
 } GpuQueueChoice;
 
-/* Works on a zeroed structure, half-built ones can be deinited. Errors of gpu_result(). */
+/* Requires: a zeroed structure. Returns 0 or an error of gpu_result(); queue_deinit() is due in any case. */
 int queue_init(GpuQueue *queue, GpuDevice *device, uint32_t index, const GpuQueueChoice *choice);
+
+/* Works on a zeroed structure and on one whose init failed. Requires: nothing is in flight. */
 void queue_deinit(GpuQueue *queue);
 
 /*
- * Opens a batch unless one is open; what is recorded next comes after all ops that have ended. False: all batches are in
- * flight, or the device is lost.
+ * Opens a batch unless one is open; what is recorded next comes after all ops that have ended. Returns false
+ * if all batches are in flight or the device is lost.
  */
 bool queue_open(GpuQueue *queue);
 
-/* With a batch open: everything recorded from now on comes after everything before, on this queue. */
+/*
+ * Orders everything recorded from now on after everything before, on this queue. Requires: a batch is open.
+ */
 void queue_barrier(GpuQueue *queue);
 
-/* With a batch open: all of it and what follows comes after `value` of another queue of the device. */
+/*
+ * Makes the batch and what follows wait for `value` of another queue of the device. Requires: a batch is
+ * open.
+ */
 void queue_wait(GpuQueue *queue, GpuQueue *other, uint64_t value);
 
-/* The value that the open batch will have. */
+/* Returns the value that the open batch has or the next one will have. */
 uint64_t queue_get_open_value(const GpuQueue *queue);
 
+/* Submits the batch if one is open. If that fails, the device is lost. */
 void queue_submit(GpuQueue *queue);
 
-/* Completes the works of batches that have ended, or of any if the device is lost; when there are many, not all yet. */
+/* Completes works of batches that have ended, or of all if the device is lost; of many, not all yet. */
 void queue_poll(GpuQueue *queue);
 
-/* Submits what is open and sees all of it end, without sleeping: for the start. 0, or GPU_E_LOST. */
+/* Submits what is open and spins until all of it has ended: for the start. Returns 0 or GPU_E_LOST. */
 int queue_finish(GpuQueue *queue);

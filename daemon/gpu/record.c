@@ -1,4 +1,4 @@
-/* Commands over spans; loop thread, gate open. What a shader does better is chosen here. */
+/* Commands over spans, by shader where that is better; loop thread, gate open. */
 
 #include "daemon/gpu/record.h"
 
@@ -63,7 +63,10 @@ static void copy_by_command(const GpuQueue *queue, const Place *from, const Plac
                 vkCmdCopyBuffer(queue->open->commands, from->segment->buffer, to->segment->buffer, 1, &copy);
 }
 
-/* Whole units from a unit of the destination on; what is before and behind them by command. */
+/*
+ * Copies whole units by shader, from a unit of the destination on, and what is before and behind them by
+ * command.
+ */
 static void copy_by_shader(const GpuQueue *queue, const Place *from, const Place *to, uint64_t size) {
         VkDeviceAddress src = place_get_address(from), dst = place_get_address(to);
         uint64_t unit = shader_get_unit(src, dst), head = -dst % unit;

@@ -20,20 +20,23 @@ struct GpuSpan {
         uint64_t offset;
 };
 
-/* The two do not overlap; less than 4 GiB. By shader where there is one and both are in device memory. */
+/*
+ * Copies less than 4 GiB, by shader where there is one and both are in device memory. Requires: no overlap.
+ */
 void record_copy(GpuQueue *queue, GpuSpan src, GpuSpan dst, uint64_t size);
 
 /*
- * Inside one memory; they may overlap, and then `size` is at most GPU_CHUNK. Begins with a barrier, since the scratch
- * memory is shared and what a move overwrites was read by the one before it.
+ * Copies inside one memory, with overlap or without. Begins with a barrier, since the scratch memory is
+ * shared and what a move overwrites was read by the one before it. Requires: `size` is at most GPU_CHUNK
+ * where they overlap.
  */
 void record_move(GpuQueue *queue, GpuSpan src, GpuSpan dst, uint64_t size);
 
-/* Repeats the 32-bit word; offset and size are multiples of 4. */
+/* Repeats the 32-bit word. Requires: offset and size are multiples of 4. */
 void record_fill_word(GpuQueue *queue, GpuSpan dst, uint64_t size, uint32_t word);
 
-/* Repeats GPU_SHADER_UNIT bytes, by shader; offset and size are multiples of that. */
+/* Repeats GPU_SHADER_UNIT bytes, by shader. Requires: offset and size are multiples of that. */
 void record_fill_unit(GpuQueue *queue, GpuSpan dst, uint64_t size, const unsigned char *unit);
 
-/* Repeats the first `run` bytes, which are in `src`. */
+/* Repeats the first `run` bytes of `src` until `size` bytes are filled. */
 void record_fill_run(GpuQueue *queue, GpuSpan src, uint64_t run, GpuSpan dst, uint64_t size);

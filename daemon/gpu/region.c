@@ -1,5 +1,5 @@
 /*
- * Importing host memory, piece by piece through the gates of all devices at once. Loop thread, but for the calls.
+ * Importing host memory, piece by piece through the gates of all devices at once. Loop thread, but for calls.
  */
 
 #include "daemon/gpu/region.h"
@@ -39,7 +39,7 @@ static void *import_get_next(const GpuImport *import) {
         return import->region->map + import->n_there * import->region->piece;
 }
 
-/* The memory types of the host memory that the next piece is; 0: the driver will not have it. */
+/* Returns the memory types that fit the next piece of host memory; 0: the driver will not have it. */
 static uint32_t import_get_types(const GpuImport *import, const GpuDevice *device) {
         VkMemoryHostPointerPropertiesEXT properties = {
                 .sType = VK_STRUCTURE_TYPE_MEMORY_HOST_POINTER_PROPERTIES_EXT,
@@ -53,9 +53,9 @@ static uint32_t import_get_types(const GpuImport *import, const GpuDevice *devic
 }
 
 /*
- * Pages that are not there yet, the driver has made all at once, up to 10 ms for a piece, and until then nobody else
- * in the process can map anything, the loop neither. Made here in steps, others come in between. A kernel before 5.14
- * does not know how; then it is as it was.
+ * Makes the pages of the next piece that are not there yet, in steps, so that others come in between. The
+ * driver would have them made all at once, up to 10 ms for a piece, and until then nobody else in the process
+ * could map anything, the loop neither. A kernel before 5.14 does not know how; then the driver does it.
  */
 static void import_populate(const GpuImport *import, uint64_t size) {
         unsigned char *map = import_get_next(import);
@@ -141,7 +141,7 @@ static void region_gone(GpuRegion *region) {
         region->gone(region);
 }
 
-/* Dying, not used and not busy: gives back the imports. */
+/* Gives back the imports. Requires: dying, not used and not busy. */
 static void region_release(GpuRegion *region) {
         GpuInstance *instance = region->instance;
 
@@ -160,7 +160,7 @@ void region_settle(GpuRegion *region) {
         region->ready(region, is_imported);
 }
 
-/* One of those at work on it is done. */
+/* Notes that one of those at work on the region is done. */
 static void region_put(GpuRegion *region) {
         if (--region->n_busy > 0)
                 return;
@@ -172,12 +172,12 @@ static void region_put(GpuRegion *region) {
                 region_release(region);
 }
 
-/* A device is done with importing, or with giving back. */
+/* Notes that a device is done with importing, or with giving back. */
 static void import_end(GpuImport *import) {
         region_put(import->region);
 }
 
-/* Lays out the pieces of one device. */
+/* Lays out the pieces of one device. Returns 0 or -ENOMEM. */
 static int import_init(GpuImport *import, GpuRegion *region, const GpuDevice *device) {
         uint64_t n_pieces = (region->size + region->piece - 1) / region->piece;
 
@@ -246,7 +246,7 @@ void gpu_region_deinit(GpuRegion *region, void (*gone)(GpuRegion *region)) {
         region->is_dying = true;
         region->gone = gone;
         list_unlink(&region->link);
-        region->n_busy++; /* by this loop: it may go when that is over */
+        region->n_busy++; /* by this loop: the region may go when it is over */
         for (size_t i = 0; i < region->instance->n_devices; i++) {
                 if (gate_cancel(&region->imports[i].call))
                         import_release(&region->imports[i], region->instance->devices[i]);

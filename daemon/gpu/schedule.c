@@ -1,8 +1,9 @@
 /*
- * A loop turn of one device; loop thread. What takes it long it does a part of: the rest is for the next turn.
+ * A loop turn of one device; loop thread. A turn does a part of what would take long: the rest is for the
+ * next one.
  *
- * Each bulk chunk is a batch of its own, so that the next chunk can be chosen as soon as one has ended, and so that
- * small ops in the same queue end with their batch and not with a bulk chunk.
+ * Each bulk chunk is a batch of its own, so that the next chunk can be chosen as soon as one has ended, and
+ * so that small ops in the same queue end with their batch and not with a bulk chunk.
  */
 
 #include "daemon/gpu/schedule.h"
@@ -13,7 +14,7 @@
 #define BULK_CHUNKS_BUS 4 /* under way over a GPU's bus: the loop may sleep through one or two of them */
 #define BULK_CHUNKS     2 /* elsewhere, where they take longer */
 #define BULK_PATIENCE   3 /* turns: time for an answer to go out and the next request to come */
-#define SMALL_BYTES_MAX (UINT64_C(8) << 20) /* of small ops, likewise */
+#define SMALL_BYTES_MAX (UINT64_C(8) << 20) /* of small ops under way */
 
 void schedule_init(GpuDevice *device) {
         /* The way of staged chunks is longer: two ops may be on it with all their chunks. */
@@ -38,7 +39,7 @@ void schedule_deinit(GpuDevice *device) {
         }
 }
 
-/* Returns whether there was anything to issue. */
+/* Issues chunks of the ops that are due. Returns whether there were any. */
 static bool issue_from(GpuFairQueue *fair) {
         bool is_any = false;
         GpuOp *op;
@@ -70,7 +71,7 @@ static void queue_record(GpuQueue *queue) {
         }
 }
 
-/* What waits for commands will not get them. */
+/* Completes what waits to be recorded, which on a lost device it never is. */
 static void queue_drop_works(GpuQueue *queue) {
         List *link;
 
@@ -81,7 +82,10 @@ static void queue_drop_works(GpuQueue *queue) {
         }
 }
 
-/* Returns whether anything was done; what was recorded may have let other ops begin. */
+/*
+ * Issues and records once. Returns whether anything was issued: what was recorded may have let other ops
+ * begin.
+ */
 static bool schedule_step(GpuDevice *device) {
         bool is_any = false;
 
@@ -98,7 +102,10 @@ static bool schedule_step(GpuDevice *device) {
         return is_any;
 }
 
-/* Nobody wants anything of it. Most turns are so, and a small request should not pay for looking everywhere. */
+/*
+ * Whether nobody wants anything of the device. Most turns are so, and a small request should not pay for
+ * looking everywhere.
+ */
 static bool schedule_is_idle(const GpuDevice *device) {
         return list_is_empty(&device->accesses) && pools_are_clean(&device->pools);
 }

@@ -1,6 +1,4 @@
-/*
- * The pipelines and their dispatches. Loop thread. There are no descriptors: addresses go with the push constants.
- */
+/* The pipelines and their dispatches; loop thread. No descriptors: addresses go with the push constants. */
 
 #include "daemon/gpu/shader.h"
 

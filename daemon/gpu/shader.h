@@ -1,8 +1,8 @@
 #pragma once
 
 /*
- * Compute shaders that copy and fill device memory by its addresses. Embedded in GpuDevice; what is recorded runs
- * on queues of the family of `compute`.
+ * Compute shaders that copy and fill device memory by its addresses. Embedded in GpuDevice; what is recorded
+ * runs on queues of the family of `compute`.
  */
 
 #include <stdbool.h>
@@ -26,24 +26,27 @@ struct GpuShader {
 };
 
 /*
- * Requires: a zeroed structure, and a device that has buffer addresses. Returns 0 or an error of gpu_result(); then
- * shader_deinit() is due all the same.
+ * Requires: a zeroed structure, and a device that has buffer addresses. Returns 0 or an error of
+ * gpu_result(); shader_deinit() is due in any case.
  */
 int shader_init(GpuShader *shader, const GpuDevice *device);
 
 /* Works on a zeroed structure and on one whose init failed; leaves it zeroed. */
 void shader_deinit(GpuShader *shader, const GpuDevice *device);
 
-/* What the destination and the size of a copy between two addresses must be multiples of: 16 or 4. */
+/* Returns what destination and size of a copy between two addresses must be multiples of: 16 or 4. */
 uint32_t shader_get_unit(VkDeviceAddress src, VkDeviceAddress dst);
 
-/* Less than 4 GiB at a time. */
+/* Copies less than 4 GiB. Requires: `dst` and `size` are multiples of shader_get_unit(). */
 void shader_copy(const GpuShader *shader, VkCommandBuffer commands, VkDeviceAddress src, VkDeviceAddress dst,
                  uint64_t size);
 
-/* Repeats the 16 bytes; address and size, less than 4 GiB, are multiples of 16. */
+/* Repeats the 16 bytes of `pattern`. Requires: `dst` and `size`, less than 4 GiB, are multiples of 16. */
 void shader_fill(const GpuShader *shader, VkCommandBuffer commands, VkDeviceAddress dst, uint64_t size,
                  const void *pattern);
 
-/* Decides by measuring, or as the options say, whether the device's shaders are used; those that are not are freed. */
+/*
+ * Makes the shaders of a device and decides, by measuring or as the options say, whether they are used; those
+ * that are not are freed. Returns 0 or an error of gpu_result().
+ */
 int shader_choose(GpuDevice *device);

@@ -1,7 +1,8 @@
 /*
- * Two-level segregated fit. Nodes of one region form a list in order of offset; free ones are on the list of their
- * size class as well. A split leaves the low part its node and a merge keeps the lower node, so that the first node
- * of a region is the same for ever. Used by pools (blocks) and rings (staging); any thread, no state of its own.
+ * Two-level segregated fit. Nodes of one region form a list in order of offset; free ones are on the list of
+ * their size class as well. A split leaves the low part its node and a merge keeps the lower node, so that
+ * the first node of a region is the same for ever. Used by pools (blocks) and rings (staging); any thread, no
+ * state of its own.
  */
 
 #include "daemon/gpu/tlsf.h"
@@ -11,9 +12,9 @@
 #include "daemon/util/macros.h"
 
 #define TLSF_SECOND_BITS 4
-#define TLSF_IS_USED     UINT32_MAX /* as free_prev */
+#define TLSF_IS_USED     UINT32_MAX /* free_prev of a range that is not free */
 
-/* Two to a cache line. */
+/* Two nodes to a cache line. */
 typedef struct TlsfNode {
         _Alignas(32) uint32_t offset;
         uint32_t size;
@@ -28,7 +29,7 @@ typedef struct SizeClass {
         uint32_t second;
 } SizeClass;
 
-/* The class of free ranges of this size. */
+/* Returns the class of free ranges of this size. */
 static SizeClass class_of(uint32_t size) {
         uint32_t top;
 
@@ -80,7 +81,7 @@ static bool is_free(const Tlsf *tlsf, uint32_t node) {
         return node && get_node(tlsf, node)->free_prev != TLSF_IS_USED;
 }
 
-/* A node for a range that is on no free list; 0 without memory. */
+/* Makes a node for a range that is on no free list. Returns 0 without memory. */
 static uint32_t node_new(Tlsf *tlsf, const TlsfNode *init) {
         uint32_t number;
         TlsfNode *node = slab_alloc(&tlsf->nodes, &number);
@@ -97,8 +98,8 @@ static void node_free(Tlsf *tlsf, uint32_t node) {
 }
 
 /*
- * Cuts a range that is on no free list in two; returns the node of the high part, which is on none either. 0 without
- * memory.
+ * Cuts a range that is on no free list in two. Returns the node of the high part, which is on none either, or
+ * 0 without memory.
  */
 static uint32_t node_split(Tlsf *tlsf, uint32_t node, uint32_t size) {
         TlsfNode *low = get_node(tlsf, node);
@@ -119,7 +120,7 @@ static uint32_t node_split(Tlsf *tlsf, uint32_t node, uint32_t size) {
         return high;
 }
 
-/* Joins a range with the one above it; both are on no free list. */
+/* Joins a range with the one above it. Requires: both are on no free list. */
 static void node_merge(Tlsf *tlsf, uint32_t node, uint32_t high) {
         TlsfNode *low = get_node(tlsf, node);
 
@@ -180,7 +181,10 @@ void tlsf_remove(Tlsf *tlsf, uint32_t region) {
         node_free(tlsf, region);
 }
 
-/* Leaves of a range that is on no free list the low part; the rest is free. TLSF_E_NO_MEMORY: it is all there yet. */
+/*
+ * Cuts a range that is on no free list to `size` and frees the rest. Returns 0, or TLSF_E_NO_MEMORY if the
+ * range is as it was.
+ */
 static int node_cut(Tlsf *tlsf, uint32_t node, uint32_t size) {
         uint32_t rest;
 
@@ -211,7 +215,7 @@ int tlsf_alloc(Tlsf *tlsf, uint32_t size, uint32_t *ret_node) {
         return 0;
 }
 
-/* Of the free range around it. */
+/* Claims a range out of the free range around it. */
 static int claim_of(Tlsf *tlsf, uint32_t around, uint32_t offset, uint32_t size, uint32_t *ret_node) {
         uint32_t node = around;
         int r;
@@ -246,7 +250,7 @@ int tlsf_claim(Tlsf *tlsf, uint32_t from, uint32_t offset, uint32_t size, uint32
 void tlsf_prefetch(const Tlsf *tlsf, uint32_t node) {
         const TlsfNode *it = get_node(tlsf, node);
 
-        /* The neighbours are mostly beside it. */
+        /* The nodes of the neighbours are mostly beside this one. */
         __builtin_prefetch(it - 1);
         __builtin_prefetch(it + 1);
 }

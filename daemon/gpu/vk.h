@@ -6,7 +6,10 @@
 
 #include "daemon/gpu/result.h"
 
-/* Any thread. 0, GPU_E_NO_MEMORY, GPU_E_LOST or -EIO; all but 0 and GPU_E_NO_MEMORY are logged, with the call. */
+/*
+ * Turns `result` of `call` into 0, GPU_E_NO_MEMORY, GPU_E_LOST or -EIO; the last two are logged as errors,
+ * with the call. Any thread.
+ */
 int gpu_result(VkResult result, const char *call);
 
 #define GPU_TRY(call_) gpu_result((call_), #call_)

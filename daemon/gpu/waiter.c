@@ -1,9 +1,9 @@
 /*
  * Waiting for a device: loop thread and waiter thread meet here, and only here.
  *
- * Armed, the thread waits for any timeline to reach one more than the loop had seen. What is already there ends the
- * wait at once, so no wake-up is lost. A loop that arms again meanwhile changes nothing: the thread waits for less.
- * A loop that never sleeps never arms, and the thread costs nothing.
+ * Armed, the thread waits for any timeline to reach one more than the loop had seen. What is already there
+ * ends the wait at once, so no wake-up is lost. A loop that arms again meanwhile changes nothing: the thread
+ * waits for less. A loop that never sleeps never arms, and the thread costs nothing.
  */
 
 #include "daemon/gpu/waiter.h"

@@ -52,27 +52,33 @@ struct TestRegion {
 };
 
 /*
- * Fails the test where it cannot. Validation is on unless GPU_TEST_NO_VALIDATION is set; GPU_TEST_COPY, `shader` or
- * `command`, is what the tests take that leave the choice to the layer.
+ * Fails the test where it cannot. Validation is on unless GPU_TEST_NO_VALIDATION is set; GPU_TEST_COPY,
+ * `shader` or `command`, is what the tests take that leave the choice to the layer.
  */
 void loop_init(Loop *loop, const GpuOptions *options);
 
 /* Gives the sizes that are 0 the configuration's defaults; loop_init() does it by itself. */
 void loop_choose_sizes(GpuOptions *options);
 
-/* Everything is given back; waits until the instance is idle, checks the ledgers and that validation was silent. */
+/*
+ * Waits until the instance is idle, checks the ledgers and that validation was silent, and frees it.
+ * Requires: everything is given back.
+ */
 void loop_deinit(Loop *loop);
 
-/* The next turn will not sleep: for what was submitted since the last one. */
+/* Keeps the next turn from sleeping: for what was submitted since the last one. */
 void loop_wake(Loop *loop);
 
 void loop_turn(Loop *loop);
 void loop_release(Loop *loop);
 
-/* Lets the environment show a second software GPU, unless it shows real ones. Before loop_init(). */
+/*
+ * Lets the environment show a second software GPU, unless it shows real ones. To be called before
+ * loop_init().
+ */
 void loop_add_device(void);
 
-/* The last device: another than the first, unless there is but one, a real one. */
+/* Returns the last device: another than the first, unless there is but one, a real one. */
 GpuDevice *loop_get_second(const Loop *loop);
 
 bool loop_is_software(const Loop *loop);
@@ -101,5 +107,5 @@ void fill_wait(Loop *loop, TestMemory *memory, uint64_t offset, uint64_t size, c
 void copy_wait(Loop *loop, TestMemory *src, uint64_t src_offset, TestMemory *dst, uint64_t dst_offset,
                uint64_t size);
 
-/* Bytes that depend on the seed. */
+/* Writes bytes that depend on the seed. */
 void bytes_init(unsigned char *bytes, uint64_t size, uint32_t seed);

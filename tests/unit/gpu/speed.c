@@ -1,6 +1,6 @@
 /*
- * What gpud's Vulkan layer makes of one device, without a daemon: copies inside it at several alignments, moves with
- * overlap, fills; and how long opening the devices and getting memory take.
+ * What gpud's Vulkan layer makes of one device, without a daemon: copies inside it at several alignments,
+ * moves with overlap, fills; and how long opening the devices and getting memory take.
  *
  *   speed [auto|shader|command [MiB [DEVICE]]]
  */

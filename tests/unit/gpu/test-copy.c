@@ -1,6 +1,6 @@
 /*
- * Copies and fills inside a device at every alignment, by shader and by command, against memmove() in ordinary memory.
- * Whole memories are compared: a byte written beside a range is seen.
+ * Copies and fills inside a device at every alignment, by shader and by command, against memmove() in
+ * ordinary memory. Whole memories are compared: a byte written beside a range is seen.
  */
 
 #include <check.h>

@@ -108,7 +108,10 @@ START_TEST(test_no_driver) {
 }
 END_TEST
 
-/* As told; else by what was faster at start. A software GPU's shaders are slower by far, NVIDIA's faster by far. */
+/*
+ * The way of copying is as told; else what was faster at start. A software GPU's shaders are slower by far,
+ * NVIDIA's faster by far.
+ */
 START_TEST(test_way_of_copying) {
         static const GpuOptions ways[] = {
                 {.copy = GPU_COPY_AUTO}, {.copy = GPU_COPY_SHADER}, {.copy = GPU_COPY_COMMAND}};
@@ -124,7 +127,7 @@ START_TEST(test_way_of_copying) {
 }
 END_TEST
 
-/* Of each queue, so many submits are over that a driver has tidied up by now: NVIDIA's by the 630th. */
+/* So many submits are over on each queue that a driver has tidied up by now: NVIDIA's by the 630th. */
 START_TEST(test_queues_are_settled) {
         Loop loop;
 
@@ -216,7 +219,7 @@ START_TEST(test_lost) {
         ck_assert_int_eq(r, REQUEST_LATER);
         loop_wake(&loop);
         loop_turn(&loop);
-        /* It is not lost in truth: what it is doing must end before its memory goes. */
+        /* The device is not lost in truth: what it is doing must end before its memory goes. */
         vkDeviceWaitIdle(loop.device->vk);
         device_set_lost(loop.device);
         for (size_t i = 0; i < N_ELEMENTS(ops); i++) {

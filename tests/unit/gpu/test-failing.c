@@ -1,6 +1,7 @@
 /*
- * Each allocation of the layer and each call that makes something in the driver fails in turn: what was made before it
- * goes again, and the layer goes on. The driver's own allocations do not fail: most drivers would not survive it.
+ * Each allocation of the layer and each call that makes something in the driver fails in turn: what was made
+ * before it goes again, and the layer goes on. The driver's own allocations do not fail: most drivers would
+ * not survive it.
  */
 
 #include <check.h>
@@ -82,7 +83,7 @@ int __wrap_thread_start(pthread_t *ret_thread, void *(*run)(void *userdata), voi
         return fails() ? -EAGAIN : thread_start(ret_thread, run, userdata);
 }
 
-/* The driver's functions have their own names here: the program's own come before a library's. */
+/* The driver's functions by their own names: those of the program come before a library's. */
 
 #define REAL(name_) ((PFN_##name_)dlsym(RTLD_NEXT, #name_))
 
@@ -161,7 +162,7 @@ static void ignore_notify(void *userdata) {
         (void)userdata;
 }
 
-/* Without its one device there is no instance; without shaders there is. */
+/* There is no instance without its one device; without shaders there is. */
 START_TEST(test_start) {
         GpuHost host = {.execute = ignore_task, .notify = ignore_notify};
         const char *name = "vulkan:0";
@@ -187,7 +188,10 @@ START_TEST(test_start) {
 }
 END_TEST
 
-/* A small one, a long one and an exportable one, of an owner who has nothing else: nothing is left of his pool. */
+/*
+ * Allocates a small memory, a long one and an exportable one, for an owner who has nothing else; of his pool
+ * nothing may be left.
+ */
 static void memories_try(Loop *loop) {
         static const uint64_t sizes[] = {100, 5 * MIB / 2, 2 * MIB};
         TestMemory memories[N_ELEMENTS(sizes)];

@@ -11,7 +11,10 @@
 #define KIB UINT64_C(1024)
 #define MIB (1024 * KIB)
 
-/* Imported or staged, queues shared or apart, memory in one piece or many; copied by command but where it says. */
+/*
+ * Imported or staged, queues shared or apart, memory in one piece or many; copied by command but where it
+ * says.
+ */
 static const GpuOptions variants[] = {
         {},
         {.force_staging = true, .staging_bytes = MIB},

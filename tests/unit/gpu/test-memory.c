@@ -131,7 +131,7 @@ START_TEST(test_many) {
                         loop_turn(&loop);
                 }
         }
-        /* One for each block. */
+        /* One wait for each block. */
         ck_assert_uint_le(n_pending, 20);
         ck_assert_uint_eq(get_ledger(&loop).count, n);
         for (uint32_t i = 0; i < n; i += 1000)
@@ -338,7 +338,7 @@ START_TEST(test_arrears) {
         while (loop.device->arrears.released > 0)
                 loop_turn(&loop);
         ck_assert_uint_eq(gpu_instance_get_next_ns(loop.instance), 0);
-        /* What comes meanwhile is not in its way. */
+        /* Allocations meanwhile are served all the same. */
         for (int i = 0; i < 8; i++) {
                 memory_init(&loop, &memory, loop.device, 256 * MIB, false);
                 memory_deinit(&loop, &memory);

@@ -1,6 +1,6 @@
 /*
- * Many ops in flight at once, on the same bytes and across devices, against a model that does one after another: what
- * conflicts must take effect in the order of submission.
+ * Many ops in flight at once, on the same bytes and across devices, against a model that does one after
+ * another: what conflicts must take effect in the order of submission.
  */
 
 #include <check.h>

@@ -1,6 +1,6 @@
 /*
- * Very many small ops over several queues, now spinning, now sleeping: none is lost, none sleeps for ever. As many as
- * GPU_TEST_STRESS says. Without validation, which would be most of the time.
+ * Very many small ops over several queues, now spinning, now sleeping: none is lost, none sleeps for ever. As
+ * many as GPU_TEST_STRESS says. Without validation, which would be most of the time.
  */
 
 #include <check.h>
@@ -63,7 +63,10 @@ static uint32_t get_n_ops(void) {
         return text ? (uint32_t)strtoul(text, NULL, 10) : N_OPS_DEFAULT;
 }
 
-/* A turn that sleeps must have something to wake it: an op in flight, or what was submitted since the last turn. */
+/*
+ * Runs a turn. One that sleeps must have something to wake it: an op in flight, or what was submitted since
+ * the last turn.
+ */
 static void stress_turn(Stress *stress, bool is_new) {
         stress->loop.is_spinning = stress_random(stress, 3) > 0;
         if (is_new)

@@ -77,7 +77,7 @@ static void step_alloc(Model *model) {
         int r = tlsf_alloc(&model->tlsf, size, &node);
 
         if (r == TLSF_E_FULL) {
-                /* It may refuse a run that is not 1/16 longer, never a longer one. */
+                /* The allocator may refuse a run that is not 1/16 longer, never a longer one. */
                 MUST(model_longest(model) <= size + size / 16);
                 return;
         }
