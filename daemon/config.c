@@ -303,7 +303,7 @@ typedef struct Reader {
         int r;         /* of the keys */
 } Reader;
 
-/* A handler of inih. It notes a fault and lets inih go on, so that one look at a file finds those of all keys. */
+/* A handler of inih. It notes a fault and lets inih go on, so that one look finds those of all keys. */
 static int on_key(void *userdata, const char *section, const char *name, const char *value) {
         const ConfigKey *key = config_find_key(section, name);
         char expected[CONFIG_EXPECTED_SIZE];

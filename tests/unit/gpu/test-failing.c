@@ -165,12 +165,13 @@ static void ignore_notify(void *userdata) {
 /* There is no instance without its one device; without shaders there is. */
 START_TEST(test_start) {
         GpuHost host = {.execute = ignore_task, .notify = ignore_notify};
-        const char *name = "vulkan:0";
-        GpuOptions options = {.split_queues = true, .devices = &name, .n_devices = 1};
+        char id[] = "vulkan:0", *ids[] = {id};
+        GpuOptions options = {.split_queues = true, .devices = {.names = ids, .n_names = 1}};
         GpuInstance *instance = NULL;
         bool is_through = false;
         long n_failed = 0;
 
+        loop_choose_sizes(&options);
         for (long n = 1; !is_through; n++) {
                 int r;
 
