@@ -268,9 +268,7 @@ static int init_pipeline(Pipeline *pipeline, const Bulk *bulk) {
         if (bulk->offset + bulk->size < bulk->offset)
                 return client_fail(client, GPUD_E_OUT_OF_RANGE, "offset %ju + size %ju exceeds 2^64 - 1",
                                    (uintmax_t)bulk->offset, (uintmax_t)bulk->size);
-        if (!client->copier)
-                client->copier = copier_new(copier_count_threads());
-        if (!client->copier)
+        if (!client->copier && copier_new(&client->copier, copier_count_threads()) < 0)
                 return client_fail(client, GPUD_E_SYSTEM_CALL, "out of memory in this process");
         r = region_arena_get(client, bulk->size, &pipeline->region);
         if (r < 0)

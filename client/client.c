@@ -14,6 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "client/cleanup.h"
 #include "client/fork.h"
 #include "client/region.h"
 #include "proto/codec.h"
@@ -42,25 +43,32 @@ static int fail_no_memory(struct gpud_client *client) {
 
 /* ---- calls ---- */
 
-static int call_open(struct gpud_client *client, uint32_t *ret_slot) {
+/* Sees to it that a slot is free: the first one, which call_open() will take. */
+static int calls_reserve(struct gpud_client *client) {
         size_t n = client->n_calls ? 2 * client->n_calls : 64;
         Call *calls;
 
-        if (client->first_free == CALL_NONE) {
-                calls = realloc(client->calls, n * sizeof(*calls));
-                if (!calls)
-                        return fail_no_memory(client);
-                client->calls = calls;
-                for (size_t i = n; i-- > client->n_calls;) {
-                        calls[i] = (Call){.next_free = client->first_free};
-                        client->first_free = (uint32_t)i;
-                }
-                client->n_calls = n;
+        if (client->first_free != CALL_NONE)
+                return 0;
+        calls = realloc(client->calls, n * sizeof(*calls));
+        if (!calls)
+                return fail_no_memory(client);
+        client->calls = calls;
+        for (size_t i = n; i-- > client->n_calls;) {
+                calls[i] = (Call){.next_free = client->first_free};
+                client->first_free = (uint32_t)i;
         }
-        *ret_slot = client->first_free;
-        client->first_free = client->calls[*ret_slot].next_free;
-        client->n_pending++;
+        client->n_calls = n;
         return 0;
+}
+
+/* Requires: a slot is free. */
+static void call_open(struct gpud_client *client, const Call *call) {
+        uint32_t slot = client->first_free;
+
+        client->first_free = client->calls[slot].next_free;
+        client->calls[slot] = *call;
+        client->n_pending++;
 }
 
 static void call_close(struct gpud_client *client, uint32_t slot) {
@@ -120,10 +128,11 @@ const char *gpud_socket_path(const char *path) {
         return path && *path ? path : PROTO_SOCKET_DEFAULT;
 }
 
-/* Returns the socket, or a negated error with errno set. */
-static int open_socket(const char *path) {
+/* After an error errno says why. */
+static int open_socket(int *ret_fd, const char *path) {
         struct sockaddr_un address = {.sun_family = AF_UNIX};
-        int fd, r;
+        _cleanup_(fd_closep) int fd = -1;
+        int r;
 
         if (strlen(path) >= sizeof(address.sun_path)) {
                 errno = ENAMETOOLONG;
@@ -136,33 +145,38 @@ static int open_socket(const char *path) {
         do
                 r = connect(fd, (const struct sockaddr *)&address, sizeof(address));
         while (r < 0 && errno == EINTR);
-        if (r < 0) {
-                r = errno;
-                close(fd);
-                errno = r;
+        if (r < 0)
                 return errno == EACCES || errno == EPERM ? -GPUD_E_PERMISSION_DENIED
                                                          : -GPUD_E_CONNECTION_LOST;
-        }
-        return fd;
+        *ret_fd = fd;
+        fd = -1;
+        return 0;
+}
+
+static void client_freep(struct gpud_client **client) {
+        gpud_close(*client);
 }
 
 int client_new(struct gpud_client **ret_client, int fd) {
-        struct gpud_client *client = calloc(1, sizeof(*client));
+        _cleanup_(fd_closep) int owned_fd = fd;
+        _cleanup_(client_freep) struct gpud_client *client = NULL;
+        int r;
 
-        *ret_client = NULL;
-        if (!client) {
-                close(fd);
+        client = calloc(1, sizeof(*client));
+        if (!client)
                 return -GPUD_E_SYSTEM_CALL;
-        }
         client->fork_depth = fork_get_depth();
         client->first_free = CALL_NONE;
         spin_init(&client->spin, GPUD_SPIN_US);
-        if (conn_init(&client->conn, fd) || !(client->zone = msgpack_zone_new(ZONE_SIZE)) ||
-            !(client->kept_zone = msgpack_zone_new(ZONE_SIZE))) {
-                gpud_close(client);
+        r = conn_init(&client->conn, fd);
+        owned_fd = -1;
+        if (r)
                 return -GPUD_E_SYSTEM_CALL;
-        }
-        *ret_client = client;
+        client->zone = msgpack_zone_new(ZONE_SIZE);
+        client->kept_zone = msgpack_zone_new(ZONE_SIZE);
+        if (!client->zone || !client->kept_zone)
+                return -GPUD_E_SYSTEM_CALL;
+        *ret_client = STEAL(client);
         return 0;
 }
 
@@ -170,9 +184,9 @@ int gpud_connect(struct gpud_client **ret_client, const char *path) {
         int fd, r;
 
         *ret_client = NULL;
-        fd = open_socket(gpud_socket_path(path));
-        if (fd < 0)
-                return fd;
+        r = open_socket(&fd, gpud_socket_path(path));
+        if (r < 0)
+                return r;
         r = client_new(ret_client, fd);
         if (r < 0)
                 errno = ENOMEM;
@@ -240,46 +254,51 @@ static int check_args(struct gpud_client *client, const ProtoStruct *type, const
         return 0;
 }
 
+/* The descriptor goes with the request that was appended at `start`. */
+static int append_fd(struct gpud_client *client, size_t start, int fd) {
+        _cleanup_(fd_closep) int copy = -1;
+
+        /* The caller may close its own before the request is out. */
+        copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+        if (copy < 0)
+                return client_fail(client, GPUD_E_SYSTEM_CALL, "file descriptor %d: %s", fd, strerror(errno));
+        if (conn_queue_fd(&client->conn, start, copy))
+                return fail_no_memory(client);
+        copy = -1;
+        return 0;
+}
+
+static int append_request(struct gpud_client *client, uint32_t msgid, const ProtoMethod *method,
+                          const void *args, int fd) {
+        msgpack_sbuffer *output = &client->conn.output;
+        size_t start = output->size;
+        msgpack_packer packer;
+
+        msgpack_packer_init(&packer, output, msgpack_sbuffer_write);
+        if (message_pack_request(&packer, msgid, method, args))
+                return fail_no_memory(client);
+        if (output->size - start > GPUD_MESSAGE_MAX)
+                return client_fail(client, GPUD_E_INVALID_ARGUMENT,
+                                   "request has %zu bytes, message_max is %d", output->size - start,
+                                   GPUD_MESSAGE_MAX);
+        return method->n_fds > 0 ? append_fd(client, start, fd) : 0;
+}
+
 /* Appends the request to the output, whole or not at all. */
 static int queue_request(struct gpud_client *client, uint32_t msgid, const ProtoMethod *method,
                          const void *args, int fd) {
-        msgpack_sbuffer *output = &client->conn.output;
-        size_t before = output->size;
-        msgpack_packer packer;
-        int copy = -1;
-        size_t size;
+        size_t before = client->conn.output.size;
+        int r;
 
-        msgpack_packer_init(&packer, output, msgpack_sbuffer_write);
-        if (message_pack_request(&packer, msgid, method, args)) {
-                output->size = before;
-                return fail_no_memory(client);
-        }
-        size = output->size - before;
-        if (size > GPUD_MESSAGE_MAX) {
-                output->size = before;
-                return client_fail(client, GPUD_E_INVALID_ARGUMENT,
-                                   "request has %zu bytes, message_max is %d", size, GPUD_MESSAGE_MAX);
-        }
-        if (method->n_fds == 0)
-                return 0;
-        /* The caller may close its own before the request is out. */
-        copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-        if (copy < 0) {
-                output->size = before;
-                return client_fail(client, GPUD_E_SYSTEM_CALL, "file descriptor %d: %s", fd, strerror(errno));
-        }
-        if (conn_queue_fd(&client->conn, before, copy)) {
-                close(copy);
-                output->size = before;
-                return fail_no_memory(client);
-        }
-        return 0;
+        r = append_request(client, msgid, method, args, fd);
+        if (r < 0)
+                client->conn.output.size = before;
+        return r;
 }
 
 int client_submit(struct gpud_client *client, const ProtoMethod *method, const void *args, int fd,
                   CallThunk *thunk, void (*done)(void), void *userdata) {
         static const AnyStruct absent;
-        uint32_t slot = CALL_NONE;
         int r;
 
         r = client_check(client);
@@ -297,15 +316,13 @@ int client_submit(struct gpud_client *client, const ProtoMethod *method, const v
         r = check_args(client, method->args, args);
         if (r < 0)
                 return r;
-        r = call_open(client, &slot);
+        r = calls_reserve(client);
         if (r < 0)
                 return r;
-        r = queue_request(client, slot, method, args, fd);
-        if (r < 0) {
-                call_close(client, slot);
+        r = queue_request(client, client->first_free, method, args, fd);
+        if (r < 0)
                 return r;
-        }
-        client->calls[slot] = (Call){.method = method, .thunk = thunk, .done = done, .userdata = userdata};
+        call_open(client, &(Call){.method = method, .thunk = thunk, .done = done, .userdata = userdata});
         if (conn_get_n_queued(&client->conn) >= FLUSH_SIZE)
                 client_flush(client);
         return 0;

@@ -46,7 +46,7 @@ enum {
         CONN_E_NO_MEMORY,
 };
 
-/* Takes over `fd`. */
+/* Takes over `fd`. 0 or CONN_E_NO_MEMORY; deinit is due either way. */
 int conn_init(Conn *conn, int fd);
 void conn_deinit(Conn *conn);
 

@@ -7,6 +7,7 @@
 
 #include "client/copier.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -138,11 +139,12 @@ size_t copier_count_threads(void) {
         return n_cpus > COPIER_THREADS_MAX ? COPIER_THREADS_MAX : n_cpus > 1 ? n_cpus - 1 : 1;
 }
 
-Copier *copier_new(size_t n_threads) {
-        Copier *copier = calloc(1, sizeof(*copier));
+int copier_new(Copier **ret_copier, size_t n_threads) {
+        Copier *copier;
 
+        copier = calloc(1, sizeof(*copier));
         if (!copier)
-                return NULL;
+                return -ENOMEM;
         pthread_mutex_init(&copier->lock, NULL);
         pthread_cond_init(&copier->work, NULL);
         pthread_cond_init(&copier->notice, NULL);
@@ -150,7 +152,8 @@ Copier *copier_new(size_t n_threads) {
                 copier->under_way[i] = NOWHERE;
         copier->fault_position = NOWHERE;
         copier->n_threads = n_threads;
-        return copier;
+        *ret_copier = copier;
+        return 0;
 }
 
 Copier *copier_free(Copier *copier) {

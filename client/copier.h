@@ -34,8 +34,8 @@ typedef struct CopyJob {
 /* How many threads copy here: one CPU is left to gpud, which copies as well where the GPU does not. */
 size_t copier_count_threads(void);
 
-/* For so many threads, the owner's among them, at most COPIER_THREADS_MAX. NULL when there is no memory. */
-Copier *copier_new(size_t n_threads);
+/* For so many threads, the owner's among them, at most COPIER_THREADS_MAX. 0 or -ENOMEM. */
+int copier_new(Copier **ret_copier, size_t n_threads);
 /* Ends the helpers. NULL is fine. Returns NULL. */
 Copier *copier_free(Copier *copier);
 /* In a forked child, where the helpers are not: frees the memory alone. */

@@ -9,47 +9,60 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "client/cleanup.h"
 #include "client/client.h"
 
-/* Returns the descriptor, or a negated error. */
-static int new_memfd(struct gpud_client *client, size_t size) {
-        int fd = memfd_create("gpud-region", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+static int open_memfd(int *ret_fd, struct gpud_client *client, size_t size) {
+        _cleanup_(fd_closep) int fd = -1;
 
+        fd = memfd_create("gpud-region", MFD_CLOEXEC | MFD_ALLOW_SEALING);
         if (fd < 0)
                 return client_fail(client, GPUD_E_SYSTEM_CALL, "memfd_create: %s", strerror(errno));
         if (ftruncate(fd, (off_t)size) < 0 ||
-            fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
-                client_fail(client, GPUD_E_SYSTEM_CALL, "memfd of %zu bytes: %s", size, strerror(errno));
-                close(fd);
-                return -GPUD_E_SYSTEM_CALL;
-        }
-        return fd;
+            fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+                return client_fail(client, GPUD_E_SYSTEM_CALL, "memfd of %zu bytes: %s", size,
+                                   strerror(errno));
+        *ret_fd = fd;
+        fd = -1;
+        return 0;
 }
 
-static int map_and_register(struct gpud_client *client, struct gpud_region *region, int fd) {
-        const struct gpud_shm_register_args args = {.size = region->size};
-        struct gpud_shm_register_result result;
+static int region_map(struct gpud_region *region, struct gpud_client *client, int fd) {
         void *data;
-        int r;
 
         data = mmap(NULL, region->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
         if (data == MAP_FAILED)
                 return client_fail(client, GPUD_E_SYSTEM_CALL, "mapping %zu bytes: %s", region->size,
                                    strerror(errno));
-        r = gpud_shm_register(client, &args, fd, &result);
-        if (r < 0) {
-                munmap(data, region->size);
-                return r;
-        }
         region->data = data;
-        region->id = result.shm;
-        region->is_imported = result.imported;
         return 0;
 }
 
+/* From now on the region is one of the client's, and freeing it tells gpud so. */
+static int region_register(struct gpud_region *region, struct gpud_client *client, int fd) {
+        const struct gpud_shm_register_args args = {.size = region->size};
+        struct gpud_shm_register_result result;
+        int r;
+
+        r = gpud_shm_register(client, &args, fd, &result);
+        if (r < 0)
+                return r;
+        region->id = result.shm;
+        region->is_imported = result.imported;
+        region->client = client;
+        region->next = client->regions;
+        client->regions = region;
+        return 0;
+}
+
+static void region_freep(struct gpud_region **region) {
+        gpud_region_free(*region);
+}
+
 int gpud_region_new(struct gpud_client *client, size_t size, struct gpud_region **ret_region) {
-        struct gpud_region *region;
-        int fd, r;
+        _cleanup_(region_freep) struct gpud_region *region = NULL;
+        _cleanup_(fd_closep) int fd = -1;
+        int r;
 
         *ret_region = NULL;
         if (size == 0 || size > PTRDIFF_MAX)
@@ -59,21 +72,16 @@ int gpud_region_new(struct gpud_client *client, size_t size, struct gpud_region 
         if (!region)
                 return client_fail(client, GPUD_E_SYSTEM_CALL, "out of memory in this process");
         region->size = size;
-        fd = new_memfd(client, size);
-        if (fd < 0) {
-                free(region);
-                return fd;
-        }
-        r = map_and_register(client, region, fd);
-        close(fd);
-        if (r < 0) {
-                free(region);
+        r = open_memfd(&fd, client, size);
+        if (r < 0)
                 return r;
-        }
-        region->client = client;
-        region->next = client->regions;
-        client->regions = region;
-        *ret_region = region;
+        r = region_map(region, client, fd);
+        if (r < 0)
+                return r;
+        r = region_register(region, client, fd);
+        if (r < 0)
+                return r;
+        *ret_region = STEAL(region);
         return 0;
 }
 
@@ -97,7 +105,8 @@ void gpud_region_free(struct gpud_region *region) {
                 if (gpud_shm_release_submit(region->client, &args, NULL, NULL) == 0)
                         client_flush(region->client);
         }
-        munmap(region->data, region->size);
+        if (region->data)
+                munmap(region->data, region->size);
         free(region);
 }
 

@@ -1,14 +1,13 @@
 #pragma once
 
-/* The few macros everybody may use. */
+/* The few macros everybody in the daemon may use. */
 
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/param.h> /* MIN, MAX */
 
-/* Runs `func(&variable)` when the variable goes out of scope. */
-#define _cleanup_(func_) __attribute__((cleanup(func_)))
+#include "proto/macros.h"
 
 /* For _cleanup_ of a pointer of any type: frees what has nothing to give back yet but its memory. */
 static inline void freep(void *pointer) {
@@ -16,16 +15,6 @@ static inline void freep(void *pointer) {
 }
 
 #define _printf_(format_, args_) __attribute__((format(printf, format_, args_)))
-
-/* Takes the pointer's value and leaves NULL: hands ownership out of a constructor. */
-#define STEAL(pointer_)                                                                                      \
-        ({                                                                                                   \
-                __typeof__(pointer_) stolen_ = (pointer_);                                                   \
-                (pointer_) = NULL;                                                                           \
-                stolen_;                                                                                     \
-        })
-
-#define N_ELEMENTS(array_) (sizeof(array_) / sizeof(*(array_)))
 
 /* The structure of which `pointer_` is the member. */
 #define container_of(pointer_, type_, member_)                                                               \

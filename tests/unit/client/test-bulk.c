@@ -177,7 +177,7 @@ static Daemon *daemon_new(size_t size) {
 static void daemon_start(Daemon *daemon) {
         daemon->peer = peer_new();
         /* With helpers on any machine. */
-        daemon->peer.client->copier = copier_new(4);
+        ck_assert_int_eq(copier_new(&daemon->peer.client->copier, 4), 0);
         ck_assert_int_eq(pthread_create(&daemon->thread, NULL, daemon_run, daemon), 0);
 }
 

@@ -41,6 +41,13 @@ static Work *work_new(void) {
         return work;
 }
 
+static Copier *new_copier(size_t n_threads) {
+        Copier *copier;
+
+        ck_assert_int_eq(copier_new(&copier, n_threads), 0);
+        return copier;
+}
+
 /* Opens some bytes at a time and carries along until all are through, or it fails. */
 static int run(Copier *copier, Work *work, uint64_t step) {
         const CopyJob job = {carry, work, GRAIN, work->is_serial};
@@ -59,7 +66,7 @@ static int run(Copier *copier, Work *work, uint64_t step) {
 }
 
 START_TEST(each_byte_is_carried_once) {
-        Copier *copier = copier_new((size_t)_i);
+        Copier *copier = new_copier((size_t)_i);
         Work *work = work_new();
         ProtoFault fault;
 
@@ -77,7 +84,7 @@ START_TEST(each_byte_is_carried_once) {
 END_TEST
 
 START_TEST(first_failure_counts) {
-        Copier *copier = copier_new(4);
+        Copier *copier = new_copier(4);
         Work *work = work_new();
         ProtoFault fault;
 
@@ -96,7 +103,7 @@ START_TEST(first_failure_counts) {
 END_TEST
 
 START_TEST(end_in_the_middle) {
-        Copier *copier = copier_new(4);
+        Copier *copier = new_copier(4);
         Work *work = work_new();
         const CopyJob job = {carry, work, GRAIN, false};
         ProtoFault fault;
