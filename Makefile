@@ -141,13 +141,18 @@ GPUCTL_SRCS := \
 	client/gpuctl/argument.c \
 	client/gpuctl/command.c \
 	client/gpuctl/complain.c \
+	client/gpuctl/completion-bash.c \
+	client/gpuctl/completion-fish.c \
+	client/gpuctl/completion-zsh.c \
+	client/gpuctl/completion.c \
+	client/gpuctl/get.c \
 	client/gpuctl/help.c \
 	client/gpuctl/ls.c \
 	client/gpuctl/output.c \
 	client/gpuctl/progress.c \
+	client/gpuctl/put.c \
 	client/gpuctl/status.c \
 	client/gpuctl/table.c \
-	client/gpuctl/transfer.c \
 	client/gpuctl/verb.c
 GPUCTL_MAIN := client/gpuctl/main.c
 

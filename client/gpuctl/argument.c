@@ -10,6 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "client/cleanup.h"
+#include "client/gpuctl/command.h"
 #include "client/gpuctl/complain.h"
 
 bool parse_size(const char *text, uint64_t *ret_value) {
@@ -77,32 +79,30 @@ static bool parse_hex(const char *text, unsigned char *ret_bytes, size_t n_bytes
         return true;
 }
 
+static void file_closep(FILE **file) {
+        if (*file && *file != stdin)
+                fclose(*file);
+}
+
 /* Whole contents of a small file, at most `limit` bytes. The caller frees it. */
 static int read_small_file(const char *name, const char *path, size_t limit, void **ret_data,
                            size_t *ret_size) {
-        FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "rbe");
-        char *data;
+        _cleanup_(file_closep) FILE *file = NULL;
+        _cleanup_(freep) char *data = NULL;
         size_t n;
 
+        file = strcmp(path, "-") == 0 ? stdin : fopen(path, "rbe");
         if (!file)
                 return complain(EXIT_FAILED, "%s: %s: %s", name, path, strerror(errno));
         data = malloc(limit + 1);
         if (!data)
                 abort();
         n = fread(data, 1, limit + 1, file);
-        if (ferror(file)) {
-                complain(EXIT_FAILED, "%s: %s: %s", name, path, strerror(errno));
-                n = SIZE_MAX;
-        } else if (n > limit) {
-                complain(EXIT_USAGE, "%s: %s has more than %zu bytes", name, path, limit);
-        }
-        if (file != stdin)
-                fclose(file);
-        if (n > limit) {
-                free(data);
-                return n == SIZE_MAX ? EXIT_FAILED : EXIT_USAGE;
-        }
-        *ret_data = data;
+        if (ferror(file))
+                return complain(EXIT_FAILED, "%s: %s: %s", name, path, strerror(errno));
+        if (n > limit)
+                return complain(EXIT_USAGE, "%s: %s has more than %zu bytes", name, path, limit);
+        *ret_data = STEAL(data);
         *ret_size = n;
         return EXIT_SUCCESS;
 }
@@ -110,7 +110,7 @@ static int read_small_file(const char *name, const char *path, size_t limit, voi
 static int parse_bin(Arguments *arguments, const ProtoField *field, const char *text,
                      struct gpud_bin *ret_bin) {
         size_t limit = field->max ? field->max : GPUD_MESSAGE_MAX;
-        void *bytes = NULL;
+        _cleanup_(freep) void *bytes = NULL;
         size_t n = 0;
         int r;
 
@@ -123,32 +123,40 @@ static int parse_bin(Arguments *arguments, const ProtoField *field, const char *
                 bytes = malloc(n + 1);
                 if (!bytes)
                         abort();
-                if (strlen(text + 2) % 2 || !parse_hex(text + 2, bytes, n)) {
-                        free(bytes);
+                if (strlen(text + 2) % 2 || !parse_hex(text + 2, bytes, n))
                         return complain(EXIT_USAGE, "%s: \"%s\" is not an even number of hexadecimal digits",
                                         field->name, text);
-                }
         } else {
                 *ret_bin = (struct gpud_bin){text, strlen(text)};
                 return EXIT_SUCCESS;
         }
-        arguments->owned[arguments->n_owned++] = bytes;
         *ret_bin = (struct gpud_bin){bytes, n};
+        arguments->owned[arguments->n_owned++] = STEAL(bytes);
         return EXIT_SUCCESS;
 }
 
-static int parse_enum(const ProtoField *field, const char *text, unsigned *ret_value) {
-        char names[256] = "";
+#define CHOICES_TEXT_MAX 256
 
-        for (size_t i = 0; i < field->choices->n_values; i++) {
+/* "session, persistent" */
+static const char *choices_to_text(const ProtoEnum *choices, char ret_text[CHOICES_TEXT_MAX]) {
+        ret_text[0] = '\0';
+        for (size_t i = 0; i < choices->n_values; i++) {
+                strncat(ret_text, i ? ", " : "", CHOICES_TEXT_MAX - strlen(ret_text) - 1);
+                strncat(ret_text, choices->values[i].text, CHOICES_TEXT_MAX - strlen(ret_text) - 1);
+        }
+        return ret_text;
+}
+
+static int parse_enum(const ProtoField *field, const char *text, unsigned *ret_value) {
+        char names[CHOICES_TEXT_MAX];
+
+        for (size_t i = 0; i < field->choices->n_values; i++)
                 if (name_is(text, field->choices->values[i].text)) {
                         *ret_value = (unsigned)i;
                         return EXIT_SUCCESS;
                 }
-                strncat(names, i ? ", " : "", sizeof(names) - strlen(names) - 1);
-                strncat(names, field->choices->values[i].text, sizeof(names) - strlen(names) - 1);
-        }
-        return complain(EXIT_USAGE, "%s: \"%s\" is none of: %s", field->name, text, names);
+        return complain(EXIT_USAGE, "%s: \"%s\" is none of: %s", field->name, text,
+                        choices_to_text(field->choices, names));
 }
 
 static int parse_number(const ProtoField *field, const char *text, uint64_t *ret_value) {
@@ -236,17 +244,21 @@ static const ProtoField *find_option(const ProtoStruct *type, const char *name) 
 }
 
 static int complain_option(const char *what, const ProtoStruct *type, const char *name) {
-        const char *candidates[64] = {"json", "socket", "help"};
+        const ProtoStruct *types[] = {&proto_struct_options, type};
+        const char *candidates[64];
+        char text[NAME_TEXT_MAX];
         const char *found;
-        size_t n = 3;
+        size_t n = 0;
 
-        for (size_t i = 0; i < type->n_fields && n < 64; i++)
-                candidates[n++] = type->fields[i].name;
+        for (size_t k = 0; k < N_ELEMENTS(types); k++)
+                for (size_t i = 0; i < types[k]->n_fields && n < N_ELEMENTS(candidates); i++)
+                        candidates[n++] = types[k]->fields[i].name;
         found = guess(name, candidates, n);
         if (found && strcmp(found, name) == 0)
                 return complain(EXIT_USAGE, "%s: --%s takes no value", what, name);
         if (found)
-                return complain(EXIT_USAGE, "%s has no option --%s; did you mean --%s?", what, name, found);
+                return complain(EXIT_USAGE, "%s has no option --%s; did you mean --%s?", what, name,
+                                name_to_text(found, text));
         return complain(EXIT_USAGE, "%s has no option --%s; see `gpuctl help %s`", what, name, what);
 }
 
@@ -296,15 +308,25 @@ static int take_positional(Arguments *arguments, const char *what, const char *w
         return set_field(arguments, field, word);
 }
 
+static int complain_missing(const char *what, const ProtoField *field) {
+        char names[CHOICES_TEXT_MAX];
+
+        if (field->kind == PROTO_ENUM)
+                return complain(EXIT_USAGE, "%s: %s is missing, one of: %s", what, field->name,
+                                choices_to_text(field->choices, names));
+        return complain(EXIT_USAGE, "%s: %s is missing; see `gpuctl help %s`", what, field->name, what);
+}
+
 /* Options first, so that a required field given as one leaves its place to the next word. */
 static int take_words(Arguments *arguments, Gpuctl *ctl, const char *what, const char *const *words,
                       size_t n_words) {
-        const char **positionals = calloc(n_words + 1, sizeof(*positionals));
+        _cleanup_(freep) const char **positionals = NULL;
         size_t n_positionals = 0, i = 0;
         bool is_plain = false;
         uint64_t seen = 0;
         int r = EXIT_SUCCESS;
 
+        positionals = calloc(n_words + 1, sizeof(*positionals));
         if (!positionals)
                 abort();
         while (r == EXIT_SUCCESS && i < n_words) {
@@ -323,9 +345,7 @@ static int take_words(Arguments *arguments, Gpuctl *ctl, const char *what, const
         for (i = 0; r == EXIT_SUCCESS && !ctl->is_help && i < n_positionals; i++)
                 r = take_positional(arguments, what, positionals[i], &seen);
         if (r == EXIT_SUCCESS && !ctl->is_help && next_required(arguments->type, seen))
-                r = complain(EXIT_USAGE, "%s: %s is missing; see `gpuctl help %s`", what,
-                             next_required(arguments->type, seen)->name, what);
-        free(positionals);
+                r = complain_missing(what, next_required(arguments->type, seen));
         return r;
 }
 

@@ -1,20 +1,71 @@
-/* The commands with a shape of their own. */
+/* gpuctl's own commands as tables, and what is said to a word that is in none. */
+
+#include "client/gpuctl/command.h"
 
 #include <string.h>
 
 #include "client/gpuctl/complain.h"
-#include "client/gpuctl/gpuctl.h"
+#include "proto/macros.h"
 
-static const ProtoStruct no_arguments = {"none", "Nothing.", 1, NULL, 0};
+/* As the choices of a STR it marks that the words are names of files. */
+static const ProtoEnum files = {.name = "file"};
+
+#define KIND_BOOL PROTO_BOOL
+#define KIND_SIZE PROTO_U64
+#define KIND_MODE PROTO_U64
+#define KIND_UID  PROTO_U64
+#define KIND_STR  PROTO_STR
+#define KIND_FILE PROTO_STR, .choices = &files
+#define KIND_BIN  PROTO_BIN
+#define KIND_ENUM PROTO_ENUM
+
+#define NEED_REQUIRED true
+#define NEED_OPTIONAL false
+
+#define ROW(struct_, name_, kind_, need_, doc_)                                                              \
+        .name = #name_, .n_name = sizeof(#name_) - 1, .doc = doc_, .kind = KIND_##kind_,                     \
+        .is_required = NEED_##need_, .offset = offsetof(struct gpud_##struct_, name_),                       \
+        .has_offset = offsetof(struct gpud_##struct_, has_##name_)
+
+#define ENUM(name_, doc_)                                                                                    \
+        static const char about_##name_[] = doc_;                                                            \
+        static const ProtoValue values_##name_[] = {
+#define VALUE(enum_, NAME_, text_, doc_) {text_, doc_},
+#define END_ENUM(name_)                                                                                      \
+        }                                                                                                    \
+        ;                                                                                                    \
+        static const ProtoEnum proto_enum_##name_ = {#name_, about_##name_, values_##name_,                  \
+                                                     N_ELEMENTS(values_##name_)};
+#define STRUCT(name_, doc_)                                                                                  \
+        static const char about_##name_[] = doc_;                                                            \
+        static const ProtoField fields_##name_[] = {
+#define FIELD(struct_, name_, kind_, need_, doc_) {ROW(struct_, name_, kind_, need_, doc_)},
+#define BOUNDED(struct_, name_, kind_, need_, limit_, doc_)                                                  \
+        {ROW(struct_, name_, kind_, need_, doc_), .max = GPUD_##limit_},
+#define CHOICE(struct_, name_, enum_, need_, doc_)                                                           \
+        {ROW(struct_, name_, ENUM, need_, doc_), .choices = &proto_enum_##enum_},
+#define END_STRUCT(name_)                                                                                    \
+        }                                                                                                    \
+        ;                                                                                                    \
+        const ProtoStruct proto_struct_##name_ = {#name_, about_##name_, sizeof(struct gpud_##name_),        \
+                                                  fields_##name_, N_ELEMENTS(fields_##name_)};
+#define COMMAND(name_, args_, doc_)                                                                          \
+        static int run_##name_(Gpuctl *ctl, const void *args) {                                              \
+                return command_##name_(ctl, args);                                                           \
+        }
+#include "proto/rows.h"
+#include "client/gpuctl/commands.def"
+#include "proto/view.h"
+#undef COMMAND
 
 const Command gpuctl_commands[] = {
-        {"status", "Show the daemon and its devices.", &no_arguments, command_status},
-        {"ls", "List the allocations you may see.", &proto_struct_mem_list_args, command_ls},
-        {"put", "Copy a file into a new persistent allocation and print its handle.", &put_options,
-         command_put},
-        {"get", "Copy an allocation into a file.", &get_options, command_get},
+#define COMMAND(name_, args_, doc_) {#name_, doc_, &proto_struct_##args_, run_##name_},
+#include "proto/rows.h"
+#include "client/gpuctl/commands.def"
+#include "proto/view.h"
+#undef COMMAND
 };
-const size_t gpuctl_n_commands = sizeof(gpuctl_commands) / sizeof(*gpuctl_commands);
+const size_t gpuctl_n_commands = N_ELEMENTS(gpuctl_commands);
 
 const Command *command_find(const char *name) {
         for (size_t i = 0; i < gpuctl_n_commands; i++)
@@ -23,10 +74,15 @@ const Command *command_find(const char *name) {
         return NULL;
 }
 
+bool command_is_file(const ProtoField *field) {
+        return field->choices == &files;
+}
+
 static int complain_word(const char *word) {
-        const char *candidates[PROTO_N_METHODS + 16] = {"help"};
+        const char *candidates[PROTO_N_METHODS + N_ELEMENTS(gpuctl_commands)];
+        char name[NAME_TEXT_MAX];
         const char *found;
-        size_t n = 1;
+        size_t n = 0;
 
         for (size_t i = 0; i < gpuctl_n_commands; i++)
                 candidates[n++] = gpuctl_commands[i].name;
@@ -34,7 +90,8 @@ static int complain_word(const char *word) {
                 candidates[n++] = proto_methods[i].noun;
         found = guess(word, candidates, n);
         if (found)
-                return complain(EXIT_USAGE, "there is no command \"%s\"; did you mean \"%s\"?", word, found);
+                return complain(EXIT_USAGE, "there is no command \"%s\"; did you mean \"%s\"?", word,
+                                name_to_text(found, name));
         return complain(EXIT_USAGE, "there is no command \"%s\"; `gpuctl help` lists them", word);
 }
 

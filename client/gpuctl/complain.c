@@ -52,6 +52,14 @@ bool name_is(const char *word, const char *name) {
         return *word == *name;
 }
 
+const char *name_to_text(const char *name, char ret_text[NAME_TEXT_MAX]) {
+        snprintf(ret_text, NAME_TEXT_MAX, "%s", name);
+        for (char *c = ret_text; *c; c++)
+                if (*c == '_')
+                        *c = '-';
+        return ret_text;
+}
+
 /* Optimal string alignment: insertions, deletions, replacements and swaps of neighbours. */
 static size_t distance(const char *a, size_t n_a, const char *b, size_t n_b) {
         size_t rows[3][WORD_MAX + 1];

@@ -15,3 +15,8 @@ const char *guess(const char *word, const char *const *candidates, size_t n_cand
 
 /* Whether two names are the same but for '-' and '_'. */
 bool name_is(const char *word, const char *name);
+
+#define NAME_TEXT_MAX 32
+
+/* The name as people write it, with '-' for '_'. */
+const char *name_to_text(const char *name, char ret_text[NAME_TEXT_MAX]);

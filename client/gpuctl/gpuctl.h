@@ -25,34 +25,22 @@ typedef struct Gpuctl {
         struct gpud_client *client; /* NULL until wanted */
 } Gpuctl;
 
-/* A command with a shape of its own. Methods of the schema need none. */
-typedef struct Command {
-        const char *name;
-        const char *doc;
-        const ProtoStruct *args; /* its words and options, in the schema's terms */
-        int (*run)(Gpuctl *ctl, const void *args);
-} Command;
-
-extern const Command gpuctl_commands[];
-extern const size_t gpuctl_n_commands;
-
-const Command *command_find(const char *name);
-
-/* There is no command of this word, or if it is a noun, of this verb (NULL: none was given). */
-int command_complain(const char *word, const char *verb);
-
-int command_status(Gpuctl *ctl, const void *args);
-int command_ls(Gpuctl *ctl, const void *args);
-int command_put(Gpuctl *ctl, const void *args);
-int command_get(Gpuctl *ctl, const void *args);
-extern const ProtoStruct put_options;
-extern const ProtoStruct get_options;
-
 /* Connects, once. */
 int gpuctl_connect(Gpuctl *ctl);
 
 /* Runs the method of the schema with arguments already parsed. */
 int verb_run(Gpuctl *ctl, const ProtoMethod *method, void *args);
 
-/* `words` are those behind `help`; none: what there is. */
+/*
+ * Calls a method whose result is a list, as often as it takes to have all of it, and hands each item to `take`. The
+ * item lives until `take` returns. Requires: connected. Moves the cursor in `args` on. Returns 0 or a GPUD_E_ code
+ * negated, after which some items may have been taken.
+ */
+typedef void VerbItemFn(const void *item, void *userdata);
+int verb_each(Gpuctl *ctl, const ProtoMethod *method, void *args, VerbItemFn *take, void *userdata);
+
+/* Explains the command that is exactly these words, or the verbs of a noun; no words: what there is. */
 int help_print(const char *const *words, size_t n_words);
+
+/* Explains the command that the words begin with. */
+int help_print_first(const char *const *words, size_t n_words);

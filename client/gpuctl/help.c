@@ -5,13 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/gpuctl/command.h"
 #include "client/gpuctl/complain.h"
-#include "client/gpuctl/gpuctl.h"
-
-static void print_option_name(const char *name) {
-        for (; *name; name++)
-                putchar(*name == '_' ? '-' : *name);
-}
 
 static void print_upper(const char *name) {
         for (; *name; name++)
@@ -51,28 +46,34 @@ static void print_usage(const char *noun, const char *verb, const ProtoStruct *t
         puts(has_options ? " [--OPTION=VALUE ...]" : "");
 }
 
+static void print_choices(const ProtoEnum *choices) {
+        for (size_t i = 0; i < choices->n_values; i++)
+                printf("%s%s", i ? "|" : "", choices->values[i].text);
+}
+
+static void print_argument(const ProtoField *field) {
+        const char *value = value_name(field);
+        char name[NAME_TEXT_MAX];
+
+        if (field->is_required)
+                print_upper(field->name);
+        else
+                printf("--%s=%s", name_to_text(field->name, name), value ? value : "");
+        if (field->is_required && !value)
+                putchar(' ');
+        if (!value)
+                print_choices(field->choices);
+}
+
 static void print_arguments(const ProtoStruct *type) {
         const ProtoField *field;
-        const char *value;
 
         if (type->n_fields > 0)
                 putchar('\n');
         for (size_t i = 0; i < type->n_fields; i++) {
                 field = &type->fields[i];
                 fputs("  ", stdout);
-                if (field->is_required) {
-                        print_upper(field->name);
-                } else {
-                        fputs("--", stdout);
-                        print_option_name(field->name);
-                        value = value_name(field);
-                        if (value) {
-                                printf("=%s", value);
-                        } else {
-                                for (size_t k = 0; k < field->choices->n_values; k++)
-                                        printf("%c%s", k ? '|' : '=', field->choices->values[k].text);
-                        }
-                }
+                print_argument(field);
                 printf("\n          %s", field->doc);
                 if (field->max > 0)
                         printf("; at most %zu bytes", field->max);
@@ -118,7 +119,9 @@ static int print_method(const ProtoMethod *method) {
 }
 
 static int print_command(const Command *command) {
-        print_usage(command->name, "", command->args);
+        char name[NAME_TEXT_MAX];
+
+        print_usage(name_to_text(command->name, name), "", command->args);
         printf("\n%s\n", command->doc);
         print_arguments(command->args);
         print_forms(command->args);
@@ -136,14 +139,14 @@ static void print_noun(const char *noun) {
 }
 
 static void print_all(void) {
+        char name[NAME_TEXT_MAX];
         const char *noun = "";
 
         puts("usage: gpuctl COMMAND [ARGUMENTS] [--json] [--socket=PATH]\n"
              "\n"
              "Looks into gpud, the process that owns this node's GPU memory, and works with it.\n");
         for (size_t i = 0; i < gpuctl_n_commands; i++)
-                printf("  %-19s %s\n", gpuctl_commands[i].name, gpuctl_commands[i].doc);
-        printf("  %-19s %s\n", "help [NOUN [VERB]]", "Explain a command.");
+                printf("  %-19s %s\n", name_to_text(gpuctl_commands[i].name, name), gpuctl_commands[i].doc);
         for (size_t i = 0; i < PROTO_N_METHODS; i++) {
                 if (strcmp(noun, proto_methods[i].noun) == 0)
                         continue;
@@ -156,6 +159,11 @@ static void print_all(void) {
                gpud_socket_path(""));
 }
 
+static int complain_more(const char *word) {
+        return complain(EXIT_USAGE, "help: \"%s\" is one word too many; `gpuctl help` lists the commands",
+                        word);
+}
+
 int help_print(const char *const *words, size_t n_words) {
         const Command *command;
         bool is_noun = false;
@@ -166,17 +174,30 @@ int help_print(const char *const *words, size_t n_words) {
         }
         command = command_find(words[0]);
         if (command)
-                return print_command(command);
+                return n_words > 1 ? complain_more(words[1]) : print_command(command);
         for (size_t i = 0; i < PROTO_N_METHODS; i++) {
                 if (!name_is(words[0], proto_methods[i].noun))
                         continue;
                 is_noun = true;
                 if (n_words > 1 && name_is(words[1], proto_methods[i].verb))
-                        return print_method(&proto_methods[i]);
+                        return n_words > 2 ? complain_more(words[2]) : print_method(&proto_methods[i]);
         }
         if (is_noun && n_words == 1) {
                 print_noun(words[0]);
                 return EXIT_SUCCESS;
         }
         return command_complain(words[0], n_words > 1 ? words[1] : NULL);
+}
+
+int help_print_first(const char *const *words, size_t n_words) {
+        size_t n = n_words > 0 && command_find(words[0]) ? 1 : 2;
+
+        return help_print(words, n_words < n ? n_words : n);
+}
+
+int command_help(Gpuctl *ctl, const struct gpud_none *args) {
+        (void)ctl;
+        (void)args;
+        print_all();
+        return EXIT_SUCCESS;
 }

@@ -3,8 +3,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "client/cleanup.h"
+#include "client/gpuctl/command.h"
 #include "client/gpuctl/complain.h"
-#include "client/gpuctl/gpuctl.h"
 #include "client/gpuctl/output.h"
 
 static void add_mem_columns(Table *table) {
@@ -18,45 +19,37 @@ static void add_mem_columns(Table *table) {
         table_add_column(table, "NAME", false);
 }
 
-static void add_mem(const Gpuctl *ctl, Table *table, const struct gpud_mem_info *mem) {
+typedef struct Listing {
+        const Gpuctl *ctl;
+        Table *table;
+        uint64_t bytes; /* of all of them */
+} Listing;
+
+static void add_mem(const void *item, void *userdata) {
+        const struct gpud_mem_info *mem = item;
+        Listing *listing = userdata;
         char text[OUTPUT_TEXT_MAX];
 
         gpud_uuid_to_string(&mem->mem, text);
-        table_add_cell(table, text);
-        table_add_cell(table, mem->device);
-        output_add_size(ctl, table, mem->size);
+        table_add_cell(listing->table, text);
+        table_add_cell(listing->table, mem->device);
+        output_add_size(listing->ctl, listing->table, mem->size);
         snprintf(text, sizeof(text), "%" PRIu64, mem->uid);
-        table_add_cell(table, text);
+        table_add_cell(listing->table, text);
         snprintf(text, sizeof(text), "%04" PRIo64 "%s", mem->mode, mem->sealed ? " sealed" : "");
-        table_add_cell(table, text);
-        table_add_cell(table, output_choice(&proto_enum_lifetime, (unsigned)mem->lifetime));
+        table_add_cell(listing->table, text);
+        table_add_cell(listing->table, output_choice(&proto_enum_lifetime, (unsigned)mem->lifetime));
         snprintf(text, sizeof(text), "%" PRIu64, mem->refs);
-        table_add_cell(table, text);
-        table_add_cell(table, mem->name ? mem->name : ctl->is_terminal ? "-" : "");
+        table_add_cell(listing->table, text);
+        table_add_cell(listing->table, mem->name ? mem->name : listing->ctl->is_terminal ? "-" : "");
+        listing->bytes += mem->size;
 }
 
-static int read_mems(Gpuctl *ctl, struct gpud_mem_list_args *args, Table *table, uint64_t *ret_bytes) {
-        struct gpud_mem_list_result result;
-        int r;
-
-        *ret_bytes = 0;
-        do {
-                r = gpud_mem_list(ctl->client, args, &result);
-                for (size_t i = 0; r == 0 && i < result.n_mems; i++) {
-                        add_mem(ctl, table, &result.mems[i]);
-                        *ret_bytes += result.mems[i].size;
-                }
-                args->cursor = result.next;
-                args->has_cursor = true;
-        } while (r == 0 && result.has_next);
-        return r;
-}
-
-int command_ls(Gpuctl *ctl, const void *args) {
-        struct gpud_mem_list_args list = *(const struct gpud_mem_list_args *)args;
+int command_ls(Gpuctl *ctl, const struct gpud_mem_list_args *args) {
+        _cleanup_(table_freep) Table *table = table_new();
+        Listing listing = {.ctl = ctl, .table = table};
+        struct gpud_mem_list_args list = *args;
         char text[OUTPUT_TEXT_MAX];
-        uint64_t bytes;
-        Table *table;
         int r;
 
         /* JSON has no columns to choose. */
@@ -65,14 +58,12 @@ int command_ls(Gpuctl *ctl, const void *args) {
         r = gpuctl_connect(ctl);
         if (r)
                 return r;
-        table = table_new();
         add_mem_columns(table);
-        r = read_mems(ctl, &list, table, &bytes);
-        if (r == 0) {
-                output_columns(ctl, table);
-                if (ctl->is_terminal)
-                        printf("allocations %zu, %s\n", table_get_n_rows(table), output_size(bytes, text));
-        }
-        table_free(table);
-        return r < 0 ? complain_call(ctl, "ls", r) : EXIT_SUCCESS;
+        r = verb_each(ctl, &proto_methods[PROTO_METHOD_mem_list], &list, add_mem, &listing);
+        if (r < 0)
+                return complain_call(ctl, "ls", r);
+        output_columns(ctl, table);
+        if (ctl->is_terminal)
+                printf("allocations %zu, %s\n", table_get_n_rows(table), output_size(listing.bytes, text));
+        return EXIT_SUCCESS;
 }

@@ -1,5 +1,5 @@
 /*
- * gpuctl: gpud from the command line. The first word is a command of command.c, or the first two are noun and
+ * gpuctl: gpud from the command line. The first word is a command of commands.def, or the first two are noun and
  * verb of a method; everything else follows from the tables.
  */
 
@@ -10,9 +10,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "client/cleanup.h"
 #include "client/gpuctl/argument.h"
+#include "client/gpuctl/command.h"
 #include "client/gpuctl/complain.h"
-#include "client/gpuctl/gpuctl.h"
 
 int gpuctl_connect(Gpuctl *ctl) {
         const char *path = gpud_socket_path(ctl->socket);
@@ -35,27 +36,25 @@ int gpuctl_connect(Gpuctl *ctl) {
 }
 
 static int run_command(Gpuctl *ctl, const Command *command, const char *const *words, size_t n_words) {
-        Arguments arguments;
+        _cleanup_(arguments_deinit) Arguments arguments = {0};
         int r;
 
-        r = arguments_init(&arguments, ctl, command->name, command->args, words + 1, n_words - 1);
-        if (r == EXIT_SUCCESS)
-                r = ctl->is_help ? help_print(words, 1) : command->run(ctl, arguments.values);
-        arguments_deinit(&arguments);
-        return r;
+        r = arguments_init(&arguments, ctl, words[0], command->args, words + 1, n_words - 1);
+        if (r)
+                return r;
+        return ctl->is_help ? help_print(words, 1) : command->run(ctl, arguments.values);
 }
 
 static int run_method(Gpuctl *ctl, const ProtoMethod *method, const char *const *words, size_t n_words) {
-        Arguments arguments;
+        _cleanup_(arguments_deinit) Arguments arguments = {0};
         char what[64];
         int r;
 
         snprintf(what, sizeof(what), "%s %s", method->noun, method->verb);
         r = arguments_init(&arguments, ctl, what, method->args, words + 2, n_words - 2);
-        if (r == EXIT_SUCCESS)
-                r = ctl->is_help ? help_print(words, 2) : verb_run(ctl, method, arguments.values);
-        arguments_deinit(&arguments);
-        return r;
+        if (r)
+                return r;
+        return ctl->is_help ? help_print(words, 2) : verb_run(ctl, method, arguments.values);
 }
 
 /* `words` begin with the command. */
@@ -64,7 +63,8 @@ static int run(Gpuctl *ctl, const char *const *words, size_t n_words) {
         const Command *command;
         bool is_noun = false;
 
-        if (strcmp(words[0], "help") == 0)
+        /* The words behind `help` are a command's, and no arguments. */
+        if (strcmp(words[0], "help") == 0 && verb)
                 return help_print(words + 1, n_words - 1);
         command = command_find(words[0]);
         if (command)
@@ -97,7 +97,7 @@ static int run_words(Gpuctl *ctl, const char *const *words, size_t n_words) {
                         return r;
         }
         if (ctl->is_help)
-                return help_print(words + i, n_words - i);
+                return help_print_first(words + i, n_words - i);
         if (i == n_words)
                 return complain(EXIT_USAGE, "a command is missing; `gpuctl help` lists them");
         return run(ctl, words + i, n_words - i);

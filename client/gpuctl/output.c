@@ -11,6 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "client/cleanup.h"
+
 const char *output_size(uint64_t size, char ret_text[OUTPUT_TEXT_MAX]) {
         static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
         double value = (double)size;
@@ -141,7 +143,7 @@ void output_add_cell(const Gpuctl *ctl, Table *table, const ProtoStruct *type, c
                      const void *base) {
         const void *value = (const char *)base + field->offset;
         char text[OUTPUT_TEXT_MAX] = "";
-        char *hex;
+        _cleanup_(freep) char *hex = NULL;
 
         if (is_absent(field, base)) {
                 table_add_cell(table, ctl->is_terminal ? "-" : "");
@@ -163,7 +165,6 @@ void output_add_cell(const Gpuctl *ctl, Table *table, const ProtoStruct *type, c
         case PROTO_WIRE_BIN:
                 hex = hex_text(value);
                 table_add_cell(table, hex);
-                free(hex);
                 return;
         case PROTO_WIRE_UUID:
                 gpud_uuid_to_string(value, text);
@@ -235,7 +236,7 @@ static void add_values(const Gpuctl *ctl, Table *names, const ProtoStruct *type,
 }
 
 static void print_values(const Gpuctl *ctl, const ProtoStruct *type, const void *base) {
-        Table *names = table_new();
+        _cleanup_(table_freep) Table *names = table_new();
 
         table_add_column(names, "", false);
         table_add_column(names, "", false);
@@ -244,7 +245,6 @@ static void print_values(const Gpuctl *ctl, const ProtoStruct *type, const void 
                 table_print_rows(names, stdout);
         else
                 table_print_tabs(names, stdout);
-        table_free(names);
 }
 
 /* `name` NULL: the list stands alone. */
@@ -252,7 +252,7 @@ static void print_list(const Gpuctl *ctl, const ProtoField *field, const void *b
         const char *items = *(const char *const *)(const void *)((const char *)base + field->offset);
         size_t n_items = *(const size_t *)(const void *)((const char *)base + field->count_offset);
         bool is_prefixed = name && !ctl->is_terminal;
-        Table *table = table_new();
+        _cleanup_(table_freep) Table *table = table_new();
 
         if (is_prefixed)
                 table_add_column(table, "", false);
@@ -265,7 +265,6 @@ static void print_list(const Gpuctl *ctl, const ProtoField *field, const void *b
         if (name && ctl->is_terminal)
                 printf("\n%s:\n", name);
         output_table(ctl, table);
-        table_free(table);
 }
 
 void output_struct(const Gpuctl *ctl, const ProtoStruct *type, const void *base) {
@@ -311,9 +310,9 @@ void output_bytes(const Gpuctl *ctl, const struct gpud_bin *bytes) {
 static json_t *field_to_json(const ProtoField *field, const void *base) {
         const void *value = (const char *)base + field->offset;
         char uuid[GPUD_UUID_TEXT + 1];
+        _cleanup_(freep) char *hex = NULL;
         const char *items;
         json_t *json;
-        char *hex;
 
         if (is_absent(field, base))
                 return json_null();
@@ -331,9 +330,7 @@ static json_t *field_to_json(const ProtoField *field, const void *base) {
                 return json_string(*(const char *const *)value);
         case PROTO_WIRE_BIN:
                 hex = hex_text(value);
-                json = json_string(hex);
-                free(hex);
-                return json;
+                return json_string(hex);
         case PROTO_WIRE_UUID:
                 gpud_uuid_to_string(value, uuid);
                 return json_string(uuid);

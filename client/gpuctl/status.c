@@ -5,8 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/cleanup.h"
+#include "client/gpuctl/command.h"
 #include "client/gpuctl/complain.h"
-#include "client/gpuctl/gpuctl.h"
 #include "client/gpuctl/output.h"
 
 /* What is shown of a device comes from three methods. Copied, since a result lives until the next call. */
@@ -33,8 +34,8 @@ static int read_device(Gpuctl *ctl, DeviceStatus *status) {
 
 static int read_devices(Gpuctl *ctl, DeviceStatus **ret_devices, size_t *ret_n_devices) {
         struct gpud_device_list_result list;
+        _cleanup_(freep) DeviceStatus *devices = NULL;
         const struct gpud_device_info *info;
-        DeviceStatus *devices;
         size_t n;
         int r;
 
@@ -56,11 +57,9 @@ static int read_devices(Gpuctl *ctl, DeviceStatus **ret_devices, size_t *ret_n_d
         }
         for (size_t i = 0; r == 0 && i < n; i++)
                 r = read_device(ctl, &devices[i]);
-        if (r < 0) {
-                free(devices);
+        if (r < 0)
                 return r;
-        }
-        *ret_devices = devices;
+        *ret_devices = STEAL(devices);
         *ret_n_devices = n;
         return 0;
 }
@@ -129,13 +128,12 @@ static void add_device(const Gpuctl *ctl, Table *table, const DeviceStatus *devi
 
 static void print_devices(const Gpuctl *ctl, const DeviceStatus *devices, size_t n_devices) {
         bool is_sensed = has_sensors(ctl, devices, n_devices);
-        Table *table = table_new();
+        _cleanup_(table_freep) Table *table = table_new();
 
         add_device_columns(ctl, table, is_sensed);
         for (size_t i = 0; i < n_devices; i++)
                 add_device(ctl, table, &devices[i], is_sensed);
         output_columns(ctl, table);
-        table_free(table);
 }
 
 static json_t *devices_to_json(const DeviceStatus *devices, size_t n_devices) {
@@ -196,9 +194,9 @@ static void print_daemon(const Gpuctl *ctl, const struct gpud_daemon_status_resu
         putchar('\n');
 }
 
-int command_status(Gpuctl *ctl, const void *args) {
+int command_status(Gpuctl *ctl, const struct gpud_none *args) {
+        _cleanup_(freep) DeviceStatus *devices = NULL;
         struct gpud_daemon_status_result daemon;
-        DeviceStatus *devices = NULL;
         size_t n_devices = 0;
         int r;
 
@@ -210,9 +208,9 @@ int command_status(Gpuctl *ctl, const void *args) {
         /* The last call: its strings and lists live until the next. */
         if (r == 0)
                 r = gpud_daemon_status(ctl->client, &daemon);
-        if (r < 0) {
-                r = complain_call(ctl, "status", r);
-        } else if (ctl->is_json) {
+        if (r < 0)
+                return complain_call(ctl, "status", r);
+        if (ctl->is_json) {
                 output_json(json_pack("{s:o, s:o}", "daemon",
                                       output_to_json(&proto_struct_daemon_status_result, &daemon), "devices",
                                       devices_to_json(devices, n_devices)));
@@ -220,6 +218,5 @@ int command_status(Gpuctl *ctl, const void *args) {
                 print_daemon(ctl, &daemon);
                 print_devices(ctl, devices, n_devices);
         }
-        free(devices);
-        return r;
+        return EXIT_SUCCESS;
 }

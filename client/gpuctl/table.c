@@ -23,8 +23,9 @@ struct Table {
 };
 
 Table *table_new(void) {
-        Table *table = calloc(1, sizeof(*table));
+        Table *table;
 
+        table = calloc(1, sizeof(*table));
         if (!table)
                 abort();
         return table;

@@ -12,6 +12,11 @@ Table *table_new(void);
 /* Returns NULL. */
 Table *table_free(Table *table);
 
+/* For _cleanup_. */
+static inline void table_freep(Table **table) {
+        table_free(*table);
+}
+
 /* Columns are declared before the first row. Numbers stand on the right. */
 void table_add_column(Table *table, const char *title, bool is_number);
 /* Cells fill rows from left to right. The text is copied, control characters in it replaced. */

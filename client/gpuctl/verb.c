@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/cleanup.h"
 #include "client/gpuctl/complain.h"
 #include "client/gpuctl/gpuctl.h"
 #include "client/gpuctl/output.h"
@@ -32,7 +33,7 @@ static bool next_page(const ProtoMethod *method, void *args, const void *result)
         const ProtoField *cursor = find_field(method->args, "cursor");
         const ProtoField *next = find_field(method->result, "next");
 
-        if (!*((const bool *)result + next->has_offset))
+        if (!cursor || !next || !*((const bool *)result + next->has_offset))
                 return false;
         *(uint64_t *)(void *)((char *)args + cursor->offset) =
                 *(const uint64_t *)(const void *)((const char *)result + next->offset);
@@ -40,43 +41,74 @@ static bool next_page(const ProtoMethod *method, void *args, const void *result)
         return true;
 }
 
-static void take_page(const Gpuctl *ctl, const ProtoField *list, const void *result, Table *table,
-                      json_t *array) {
-        const char *items = *(const char *const *)(const void *)((const char *)result + list->offset);
-        size_t n = *(const size_t *)(const void *)((const char *)result + list->count_offset);
+/* Room for the method's result; the caller frees it. */
+static void *new_result(const ProtoMethod *method) {
+        void *result = calloc(1, method->result->size);
 
-        for (size_t i = 0; i < n; i++) {
-                if (ctl->is_json)
-                        json_array_append_new(array, output_to_json(list->sub, items + i * list->sub->size));
-                else
-                        output_add_row(ctl, table, list->sub, items + i * list->sub->size);
-        }
+        if (!result)
+                abort();
+        return result;
+}
+
+int verb_each(Gpuctl *ctl, const ProtoMethod *method, void *args, VerbItemFn *take, void *userdata) {
+        const ProtoField *list = find_kind(method->result, PROTO_LIST);
+        _cleanup_(freep) char *result = new_result(method);
+        const char *items;
+        size_t n;
+        int r;
+
+        do {
+                r = gpud_call(ctl->client, method->name, args, -1, result);
+                if (r < 0)
+                        return r;
+                items = *(const char *const *)(const void *)(result + list->offset);
+                n = *(const size_t *)(const void *)(result + list->count_offset);
+                for (size_t i = 0; i < n; i++)
+                        take(items + i * list->sub->size, userdata);
+        } while (next_page(method, args, result));
+        return 0;
 }
 
 /* All parts as one list. */
-static int run_paged(Gpuctl *ctl, const ProtoMethod *method, void *args, void *result) {
-        const ProtoField *list = find_kind(method->result, PROTO_LIST);
-        json_t *array = json_array();
-        Table *table = table_new();
+typedef struct Listing {
+        const Gpuctl *ctl;
+        const ProtoField *list;
+        Table *table;
+        json_t *array;
+} Listing;
+
+static void add_item(const void *item, void *userdata) {
+        const Listing *listing = userdata;
+
+        if (listing->ctl->is_json)
+                json_array_append_new(listing->array, output_to_json(listing->list->sub, item));
+        else
+                output_add_row(listing->ctl, listing->table, listing->list->sub, item);
+}
+
+static int run_paged(Gpuctl *ctl, const ProtoMethod *method, void *args) {
+        _cleanup_(table_freep) Table *table = table_new();
+        json_auto_t *array = json_array();
+        Listing listing = {
+                .ctl = ctl,
+                .list = find_kind(method->result, PROTO_LIST),
+                .table = table,
+                .array = array,
+        };
         int r;
 
-        output_add_columns(table, list->sub);
-        do {
-                r = gpud_call(ctl->client, method->name, args, -1, result);
-                if (r == 0)
-                        take_page(ctl, list, result, table, array);
-        } while (r == 0 && next_page(method, args, result));
+        output_add_columns(table, listing.list->sub);
+        r = verb_each(ctl, method, args, add_item, &listing);
         if (r == 0 && ctl->is_json)
-                output_json(json_pack("{s:O}", list->name, array));
+                output_json(json_pack("{s:O}", listing.list->name, array));
         else if (r == 0)
                 output_table(ctl, table);
-        json_decref(array);
-        table_free(table);
         return r;
 }
 
-static int run_once(Gpuctl *ctl, const ProtoMethod *method, const void *args, void *result) {
+static int run_once(Gpuctl *ctl, const ProtoMethod *method, const void *args) {
         const ProtoField *bytes = find_kind(method->result, PROTO_BIN);
+        _cleanup_(freep) char *result = new_result(method);
         int r;
 
         r = gpud_call(ctl->client, method->name, args, -1, result);
@@ -85,8 +117,7 @@ static int run_once(Gpuctl *ctl, const ProtoMethod *method, const void *args, vo
         if (ctl->is_json)
                 output_json(output_to_json(method->result, result));
         else if (bytes)
-                output_bytes(ctl,
-                             (const struct gpud_bin *)(const void *)((const char *)result + bytes->offset));
+                output_bytes(ctl, (const struct gpud_bin *)(const void *)(result + bytes->offset));
         else
                 output_struct(ctl, method->result, result);
         return 0;
@@ -104,7 +135,6 @@ static void keep_allocation(const ProtoMethod *method, void *args) {
 
 int verb_run(Gpuctl *ctl, const ProtoMethod *method, void *args) {
         char what[64];
-        void *result;
         int r;
 
         if (method->n_fds > 0)
@@ -115,12 +145,8 @@ int verb_run(Gpuctl *ctl, const ProtoMethod *method, void *args) {
         r = gpuctl_connect(ctl);
         if (r)
                 return r;
-        result = calloc(1, method->result->size);
-        if (!result)
-                abort();
         keep_allocation(method, args);
-        r = is_paged(method) ? run_paged(ctl, method, args, result) : run_once(ctl, method, args, result);
-        free(result);
+        r = is_paged(method) ? run_paged(ctl, method, args) : run_once(ctl, method, args);
         snprintf(what, sizeof(what), "%s %s", method->noun, method->verb);
         return r < 0 ? complain_call(ctl, what, r) : EXIT_SUCCESS;
 }

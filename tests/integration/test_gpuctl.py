@@ -5,6 +5,7 @@ import os
 import pathlib
 import pty
 import re
+import shutil
 import subprocess
 from typing import Any
 
@@ -249,6 +250,13 @@ def test_progress_bar(gpuctl: Gpuctl, some_file: pathlib.Path) -> None:
         (["ls", "words"], "too many"),
         (["help", "me"], 'did you mean "mem"'),
         (["help", "mem", "aloc"], 'did you mean "alloc"'),
+        (["help", "complation"], 'did you mean "completion"'),
+        (["help", "put", "file"], "one word too many"),
+        (["help", "mem", "alloc", "vulkan:0"], "one word too many"),
+        (["completion"], "bash, zsh, fish"),
+        (["completion", "tcsh"], "none of: bash, zsh, fish"),
+        (["completion", "bash", "zsh"], "one word too many"),
+        (["ls", "--name-perfix=x"], "did you mean --name-prefix"),
         (["STATUS"], 'did you mean "status"'),
         (["ls", "--json=3"], "takes no value"),
         (["mem", "fill", "00000000-0000-4000-8000-000000000000", "0xabc"], "hexadecimal"),
@@ -267,6 +275,12 @@ def test_no_daemon(gpuctl: Gpuctl, tmp_path: pathlib.Path) -> None:
     assert "GPUD_SOCKET" in gpuctl.fails(4, "ls", f"--socket={missing}", "--json")
 
 
+def own_commands(gpuctl: Gpuctl) -> dict[str, str]:
+    """gpuctl's own commands and what each does: the first block of its help."""
+    block = gpuctl.text("help").split("\n\n")[2]
+    return dict(re.findall(r"^  (\S+) +(.*)$", block, re.MULTILINE))
+
+
 def test_help_covers_every_method(gpuctl: Gpuctl, client: Client) -> None:
     overview = gpuctl.text("help")
     assert gpuctl.text("--help") == overview
@@ -276,9 +290,117 @@ def test_help_covers_every_method(gpuctl: Gpuctl, client: Client) -> None:
         text = gpuctl.text("help", noun, verb)
         assert text.startswith(f"usage: gpuctl {noun} {verb}") and method["doc"] in text
         assert gpuctl.text(noun, verb, "--help") == text
-    for command in ("status", "ls", "put", "get"):
-        assert gpuctl.text("help", command).startswith(f"usage: gpuctl {command}")
+    for command, doc in own_commands(gpuctl).items():
+        text = gpuctl.text("help", command)
+        assert text.startswith(f"usage: gpuctl {command}") and doc in text
+        assert gpuctl.text(command, "--help") == text == gpuctl.text("--help", command, "word")
+    assert "SHELL bash|zsh|fish" in gpuctl.text("help", "completion")
     assert re.fullmatch(r"gpuctl \d+\.\d+\.\d+\n", gpuctl.text("--version"))
+
+
+def test_the_manual_has_every_command(gpuctl: Gpuctl) -> None:
+    """Each of gpuctl's own commands has a paragraph, which begins as its help does."""
+    manual = (ROOT / "client/gpuctl/gpuctl.1").read_text()
+    block = manual.split("own commands are:\n")[1].split(".PP\n")[0]
+    entries = re.findall(r'^\.TP\n\.BI? "?([a-z-]+).*\n(.*)$', block, re.MULTILINE)
+    assert dict(entries) == own_commands(gpuctl)
+
+
+def complete_in_bash(gpuctl: Gpuctl, line: str, cwd: pathlib.Path) -> set[str]:
+    """What bash would offer behind the line; `FILES` where it is left to bash to complete a file's name."""
+    words = re.findall(r"[^\s=:@]+|[=:@]+", line)
+    if line.endswith(" "):
+        words.append("")
+    replaced = re.search(r"@?[^\s=:@]*$", line)
+    assert replaced
+    script = """
+        eval "$("$1" completion bash)"
+        compopt() { [[ $2 == default ]] && COMPREPLY=(FILES); }
+        COMP_LINE=$2 COMP_WORDS=("${@:4}") COMP_CWORD=$(($# - 4)) COMPREPLY=()
+        _gpuctl gpuctl "$3"
+        printf '%s\\n' "${COMPREPLY[@]}"
+    """
+    done = subprocess.run(
+        ["bash", "-c", script, "bash", GPUCTL, line, replaced[0], *words],
+        env=gpuctl.env,
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr == ""
+    return set(done.stdout.split())
+
+
+def test_completion_in_bash(gpuctl: Gpuctl, client: Client, tmp_path: pathlib.Path) -> None:
+    """Run as bash runs it: every command, verb and option, and nothing else."""
+
+    def offers(line: str) -> set[str]:
+        return complete_in_bash(gpuctl, line, tmp_path)
+
+    schema = client.call("daemon.describe")
+    structs = {struct["name"]: struct["fields"] for struct in schema["structs"]} | {"none": []}
+    verbs: dict[str, set[str]] = {}
+    for method in schema["methods"]:
+        noun, verb = method["name"].split(".")
+        verbs.setdefault(noun, set()).add(verb)
+        options = {
+            "--" + field["name"].replace("_", "-") + ("" if field["kind"] == "bool" else "=")
+            for field in structs[method["args"]]
+            if not field["required"]
+        }
+        assert offers(f"gpuctl {noun} {verb} --") == options | {"--json", "--socket=", "--help"}
+    words = own_commands(gpuctl).keys() | verbs.keys()
+    assert offers("gpuctl ") == offers("gpuctl --json --socket /x ") == offers("gpuctl help ") == words
+    for noun in verbs:
+        assert offers(f"gpuctl {noun} ") == offers(f"gpuctl help {noun} ") == verbs[noun]
+    assert offers("gpuctl --vers") == {"--version"}
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("gpuctl mem alloc vulkan:0 4K --lifetime=", {"session", "persistent"}),
+        ("gpuctl mem alloc --lifetime=per", {"persistent"}),
+        ("gpuctl mem alloc --lifetime per", {"persistent"}),
+        ("gpuctl put weights --lifetime=", set()),
+        ("gpuctl completion ", {"bash", "zsh", "fish"}),
+        ("gpuctl put ", {"FILES"}),
+        ("gpuctl put --name x ", {"FILES"}),
+        ("gpuctl put weights ", set()),
+        ("gpuctl get ", set()),
+        ("gpuctl get weights ", {"FILES"}),
+        ("gpuctl help put ", set()),
+        ("gpuctl ls --socket=", {"FILES"}),
+        ("gpuctl --socket ", {"FILES"}),
+        ("gpuctl mem meta handle --meta=@by", {"@bytes"}),
+        ("gpuctl mem fill handle by", set()),
+        ("gpuctl mem fill handle @by", {"@bytes"}),
+        ("gpuctl no such ", set()),
+    ],
+)
+def test_completion_of_values(gpuctl: Gpuctl, tmp_path: pathlib.Path, line: str, offered: set[str]) -> None:
+    """Values of enumerations, and files where a file goes and nowhere else."""
+    (tmp_path / "bytes").touch()
+    assert complete_in_bash(gpuctl, line, tmp_path) == offered
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_script(gpuctl: Gpuctl, client: Client, tmp_path: pathlib.Path, shell: str) -> None:
+    """Each shell's script names every command and needs no gpud, and the shell finds no fault with it."""
+    script = gpuctl.run("completion", shell, env={"GPUD_SOCKET": "/no/such"})[0].decode()
+    methods = [method["name"].replace(".", " ") for method in client.call("daemon.describe")["methods"]]
+    for words in [*own_commands(gpuctl), *methods]:
+        named = {
+            "bash": f"'{words}') n=0",
+            "zsh": f"\n_gpuctl_{re.sub('[ -]', '_', words)}() {{\n",
+            "fish": f" -a {words.split()[-1]} -d ",
+        }
+        assert named[shell] in script
+    if shutil.which(shell) is None:
+        pytest.skip(f"no {shell} here")
+    (tmp_path / "script").write_text(script)
+    subprocess.run([shell, "-n", tmp_path / "script"], check=True)
 
 
 def test_full_output(gpuctl: Gpuctl) -> None:
