@@ -29,7 +29,9 @@ mandir         := $(prefix)/share/man
 sysconfdir     ?= $(if $(filter /usr /usr/local,$(prefix)),/etc,$(prefix)/etc)
 systemdunitdir ?= $(prefix)/lib/systemd/system
 sysusersdir    ?= $(prefix)/lib/sysusers.d
-completiondir  ?= $(prefix)/share/bash-completion/completions
+bashcompletiondir ?= $(prefix)/share/bash-completion/completions
+zshcompletiondir  ?= $(prefix)/share/zsh/site-functions
+fishcompletiondir ?= $(prefix)/share/fish/vendor_completions.d
 
 MAN1 := client/gpuctl/gpuctl.1
 MAN5 := daemon/gpud.conf.5
@@ -160,7 +162,6 @@ GPUCTL_MAIN := client/gpuctl/main.c
 DUMP_SRCS := \
 	proto/table.c \
 	proto/dump.c \
-	proto/dump-completion.c \
 	proto/dump-header.c \
 	proto/dump-markdown.c \
 	proto/dump-python.c
@@ -547,9 +548,10 @@ INSTALL := install
 at = sed -e 's|@PREFIX@|$(prefix)|g' -e 's|@bindir@|$(bindir)|g' -e 's|@LIBDIR@|$(libdir)|g' -e 's|@INCLUDEDIR@|$(includedir)|g' \
 	-e 's|@sysconfdir@|$(sysconfdir)|g' -e 's|@VERSION@|$(VERSION)|g' -e 's|@MSGPACK@|$(or $(MSGPACK),msgpack-c)|g'
 
-install: all build/dump ## install below DESTDIR and PREFIX (/usr/local); a config that is there is kept
+install: all ## install below DESTDIR and PREFIX (/usr/local); a config that is there is kept
 	$(Q)$(INSTALL) -d $(addprefix $(DESTDIR),$(bindir) $(libdir)/pkgconfig $(includedir) $(systemdunitdir) $(sysusersdir) \
-		$(sysconfdir)/gpud $(mandir)/man1 $(mandir)/man5 $(mandir)/man8 $(completiondir))
+		$(sysconfdir)/gpud $(mandir)/man1 $(mandir)/man5 $(mandir)/man8 $(bashcompletiondir) \
+		$(zshcompletiondir) $(fishcompletiondir))
 	$(Q)$(INSTALL) -m 755 build/gpud build/gpuctl $(DESTDIR)$(bindir)
 	$(Q)$(INSTALL) -m 755 build/libgpud.so $(DESTDIR)$(libdir)/libgpud.so.$(VERSION)
 	$(Q)ln -sf libgpud.so.$(VERSION) $(DESTDIR)$(libdir)/libgpud.so.$(SOVERSION)
@@ -562,7 +564,9 @@ install: all build/dump ## install below DESTDIR and PREFIX (/usr/local); a conf
 	$(Q)$(INSTALL) -m 644 systemd/gpud.sysusers $(DESTDIR)$(sysusersdir)/gpud.conf
 	$(Q)test -e $(DESTDIR)$(sysconfdir)/gpud/gpud.conf || \
 		$(INSTALL) -m 644 systemd/gpud.conf $(DESTDIR)$(sysconfdir)/gpud/gpud.conf
-	$(Q)build/dump --completion > $(DESTDIR)$(completiondir)/gpuctl
+	$(Q)build/gpuctl completion bash > $(DESTDIR)$(bashcompletiondir)/gpuctl
+	$(Q)build/gpuctl completion zsh > $(DESTDIR)$(zshcompletiondir)/_gpuctl
+	$(Q)build/gpuctl completion fish > $(DESTDIR)$(fishcompletiondir)/gpuctl.fish
 	$(Q)$(INSTALL) -m 644 $(MAN1) $(DESTDIR)$(mandir)/man1
 	$(Q)$(INSTALL) -m 644 $(MAN5) $(DESTDIR)$(mandir)/man5
 	$(Q)$(INSTALL) -m 644 $(MAN8) $(DESTDIR)$(mandir)/man8

@@ -42,9 +42,10 @@ int main(int argc, char **argv) {
                 const char *option;
                 void (*dump)(FILE *file);
         } outputs[] = {
-                {"--header", dump_header},         {"--markdown", dump_markdown},
-                {"--python", dump_python},         {"--python-limits", dump_python_limits},
-                {"--completion", dump_completion},
+                {"--header", dump_header},
+                {"--markdown", dump_markdown},
+                {"--python", dump_python},
+                {"--python-limits", dump_python_limits},
         };
 
         for (size_t i = 0; argc == 2 && i < sizeof(outputs) / sizeof(*outputs); i++)
@@ -52,6 +53,6 @@ int main(int argc, char **argv) {
                         outputs[i].dump(stdout);
                         return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
                 }
-        fputs("usage: dump --header | --markdown | --python | --python-limits | --completion\n", stderr);
+        fputs("usage: dump --header | --markdown | --python | --python-limits\n", stderr);
         return 2;
 }

@@ -19,5 +19,3 @@ void dump_markdown(FILE *file);
 void dump_python(FILE *file);
 /* The Python module python-client/src/gpud/limits.py. */
 void dump_python_limits(FILE *file);
-/* Completion of gpuctl's words for bash. */
-void dump_completion(FILE *file);
