@@ -1,15 +1,16 @@
 /*
- * Each piece goes through two stages: a write is copied into the arena and then moved by gpud, a read the other
- * way round. Pieces enter a stage in order and leave it in order. Three counters say how far each stage is, and
- * the client's thread advances them, copies in between, and sleeps only when there is nothing to copy.
+ * Each piece goes through two stages: a write is copied into the arena and then moved by gpud, a read the
+ * other way round. Pieces enter a stage in order and leave it in order. Three counters say how far each stage
+ * is, and the client's thread advances them, copies in between, and sleeps only when there is nothing to
+ * copy.
  *
- * To touch a page of the arena for the first time takes ten times as long as to copy it, and the more slots take
- * turns, the less of them is left in the caches. So a piece takes the first free slot, and no more pieces are under
- * way than keep gpud at work.
+ * To touch a page of the arena for the first time takes ten times as long as to copy it, and the more slots
+ * take turns, the less of them is left in the caches. So a piece takes the first free slot, and no more
+ * pieces are under way than keep gpud at work.
  *
- * No piece enters its second stage before gpud has said how large the allocation is: a range that does not fit is
- * refused whole, in gpud's words, and no byte of allocation or sink has changed. The question goes out while the
- * first piece is copied.
+ * No piece enters its second stage before gpud has said how large the allocation is: a range that does not
+ * fit is refused whole, in gpud's words, and no byte of allocation or sink has changed. The question goes out
+ * while the first piece is copied.
  */
 
 #include "client/bulk.h"
@@ -23,27 +24,27 @@
 
 #define SLOTS_MAX 16
 
-/* What one thread copies at a stretch, and the smallest piece; pieces are whole multiples. */
+/* Bytes that one thread copies at a stretch. A piece is one or more such grains. */
 #define GRAIN     (512 * 1024)
 #define PIECE_MAX (4 * 1024 * 1024)
 
-/* Bytes under way at first, and what gpud is to have in hand while there is nothing to copy. */
+/* Bytes under way at first, and bytes that gpud is to have in hand while there is nothing to copy. */
 #define AHEAD_MIN  (8 * 1024 * 1024)
 #define MOVING_MIN (12 * 1024 * 1024)
 
-/* Less than this is over before other threads have woken. */
+/* Fewer bytes are copied before other threads have woken, so the owner copies them alone. */
 #define SHARED_MIN (4 * 1024 * 1024)
 
 typedef struct Slot {
         bool is_taken;    /* by a piece */
         bool is_busy;     /* gpud moves it */
         int r;            /* of the last move */
-        ProtoFault fault; /* where it failed */
+        ProtoFault fault; /* where r < 0 */
 } Slot;
 
-/* What gpud says of the allocation. */
+/* How large the allocation is: asked of gpud, and what it answered. */
 typedef struct Question {
-        bool is_asked; /* and not answered */
+        bool is_asked; /* and not answered yet */
         int r;
         ProtoFault fault;
 } Question;
@@ -61,7 +62,7 @@ typedef struct Pipeline {
         size_t slot_of[SLOTS_MAX]; /* of piece k at k % SLOTS_MAX */
 } Pipeline;
 
-/* `check` says 1 when the stage is over for a piece, 0 when it is not, or what went wrong. */
+/* `start` begins the stage for a piece; `check` says whether it is over, 1 or 0, or what went wrong. */
 typedef struct Stage {
         int (*start)(Pipeline *pipeline, uint64_t piece);
         int (*check)(Pipeline *pipeline, uint64_t piece);
@@ -81,7 +82,7 @@ static Slot *get_slot(Pipeline *pipeline, uint64_t piece) {
         return &pipeline->slots[pipeline->slot_of[piece % SLOTS_MAX]];
 }
 
-/* There is a free one. */
+/* Requires: a slot is free. */
 static void take_slot(Pipeline *pipeline, uint64_t piece) {
         size_t i = 0;
 
@@ -113,7 +114,7 @@ static int ask(Pipeline *pipeline) {
         const struct gpud_mem_ref args = {.mem = pipeline->bulk->mem};
         int r;
 
-        /* One piece is refused whole by itself. */
+        /* A single piece needs no question: gpud refuses it whole. */
         if (pipeline->n_pieces == 1)
                 return 0;
         r = gpud_mem_info_submit(pipeline->bulk->client, &args, answer, pipeline);
@@ -121,7 +122,7 @@ static int ask(Pipeline *pipeline) {
         return r;
 }
 
-/* Whether pieces may enter the second stage: 1, 0: not yet, or a failure. */
+/* Whether pieces may enter the second stage: 1, or 0 while gpud has not answered, or its refusal. */
 static int check_answer(const Pipeline *pipeline) {
         const Question *question = &pipeline->question;
 
@@ -250,7 +251,7 @@ static bool is_waiting(const Pipeline *pipeline) {
 
 /* ---- the whole ---- */
 
-/* A piece is one request. Small ones get bytes to the GPU sooner, large ones cost less; a copy has some eight. */
+/* A piece is a request: small ones get bytes to the GPU sooner, large ones cost less. A copy has some 8. */
 static size_t choose_piece_size(const Bulk *bulk) {
         uint64_t size = (bulk->size / 8 + GRAIN) / GRAIN * GRAIN;
 
@@ -337,7 +338,7 @@ static void make_progress(Pipeline *pipeline) {
                 gpud_wait(pipeline->bulk->client, -1);
 }
 
-/* `stages` are the two in their order. */
+/* Takes every piece through both stages, the first of which is stages[0]. */
 static int run_stages(Pipeline *pipeline, const Stage stages[2]) {
         const Bulk *bulk = pipeline->bulk;
         Marks marks = {0};
@@ -357,7 +358,7 @@ static int run_stages(Pipeline *pipeline, const Stage stages[2]) {
         return 0;
 }
 
-/* Waits for whatever is in flight. The failure that ended it all keeps its message. */
+/* Waits for whatever is in flight. The client keeps the message of the failure that ended the copy. */
 static void drain(Pipeline *pipeline) {
         struct gpud_client *client = pipeline->bulk->client;
         ProtoFault fault = client->fault, unused;

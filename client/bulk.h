@@ -1,8 +1,9 @@
 #pragma once
 
 /*
- * The pipeline of bulk copies: a range of an allocation is cut into pieces, each of which passes through a slot
- * of the arena. While gpud moves some, the copier fills or empties others. Source and sink are the caller's.
+ * The pipeline of bulk copies: a range of an allocation is cut into pieces, each of which passes through a
+ * slot of the arena. While gpud moves some, the copier fills or empties others. Source and sink are the
+ * caller's.
  */
 
 #include "client/gpud.h"
@@ -27,6 +28,9 @@ struct Bulk {
         void *progress_data;
 };
 
-/* Each blocks until nothing of the transfer is in flight any more. */
+/*
+ * Copies the range into the allocation, or out of it. Blocks until nothing of the copy is in flight any more.
+ * Returns 0 or a GPUD_E_ code negated.
+ */
 int bulk_write(const Bulk *bulk);
 int bulk_read(const Bulk *bulk);

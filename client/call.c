@@ -1,6 +1,6 @@
 /*
- * The typed calls of gpud-protocol.h, expanded from methods.def. Each method gets a blocking call, a thunk that
- * gives the callback its true type back, and a call that submits with that thunk.
+ * The typed calls of gpud-protocol.h, expanded from methods.def. Each method gets a blocking call, a thunk
+ * that gives the callback its true type back, and a call that submits with that thunk.
  */
 
 #include "client/client.h"

@@ -43,7 +43,7 @@ static int fail_no_memory(struct gpud_client *client) {
 
 /* ---- calls ---- */
 
-/* Sees to it that a slot is free: the first one, which call_open() will take. */
+/* Sees to it that a slot is free, the one that call_open() will take: `first_free`. */
 static int calls_reserve(struct gpud_client *client) {
         size_t n = client->n_calls ? 2 * client->n_calls : 64;
         Call *calls;
@@ -99,11 +99,14 @@ static void complete_blocking(struct gpud_client *client, const Call *call, int 
 
 /* ---- connection ---- */
 
-/* Ends every pending call. */
+/*
+ * Gives the connection up, for the reason `why` if it was not lost before, and ends every pending call with
+ * it. Returns -GPUD_E_CONNECTION_LOST.
+ */
 static int client_lose(struct gpud_client *client, const char *why) {
         if (!client->lost[0]) {
                 snprintf(client->lost, sizeof(client->lost), "%s", why);
-                /* Not in a fork: the parent goes on with this socket. */
+                /* A forked child leaves the socket alone: its parent goes on with it. */
                 if (client->fork_depth == fork_get_depth())
                         shutdown(client->conn.fd, SHUT_RDWR);
                 for (uint32_t i = 0; i < client->n_calls; i++)
@@ -128,7 +131,7 @@ const char *gpud_socket_path(const char *path) {
         return path && *path ? path : PROTO_SOCKET_DEFAULT;
 }
 
-/* After an error errno says why. */
+/* errno says why after an error. */
 static int open_socket(int *ret_fd, const char *path) {
         struct sockaddr_un address = {.sun_family = AF_UNIX};
         _cleanup_(fd_closep) int fd = -1;
@@ -231,7 +234,7 @@ void client_flush(struct gpud_client *client) {
 
 /* ---- out ---- */
 
-/* What the codec takes on trust: it is the program's own. */
+/* Refuses what the codec, which trusts the program, would pack: unknown values and missing pointers. */
 static int check_args(struct gpud_client *client, const ProtoStruct *type, const void *args) {
         const ProtoField *field;
         const char *value;
@@ -254,7 +257,7 @@ static int check_args(struct gpud_client *client, const ProtoStruct *type, const
         return 0;
 }
 
-/* The descriptor goes with the request that was appended at `start`. */
+/* Lets a copy of the descriptor travel with the request that was appended at `start`. */
 static int append_fd(struct gpud_client *client, size_t start, int fd) {
         _cleanup_(fd_closep) int copy = -1;
 
@@ -330,7 +333,7 @@ int client_submit(struct gpud_client *client, const ProtoMethod *method, const v
 
 /* ---- in ---- */
 
-/* The last result of a blocking call lives on in the buffers that the next one will take. */
+/* Puts aside what the result of a blocking call points into, until the next such result is put aside. */
 static int keep_result(struct gpud_client *client) {
         msgpack_zone *zone = client->zone;
 
@@ -383,7 +386,7 @@ static int take_message(struct gpud_client *client, const void *data, size_t siz
         return client_lose(client, why);
 }
 
-/* Every whole message that is there. */
+/* Takes in every whole message that has come. */
 static int take_messages(struct gpud_client *client) {
         char fault[96], why[sizeof(client->lost)];
         const void *data;

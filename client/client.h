@@ -69,7 +69,7 @@ struct gpud_client {
         Copier *copier;              /* NULL until first used */
 };
 
-/* A client on a connected socket, which it takes over, also when it fails. */
+/* Makes a client on a connected socket. Takes over `fd`, also when it fails. 0 or -GPUD_E_SYSTEM_CALL. */
 int client_new(struct gpud_client **ret_client, int fd);
 
 /* Notes a failure and returns its code negated. */
@@ -77,19 +77,19 @@ int client_fail(struct gpud_client *client, int code, const char *format, ...)
         __attribute__((format(printf, 3, 4)));
 
 /*
- * Queues a request. The thunk runs once when the reply is there or the connection lost, unless this returns an
- * error. `args` may be NULL: every field absent. `fd` is -1 unless the method takes one; it stays the
+ * Queues a request. The thunk runs once when the reply is there or the connection lost, unless this returns
+ * an error. `args` may be NULL: every field absent. `fd` is -1 unless the method takes one; it stays the
  * caller's.
  */
 int client_submit(struct gpud_client *client, const ProtoMethod *method, const void *args, int fd,
                   CallThunk *thunk, void (*done)(void), void *userdata);
 
-/* -GPUD_E_BUSY inside a callback, where nothing may block. */
+/* 0, or -GPUD_E_BUSY inside a callback, where nothing may block. */
 int client_check_blocking(struct gpud_client *client);
 
 /* Sends what is queued, without blocking. */
 void client_flush(struct gpud_client *client);
 
-/* Queues a request and waits for its reply. */
+/* Queues a request and waits for its reply. The arguments are client_submit()'s; `ret_result` may be NULL. */
 int client_call(struct gpud_client *client, const ProtoMethod *method, const void *args, int fd,
                 void *ret_result);

@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Holds the largest inline read; a longer reply lets it grow. */
+/* Bytes of the input buffer at first: room for the largest inline read. A longer reply lets it grow. */
 #define INPUT_SIZE (128 * 1024)
 
 /* Replies may be long: a list of everything there is. */
@@ -62,7 +62,7 @@ int conn_queue_fd(Conn *conn, size_t start, int fd) {
         return 0;
 }
 
-/* The descriptor is out: the kernel has its own reference. */
+/* Closes the first descriptor, which has been sent: the kernel has a reference of its own. */
 static void pop_fd(Conn *conn) {
         close(conn->fds[0].fd);
         conn->n_fds--;
@@ -105,7 +105,7 @@ static ssize_t send_with_fd(const Conn *conn, size_t end) {
         return sendmsg(conn->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-/* One call: up to the next message with a descriptor, or exactly that message with it. */
+/* Sends once: what stands before the next message with a descriptor, or that message and the descriptor. */
 static ssize_t send_some(Conn *conn, bool *ret_has_fd) {
         size_t end = conn->n_fds > 0 ? conn->fds[0].start : conn->output.size;
 
@@ -143,7 +143,7 @@ int conn_flush(Conn *conn) {
         return 0;
 }
 
-/* Makes room behind what is there. */
+/* Makes room for input behind what is there. */
 static int make_room(Conn *conn) {
         size_t n = conn->input_end - conn->input_start;
         char *input;

@@ -50,24 +50,26 @@ enum {
 int conn_init(Conn *conn, int fd);
 void conn_deinit(Conn *conn);
 
-/* Bytes waiting to be sent. */
+/* Bytes that wait to be sent. */
 size_t conn_get_n_queued(const Conn *conn);
 
 /*
- * Notes that the message queued from `start` to the end of the output takes a descriptor, and takes that
- * over. On CONN_E_NO_MEMORY it is still the caller's.
+ * Lets `fd` travel with the message queued from `start` to the end of the output, and takes it over. On
+ * CONN_E_NO_MEMORY it is still the caller's.
  */
 int conn_queue_fd(Conn *conn, size_t start, int fd);
 
 /* Sends what the socket takes. Never blocks. */
 int conn_flush(Conn *conn);
 
-/* Receives once. `is_blocking`: waits for something to come. CONN_E_AGAIN, _CLOSED, _SYSTEM or _NO_MEMORY. */
+/* Receives once; if `is_blocking`, waits for it. 0, CONN_E_AGAIN, _CLOSED, _SYSTEM or _NO_MEMORY. */
 int conn_read(Conn *conn, bool is_blocking);
 
 /*
- * The next whole message. It stays until the next conn_read(), or if conn_keep() follows, until the one after
- * that. CONN_E_MORE or _INVALID; then `ret_fault` says what is wrong.
+ * Finds the next whole message. It stays until the next conn_read(). 0, CONN_E_MORE, or CONN_E_INVALID with
+ * what is wrong in `ret_fault`.
  */
 int conn_next(Conn *conn, const void **ret_data, size_t *ret_size, char *ret_fault, size_t n_fault);
+
+/* Lets the message of the last conn_next() stay until conn_keep() is called again. 0 or CONN_E_NO_MEMORY. */
 int conn_keep(Conn *conn);

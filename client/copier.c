@@ -2,7 +2,8 @@
  * Grains are claimed in order and may end in any; what is carried is everything below the lowest grain under
  * way. So nothing is counted per grain, and a piece is ready as soon as its last byte is.
  *
- * One mutex guards it all. It is held for a few instructions per grain, whose copy takes tens of microseconds.
+ * One mutex guards it all. It is held for a few instructions per grain, whose copy takes tens of
+ * microseconds.
  */
 
 #include "client/copier.h"
@@ -20,11 +21,10 @@ struct Copier {
         pthread_cond_t work;   /* for helpers: bytes are open, or it is over */
         pthread_cond_t notice; /* for the owner: a grain has ended */
         CopyJob job;
-        uint64_t next; /* first byte that nobody has claimed */
-        uint64_t end;  /* bytes below it may be claimed */
-        uint64_t under_way
-                [COPIER_THREADS_MAX]; /* where each thread's grain begins, or NOWHERE; the owner is 0 */
-        uint64_t fault_position;      /* NOWHERE: no failure */
+        uint64_t next;                          /* first byte that nobody has claimed */
+        uint64_t end;                           /* bytes below it may be claimed */
+        uint64_t under_way[COPIER_THREADS_MAX]; /* a thread's grain, or NOWHERE; [0]: the owner's */
+        uint64_t fault_position;                /* NOWHERE: no failure */
         ProtoFault fault;
         pthread_t helpers[COPIER_THREADS_MAX - 1];
         size_t n_threads; /* wanted, the owner's among them */
@@ -113,7 +113,7 @@ static bool start_helper(Copier *copier, size_t index) {
         return r == 0;
 }
 
-/* Where the system gives fewer threads, those do. */
+/* Where the system gives fewer threads, fewer will do. */
 static void start_helpers(Copier *copier) {
         sigset_t all, before;
 
@@ -133,7 +133,7 @@ size_t copier_count_threads(void) {
         size_t n_cpus = CPU_SETSIZE;
         cpu_set_t set;
 
-        /* It fails where there are more CPUs than the set holds. */
+        /* The call fails where there are more CPUs than the set holds. */
         if (sched_getaffinity(0, sizeof(set), &set) == 0)
                 n_cpus = (size_t)CPU_COUNT(&set);
         return n_cpus > COPIER_THREADS_MAX ? COPIER_THREADS_MAX : n_cpus > 1 ? n_cpus - 1 : 1;

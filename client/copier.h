@@ -2,8 +2,8 @@
 
 /*
  * Threads that carry the bytes of one transfer at a time, in grains, each by one call of the job's function.
- * The thread of the client owns the copier and is one of those who carry; the helpers exist from the first job
- * that wants them until copier_free().
+ * The thread of the client owns the copier and is one of those who carry; the helpers exist from the first
+ * job that wants them until copier_free().
  */
 
 #include <stdbool.h>
@@ -12,7 +12,7 @@
 
 #include "proto/fault.h"
 
-/* More copy no faster than the link to a GPU takes it. */
+/* More threads copy no faster than the link to a GPU takes it. */
 #define COPIER_THREADS_MAX 8
 
 typedef struct Copier Copier;
@@ -34,7 +34,7 @@ typedef struct CopyJob {
 /* How many threads copy here: one CPU is left to gpud, which copies as well where the GPU does not. */
 size_t copier_count_threads(void);
 
-/* For so many threads, the owner's among them, at most COPIER_THREADS_MAX. 0 or -ENOMEM. */
+/* For `n_threads` threads, the owner's among them, at most COPIER_THREADS_MAX. 0 or -ENOMEM. */
 int copier_new(Copier **ret_copier, size_t n_threads);
 /* Ends the helpers. NULL is fine. Returns NULL. */
 Copier *copier_free(Copier *copier);
@@ -42,8 +42,8 @@ Copier *copier_free(Copier *copier);
 Copier *copier_abandon(Copier *copier);
 
 /*
- * Starts a job, of which nothing may be carried yet. It has helpers where
- * there is room for some.
+ * Begins a job, of which nothing may be carried yet. Requires: no job is under way. Helpers are started for
+ * the first job that is not serial.
  */
 void copier_begin(Copier *copier, const CopyJob *job);
 /* From now on bytes below `end` may be carried. */
@@ -54,5 +54,5 @@ bool copier_step(Copier *copier);
 bool copier_wait(Copier *copier);
 /* Whether all bytes below `end` have been carried: 1 or 0, or the negated code of the job's failure. */
 int copier_check(Copier *copier, uint64_t end);
-/* Ends the job, whole or not: nothing of it is under way then. Of several failures the first by position. */
+/* Ends the job, whole or not: nothing of it is under way then. 0, or the failure at the lowest position. */
 int copier_end(Copier *copier, ProtoFault *ret_fault);

@@ -10,15 +10,15 @@
 #include "client/bulk.h"
 #include "client/client.h"
 
-/* Room in a file for all that will be written, sought by whoever writes first. */
+/* Room on the disk for all that will be written: sought once, by the thread that writes first. */
 typedef struct Room {
         pthread_mutex_t lock;
         bool is_sought;
-        int error; /* errno: there is none */
+        int error; /* an errno where there is none */
 } Room;
 
 typedef struct File {
-        Bulk bulk; /* serial: what has no offsets */
+        Bulk bulk; /* serial where the file has no offsets */
         int fd;
         uint64_t offset;
         Room *room; /* of a file that is written */
@@ -52,9 +52,10 @@ static int copy_from_file(const Bulk *bulk, void *data, uint64_t position, size_
 }
 
 /*
- * Grains are written in any order: a file that grew with each of them would come in fragments, three times slower
- * on ext4. And a full disk shows before the first byte is written. Where the file system cannot tell beforehand,
- * writing does. Not earlier: a copy that gpud refuses leaves the file as it was.
+ * Seeks the room before the first byte is written. Grains are written in any order: a file that grew with
+ * each of them would come in fragments, three times slower on ext4. And a full disk shows at once, or where
+ * the file system cannot tell beforehand, as the bytes are written. It is not done earlier, so that a copy
+ * that gpud refuses leaves the file as it was.
  */
 static int find_room(const File *file) {
         Room *room = file->room;
@@ -92,7 +93,7 @@ static int copy_to_file(const Bulk *bulk, void *data, uint64_t position, size_t 
         return 0;
 }
 
-/* A pipe or socket has none, and a file opened to append takes bytes in the order they come. */
+/* Whether bytes can go to any offset: not in a pipe or socket, nor in a file that is opened to append. */
 static bool has_offsets(const File *file) {
         if (lseek(file->fd, 0, SEEK_CUR) < 0 && errno == ESPIPE)
                 return false;
@@ -121,7 +122,7 @@ int gpud_put_file(struct gpud_client *client, struct gpud_uuid mem, uint64_t off
                      NULL};
         int r;
 
-        /* gpud says whether it could be. */
+        /* Nothing is copied, but gpud says whether it could be. */
         if (size == 0)
                 return gpud_write(client, mem, offset, NULL, 0);
         r = init_file(&file);

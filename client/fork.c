@@ -1,4 +1,4 @@
-/* Global, as what it counts is: forks concern the process. Written only in a child that has one thread yet. */
+/* The count is global: forks concern the process. Only a new child writes it, which has one thread yet. */
 
 #include "client/fork.h"
 

@@ -35,11 +35,11 @@
  * call on that client, or gpud_close(). Those handed to a callback end with the callback. An enumeration may
  * hold a value that is none of its constants when gpud is newer than this library.
  *
- * Threads and processes. A client, its regions too, is used by one thread at a time; different clients are
- * independent, and what takes no client (gpud_strerror() and its like, the handles as text) may be called from
- * anywhere. The first copy of more than 4 MiB starts up to seven threads that copy along, fewer on a small
- * machine; they sleep between copies, block every signal, and end with gpud_close(). After fork() the child
- * may only gpud_close() it: everything else returns -GPUD_E_CONNECTION_LOST there.
+ * Threads and processes. A client, its regions too, is used by one thread at a time. Different clients are
+ * independent, and what takes no client (gpud_strerror() and its like, the handles as text) may be called
+ * from anywhere. The first copy of more than 4 MiB starts up to seven threads that copy along, fewer on a
+ * small machine; they sleep between copies, block every signal, and end with gpud_close(). After fork() the
+ * child may only gpud_close() the client: everything else returns -GPUD_E_CONNECTION_LOST there.
  *
  * Sessions. A connection is a session. Allocations with the lifetime `session` (the default) are freed when
  * every session that holds them is gone, so they go with gpud_close(), and with the process, however it ends.
@@ -92,16 +92,17 @@ int gpud_dispatch(struct gpud_client *client);
 
 /*
  * Waits until something came, then dispatches once. `timeout_ms` -1 waits for ever; when it passes, returns
- * -GPUD_E_DEADLINE_EXCEEDED. To wait for all callbacks: while (gpud_pending(client) > 0 && r == 0) r = gpud_wait(...).
+ * -GPUD_E_DEADLINE_EXCEEDED. To wait for all callbacks: while (gpud_pending(client) > 0 && r == 0)
+ * r = gpud_wait(...).
  */
 int gpud_wait(struct gpud_client *client, int timeout_ms);
 
 /*
- * How long a blocking call polls for its reply before it sleeps, in microseconds: GPUD_SPIN_US until this is called, 0 to
- * sleep at once. A processor that sleeps is woken late, most in a virtual machine: by 5 to 30 us as a rule, by 200 us at
- * times if it had slept for half a millisecond. Polling takes all of a processor. Where the reply takes longer nevertheless,
- * the next calls sleep at once, and it is tried again ever more rarely. gpud_wait() always sleeps; to poll instead,
- * call gpud_dispatch() over and over.
+ * Sets how long a blocking call polls for its reply before it sleeps, in microseconds: GPUD_SPIN_US until
+ * this is called, 0 to sleep at once. A processor that sleeps is woken late, most in a virtual machine: by 5
+ * to 30 us as a rule, by 200 us at times if it had slept for half a millisecond. Polling takes all of a
+ * processor. Where the reply takes longer nevertheless, the next calls sleep at once, and polling is tried
+ * again ever more rarely. gpud_wait() always sleeps; to poll instead, call gpud_dispatch() over and over.
  */
 #define GPUD_SPIN_US 100
 void gpud_set_spin(struct gpud_client *client, uint32_t spin_us);
@@ -156,16 +157,16 @@ bool gpud_uuid_from_string(const char *text, struct gpud_uuid *ret_uuid);
 struct gpud_region;
 
 int gpud_region_new(struct gpud_client *client, size_t size, struct gpud_region **ret_region);
-/* Unmaps and releases it; copies in flight end first. NULL is fine. Also after gpud_close(). */
+/* Unmaps and releases the region; copies in flight end first. NULL is fine. Also after gpud_close(). */
 void gpud_region_free(struct gpud_region *region);
 void *gpud_region_data(const struct gpud_region *region);
 size_t gpud_region_size(const struct gpud_region *region);
 struct gpud_uuid gpud_region_id(const struct gpud_region *region);
-/* Whether devices read it directly; else gpud stages copies from it. */
+/* Whether devices read the region directly; else gpud stages copies from it. */
 bool gpud_region_imported(const struct gpud_region *region);
 /*
- * memcpy() past the caches, where the machine can: for bytes read out of a region that nobody looks at soon. Where
- * memory is the limit it is up to 1.5 times as fast. gpud_read() does so by itself.
+ * memcpy() past the caches, where the machine can: for bytes read out of a region that nobody looks at soon.
+ * Where memory is the limit it is up to 1.5 times as fast. gpud_read() copies so by itself.
  */
 void gpud_stream_copy(void *target, const void *source, size_t size);
 
@@ -182,18 +183,18 @@ int gpud_write(struct gpud_client *client, struct gpud_uuid mem, uint64_t offset
 int gpud_read(struct gpud_client *client, struct gpud_uuid mem, uint64_t offset, void *data, size_t size);
 
 /*
- * Told how many bytes are done, after each piece. Called from within the call below, on its thread; must not
- * use the client.
+ * Is told how many bytes are done, after each piece. Called from within the two calls below, on their thread;
+ * must not use the client.
  */
 typedef void gpud_progress_fn(uint64_t n_done, void *userdata);
 
 /*
- * The same between a file and an allocation: `size` bytes, from or to `fd` at `file_offset`. A file is read or
- * written in any order by several threads, and its own position stays; a pipe or socket, or a file opened to
- * append, will do too, in order, and `file_offset` must be 0. A file that ends too early is
- * -GPUD_E_OUT_OF_RANGE as well, one that cannot be read or written -GPUD_E_SYSTEM_CALL. After a failure any part
- * may have been copied, and the file that was being written may have its full size, with zeros. `progress` may
- * be NULL.
+ * Copy between a file and an allocation as the two above do from memory: `size` bytes, from or to `fd` at
+ * `file_offset`. A file is read or written in any order by several threads, and its own position stays; a
+ * pipe or socket, or a file opened to append, will do too, in order, and `file_offset` must be 0. A file that
+ * ends too early is -GPUD_E_OUT_OF_RANGE as well, one that cannot be read or written -GPUD_E_SYSTEM_CALL.
+ * After a failure any part may have been copied, and the file that was being written may have its full size,
+ * with zeros. `progress` may be NULL.
  */
 int gpud_put_file(struct gpud_client *client, struct gpud_uuid mem, uint64_t offset, int fd,
                   uint64_t file_offset, uint64_t size, gpud_progress_fn *progress, void *userdata);

@@ -1,4 +1,7 @@
-/* A region is a memfd, mapped here and registered with gpud. Sealed, so that neither side can fault the other. */
+/*
+ * A region is a memfd, mapped here and registered with gpud. It is sealed, so that neither side can shrink it
+ * under the other, which would fault.
+ */
 
 #include "client/region.h"
 
@@ -100,7 +103,7 @@ void gpud_region_free(struct gpud_region *region) {
                 return;
         if (region->client) {
                 unlink_region(region);
-                /* Nobody waits for it: gpud ends what is in flight first. If gpud is gone, so is its mapping. */
+                /* gpud ends what is in flight before it releases. If gpud is gone, so is its mapping. */
                 args.shm = region->id;
                 if (gpud_shm_release_submit(region->client, &args, NULL, NULL) == 0)
                         client_flush(region->client);

@@ -1,6 +1,8 @@
 #pragma once
 
-/* Shared-memory regions of a client, and the arena: the region that gpud_write() and gpud_read() copy through. */
+/*
+ * Shared-memory regions of a client, and the arena: the one that gpud_write() and gpud_read() copy through.
+ */
 
 #include "client/gpud.h"
 
@@ -22,8 +24,8 @@ struct gpud_region {
 };
 
 /*
- * The client's arena, made when first wanted, and anew when `size` bytes want the large one. It stays the
- * client's.
+ * The client's arena, which stays the client's. It is made when first wanted, and anew when a copy of `size`
+ * bytes wants the large one. 0 or a GPUD_E_ code negated.
  */
 int region_arena_get(struct gpud_client *client, uint64_t size, struct gpud_region **ret_region);
 void region_arena_free(struct gpud_client *client);

@@ -1,15 +1,15 @@
 #pragma once
 
 /*
- * Polling for a while before sleeping, since a processor that sleeps is woken late. It pays where the answer comes in
- * that while; it is in vain where answers take longer, and where who is to answer has only this processor. So after
- * each time in vain it leaves out twice as many waits. Embedded in the client.
+ * Polling for a while before sleeping, since a processor that sleeps is woken late. It pays where the answer
+ * comes within that while. It is in vain where answers take longer, and where gpud has no other processor to
+ * answer on; so after each time in vain twice as many waits are left out. Embedded in the client.
  */
 
 #include <poll.h>
 #include <stdint.h>
 
-/* With as many in a row the most waits are left out: 2 to the power of that, but one. */
+/* After this many times in vain the most waits are left out: 2 to the power of this, less 1. */
 #define SPIN_MISSED_MAX 12
 
 typedef struct Spin {
@@ -20,5 +20,5 @@ typedef struct Spin {
 
 void spin_init(Spin *spin, uint32_t us);
 
-/* Before a wait for these events: polls until there is one, or for as long as it shall, or not at all. */
+/* Called before a wait for these events. Polls until one is there or the time is over, or not at all. */
 void spin_before(Spin *spin, struct pollfd *poll_fd);

@@ -40,7 +40,7 @@ void stream_copy(void *target, const void *source, size_t size, bool is_wide) {
         else
                 stream_narrow(to + head, from + head, body / LINE);
         memcpy(to + head + body, from + head + body, size - head - body);
-        /* Whoever learns that it is done sees the bytes. */
+        /* Whoever learns that the copy is done sees its bytes. */
         _mm_sfence();
 }
 

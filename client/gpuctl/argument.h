@@ -25,5 +25,8 @@ void arguments_deinit(Arguments *arguments);
 /* Takes --json, --socket or --help at words[*index] and steps past it. False if it is none of them. */
 bool gpuctl_option(Gpuctl *ctl, const char *const *words, size_t n_words, size_t *index, int *ret_exit);
 
-/* A number of bytes: digits, also as 0x hexadecimal, with one of K M G T behind (powers of 1024, or KiB ...). */
+/*
+ * A number of bytes: digits, or 0x and hexadecimal ones, with K, M, G or T (powers of 1024) or KiB ...
+ * behind.
+ */
 bool parse_size(const char *text, uint64_t *ret_value);

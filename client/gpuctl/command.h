@@ -1,9 +1,9 @@
 #pragma once
 
 /*
- * gpuctl's own commands, from the rows of commands.def: the structures of what they take, their functions, and the
- * table that the first word is looked up in, from which help, completion and the guess at a mistyped word follow too.
- * A row whose function is missing does not link; one whose function takes another structure does not compile.
+ * gpuctl's own commands, from the rows of commands.def: the structures of what they take, their functions,
+ * and the table that the first word is looked up in and that help, completion and guesses walk. A row whose
+ * function is missing does not link; one whose function takes another structure does not compile.
  */
 
 #include "client/gpuctl/gpuctl.h"
@@ -57,5 +57,5 @@ const Command *command_find(const char *name);
 /* Whether the words of the field name files. */
 bool command_is_file(const ProtoField *field);
 
-/* Complains that there is no command of this word, or if the word is a noun, of this verb (NULL: none was given). */
+/* Complains: there is no command of this word, or if that is a noun, of this verb (NULL: none was given). */
 int command_complain(const char *word, const char *verb);

@@ -30,7 +30,7 @@ int complain_call(const Gpuctl *ctl, const char *what, int r) {
 
         if (!error)
                 return complain(EXIT_FAILED, "%s: unknown error %d: %s", what, -r, message);
-        /* What the system said needs no other word. */
+        /* The message is what the system said, and needs no other word. */
         if (r == -GPUD_E_SYSTEM_CALL)
                 return complain(error->exit_code, "%s: %s", what, message);
         if (r == -GPUD_E_INVALID_ARGUMENT)

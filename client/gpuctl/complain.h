@@ -7,7 +7,7 @@
 /* Prints "gpuctl: ..." and returns `exit_code`. */
 int complain(int exit_code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* About a call that returned `r` on the client; returns the exit code of errors.def. */
+/* Complains of a call that returned `r` on the client. Returns the exit code of errors.def. */
 int complain_call(const Gpuctl *ctl, const char *what, int r);
 
 /* The candidate most like `word`, or NULL if none is near. '-' and '_' are the same. */

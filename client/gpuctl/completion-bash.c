@@ -1,4 +1,4 @@
-/* One function, which finds out what the words before the cursor are and picks from three tables. */
+/* The script for bash: one function, which reads the words before the cursor and looks up what may follow. */
 
 #include "client/gpuctl/completion.h"
 
@@ -17,7 +17,7 @@ static void print_noun_word(const char *noun) {
         printf(" %s", noun);
 }
 
-/* bash ends a word at = : and @. The script puts it together, and replies only with what is to take the place of $2. */
+/* bash ends a word at = : and @. The script joins the parts, and replies what is to take the place of $2. */
 static const char script_head[] =
         "# Completion of gpuctl for bash, printed by `gpuctl completion bash`.\n"
         "_gpuctl() {\n"

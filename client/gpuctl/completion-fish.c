@@ -1,4 +1,6 @@
-/* One `complete` for each word and option, under the condition of the words before it. */
+/*
+ * The script for fish: one `complete` for each word and option, under the condition of the words before it.
+ */
 
 #include "client/gpuctl/completion.h"
 

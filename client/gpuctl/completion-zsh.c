@@ -1,4 +1,4 @@
-/* A function for each command, each noun, and the whole, on top of zsh's _arguments. */
+/* The script for zsh: a function for each command, each noun and the whole, on top of zsh's _arguments. */
 
 #include "client/gpuctl/completion.h"
 
@@ -58,7 +58,7 @@ static void print_value(const ProtoField *field) {
         printf(":%s:", name_to_text(field->name, name));
         switch (completion_get_source(field)) {
         case COMPLETION_NONE:
-                /* The name is shown; of a word only while no option is being typed, which would not be inserted. */
+                /* Shows the name. Not of a word while an option is typed, which zsh then would not insert. */
                 if (field->is_required)
                         printf("_guard \"[^-]#\" %s", name);
                 else
@@ -107,7 +107,7 @@ static void print_name(const char *name) {
 }
 
 static void print_command(const CompletionRow *row) {
-        /* It has a function of its own below. */
+        /* The function of help is part of the script's tail. */
         if (strcmp(row->noun, "help") == 0)
                 return;
         fputs("\n_gpuctl", stdout);

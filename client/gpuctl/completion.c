@@ -1,4 +1,4 @@
-/* What every script of completion.h is made of. */
+/* Walks what there is to complete, and prints the parts that the scripts share. */
 
 #include "client/gpuctl/completion.h"
 

@@ -2,7 +2,7 @@
 
 /*
  * `completion` prints what lets a shell complete gpuctl's words. The script knows what this gpuctl knows: its
- * commands, the methods of the schema, the options of each, the values of enumerations, and where a file goes.
+ * commands, the methods of the schema, their options, the values of enumerations, and where a file goes.
  */
 
 #include "client/gpuctl/command.h"
@@ -23,7 +23,7 @@ typedef struct CompletionRow {
 
 typedef void CompletionFn(const CompletionRow *row);
 
-/* gpuctl's own commands; the methods of one noun, or if `noun` is NULL all methods; both one after the other. */
+/* gpuctl's own commands; the methods of `noun`, or if it is NULL all; the former and then the latter. */
 void completion_each_own(CompletionFn *print);
 void completion_each_method(CompletionFn *print, const char *noun);
 void completion_each_command(CompletionFn *print);

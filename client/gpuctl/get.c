@@ -79,7 +79,7 @@ static int open_mem(Gpuctl *ctl, const struct gpud_get_args *args, struct gpud_m
         return EXIT_SUCCESS;
 }
 
-/* A file that failed half-way is not left to be taken for a whole one; pipes and devices are. */
+/* Closes the target. A file that failed half-way goes, lest it pass for whole; pipes and devices stay. */
 static void close_target(const char *path, int fd, bool is_good) {
         struct stat status;
 
@@ -121,7 +121,7 @@ int command_get(Gpuctl *ctl, const struct gpud_get_args *args) {
         r = gpud_get_file(ctl->client, info.mem, args->offset, fd, position, size, progress_update,
                           &progress);
         progress_deinit(&progress, r == 0);
-        /* Where there is a position it did not move by itself. */
+        /* The copy leaves the file's position as it was. Where there is one, it goes behind the bytes. */
         if (r == 0)
                 lseek(fd, (off_t)(position + size), SEEK_SET);
         close_target(args->file, fd, r == 0);

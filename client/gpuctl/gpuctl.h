@@ -32,9 +32,8 @@ int gpuctl_connect(Gpuctl *ctl);
 int verb_run(Gpuctl *ctl, const ProtoMethod *method, void *args);
 
 /*
- * Calls a method whose result is a list, as often as it takes to have all of it, and hands each item to `take`. The
- * item lives until `take` returns. Requires: connected. Moves the cursor in `args` on. Returns 0 or a GPUD_E_ code
- * negated, after which some items may have been taken.
+ * Calls a method that replies with a list, part by part to its end, and hands each item to `take`. The item
+ * lives until `take` returns. Requires: connected. Moves the cursor in `args`. 0 or a GPUD_E_ code negated.
  */
 typedef void VerbItemFn(const void *item, void *userdata);
 int verb_each(Gpuctl *ctl, const ProtoMethod *method, void *args, VerbItemFn *take, void *userdata);

@@ -1,6 +1,6 @@
 /*
- * gpuctl: gpud from the command line. The first word is a command of commands.def, or the first two are noun and
- * verb of a method; everything else follows from the tables.
+ * gpuctl: gpud from the command line. The first word is a command of commands.def, or the first two are noun
+ * and verb of a method; everything else follows from the tables.
  */
 
 #include <errno.h>

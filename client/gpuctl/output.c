@@ -247,7 +247,7 @@ static void print_values(const Gpuctl *ctl, const ProtoStruct *type, const void 
                 table_print_tabs(names, stdout);
 }
 
-/* `name` NULL: the list stands alone. */
+/* Prints a list under its name, or if `name` is NULL alone. */
 static void print_list(const Gpuctl *ctl, const ProtoField *field, const void *base, const char *name) {
         const char *items = *(const char *const *)(const void *)((const char *)base + field->offset);
         size_t n_items = *(const size_t *)(const void *)((const char *)base + field->count_offset);
@@ -273,7 +273,7 @@ void output_struct(const Gpuctl *ctl, const ProtoStruct *type, const void *base)
 
         for (size_t i = 0; i < type->n_fields; i++)
                 n_lists += type->fields[i].wire == PROTO_WIRE_LIST;
-        /* What is one list, and at most says where the next part begins, needs no name and no frame. */
+        /* A structure that is a list, at most with the cursor of the next part, needs no names. */
         is_list = n_lists == 1 && type->fields[0].wire == PROTO_WIRE_LIST;
         if (!is_list)
                 print_values(ctl, type, base);
@@ -320,7 +320,7 @@ static json_t *field_to_json(const ProtoField *field, const void *base) {
         case PROTO_WIRE_BOOL:
                 return json_boolean(*(const bool *)value);
         case PROTO_WIRE_U64:
-                /* JSON's integers end here, as jansson has them. */
+                /* jansson's integers end here. */
                 if (*(const uint64_t *)value > INT64_MAX)
                         return json_real((double)*(const uint64_t *)value);
                 return json_integer((json_int_t) * (const uint64_t *)value);

@@ -23,7 +23,7 @@ const char *output_microseconds(uint64_t microseconds, char ret_text[OUTPUT_TEXT
 /* The name of an enumeration's value; "?" for one of a newer gpud. */
 const char *output_choice(const ProtoEnum *type, unsigned value);
 
-/* Bytes, exact to programs. */
+/* A number of bytes: with a unit for people, exact for programs. */
 void output_add_size(const Gpuctl *ctl, Table *table, uint64_t size);
 /* One field of the structure at `base`, as the table shows it. */
 void output_add_cell(const Gpuctl *ctl, Table *table, const ProtoStruct *type, const ProtoField *field,
@@ -31,14 +31,14 @@ void output_add_cell(const Gpuctl *ctl, Table *table, const ProtoStruct *type, c
 /* A column for each field. */
 void output_add_columns(Table *table, const ProtoStruct *type);
 void output_add_row(const Gpuctl *ctl, Table *table, const ProtoStruct *type, const void *base);
-/* The same columns wherever stdout goes: chosen by hand they stay, and a line that is too long wraps. */
+/* Prints the same columns wherever stdout goes: chosen by hand they stay, and a line too long wraps. */
 void output_columns(const Gpuctl *ctl, const Table *table);
 /* Prints the table in the form that fits where stdout goes. */
 void output_table(const Gpuctl *ctl, const Table *table);
 
 /*
- * The whole structure: names and values below each other, then its lists as tables. To a program each row of a
- * list begins with the list's name, unless the structure is one list and no more.
+ * The whole structure: names and values below each other, then its lists as tables. To a program each row of
+ * a list begins with the list's name, unless the structure is one list and no more.
  */
 void output_struct(const Gpuctl *ctl, const ProtoStruct *type, const void *base);
 

@@ -12,7 +12,7 @@
 #define WIDTH_TEXT  40 /* of what stands around it, at most */
 #define INTERVAL_MS 100
 
-/* A line that wraps could not be drawn over. */
+/* A bar that leaves the line in one piece, since a line that wraps could not be drawn over. */
 static int bar_width(void) {
         struct winsize size;
 

@@ -10,7 +10,7 @@
 #include "client/gpuctl/complain.h"
 #include "client/gpuctl/output.h"
 
-/* What is shown of a device comes from three methods. Copied, since a result lives until the next call. */
+/* What is shown of a device, from three methods. It is copied, since a result lives until the next call. */
 typedef struct DeviceStatus {
         char device[64];
         char name[128];
@@ -205,7 +205,7 @@ int command_status(Gpuctl *ctl, const struct gpud_none *args) {
         if (r)
                 return r;
         r = read_devices(ctl, &devices, &n_devices);
-        /* The last call: its strings and lists live until the next. */
+        /* This is the last call, since its strings and lists live until the next. */
         if (r == 0)
                 r = gpud_daemon_status(ctl->client, &daemon);
         if (r < 0)

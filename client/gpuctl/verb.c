@@ -1,4 +1,4 @@
-/* Any method of the schema as a command. Only mem.alloc is known by name: a command line changes its default. */
+/* Any method of the schema as a command. Only mem.alloc is known by name: here its default is another. */
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,7 +69,7 @@ int verb_each(Gpuctl *ctl, const ProtoMethod *method, void *args, VerbItemFn *ta
         return 0;
 }
 
-/* All parts as one list. */
+/* What becomes of the items: a table for people and pipes, or an array for JSON. */
 typedef struct Listing {
         const Gpuctl *ctl;
         const ProtoField *list;
@@ -123,7 +123,7 @@ static int run_once(Gpuctl *ctl, const ProtoMethod *method, const void *args) {
         return 0;
 }
 
-/* This command's session ends with it, and would take the allocation along. */
+/* The session ends with the command, and would take an allocation along whose lifetime is the default. */
 static void keep_allocation(const ProtoMethod *method, void *args) {
         struct gpud_mem_alloc_args *alloc = args;
 

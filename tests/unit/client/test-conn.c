@@ -1,4 +1,4 @@
-/* The client against a peer that sends what it likes: whole, in pieces, or nonsense; and what the peer gets. */
+/* The client against a peer that sends what it likes: whole, in pieces, nonsense; and what the peer gets. */
 
 #include "tests/unit/client/peer.h"
 
