@@ -352,6 +352,34 @@ START_TEST(region_is_shared_memory) {
 }
 END_TEST
 
+/* Descriptors that are open, and mappings of regions. */
+static size_t count_held(void) {
+        FILE *maps = fopen("/proc/self/maps", "re");
+        char line[512];
+        size_t n = 0;
+
+        while (fgets(line, sizeof(line), maps))
+                n += strstr(line, "memfd:gpud-region") != NULL;
+        fclose(maps);
+        for (int fd = 0; fd < 64; fd++)
+                n += fcntl(fd, F_GETFD) >= 0;
+        return n;
+}
+
+START_TEST(region_that_failed_leaves_nothing) {
+        struct gpud_region *region;
+        Peer peer = peer_new();
+        size_t n_held;
+
+        peer_hang_up(&peer);
+        n_held = count_held();
+        ck_assert_int_eq(gpud_region_new(peer.client, 8192, &region), -GPUD_E_CONNECTION_LOST);
+        ck_assert_ptr_null(region);
+        ck_assert_uint_eq(count_held(), n_held);
+        peer_free(&peer);
+}
+END_TEST
+
 /* ---- files ---- */
 
 static void count_progress(uint64_t n_done, void *userdata) {
@@ -470,6 +498,7 @@ int main(void) {
         tcase_add_test(tcase, range_may_not_wrap);
         tcase_add_test(tcase, range_past_the_end_is_refused_whole);
         tcase_add_test(tcase, region_is_shared_memory);
+        tcase_add_test(tcase, region_that_failed_leaves_nothing);
         tcase_add_loop_test(tcase, files_go_there_and_back, 0, n_sizes);
         tcase_add_test(tcase, short_file_is_out_of_range);
         tcase_add_test(tcase, pipe_will_do);
