@@ -160,7 +160,7 @@ static int parse_enum(const ProtoField *field, const char *text, unsigned *ret_v
 }
 
 static int parse_number(const ProtoField *field, const char *text, uint64_t *ret_value) {
-        if (strcmp(field->name, "mode") == 0)
+        if (field->kind == PROTO_MODE)
                 return parse_octal(text, ret_value)
                                ? EXIT_SUCCESS
                                : complain(EXIT_USAGE, "%s: \"%s\" is no octal mode like 0640", field->name,

@@ -7,24 +7,13 @@
 #include "client/gpuctl/complain.h"
 #include "proto/macros.h"
 
-/* As the choices of a STR it marks that the words are names of files. */
-static const ProtoEnum files = {.name = "file"};
-
-#define KIND_BOOL PROTO_BOOL
-#define KIND_SIZE PROTO_U64
-#define KIND_MODE PROTO_U64
-#define KIND_UID  PROTO_U64
-#define KIND_STR  PROTO_STR
-#define KIND_FILE PROTO_STR, .choices = &files
-#define KIND_BIN  PROTO_BIN
-#define KIND_ENUM PROTO_ENUM
-
 #define NEED_REQUIRED true
 #define NEED_OPTIONAL false
 
 #define ROW(struct_, name_, kind_, need_, doc_)                                                              \
-        .name = #name_, .n_name = sizeof(#name_) - 1, .doc = doc_, .kind = KIND_##kind_,                     \
-        .is_required = NEED_##need_, .offset = offsetof(struct gpud_##struct_, name_),                       \
+        .name = #name_, .n_name = sizeof(#name_) - 1, .doc = doc_, .kind = PROTO_##kind_,                    \
+        .wire = (ProtoWire)PROTO_WIRE_OF_##kind_, .is_required = NEED_##need_,                               \
+        .offset = offsetof(struct gpud_##struct_, name_),                                                    \
         .has_offset = offsetof(struct gpud_##struct_, has_##name_)
 
 #define ENUM(name_, doc_)                                                                                    \
@@ -72,10 +61,6 @@ const Command *command_find(const char *name) {
                 if (name_is(name, gpuctl_commands[i].name))
                         return &gpuctl_commands[i];
         return NULL;
-}
-
-bool command_is_file(const ProtoField *field) {
-        return field->choices == &files;
 }
 
 static int complain_word(const char *word) {

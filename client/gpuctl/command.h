@@ -8,15 +8,12 @@
 
 #include "client/gpuctl/gpuctl.h"
 
-#define TYPE_BOOL bool
-#define TYPE_SIZE uint64_t
-#define TYPE_MODE uint64_t
-#define TYPE_UID  uint64_t
-#define TYPE_STR  const char *
-#define TYPE_FILE const char *
-#define TYPE_BIN  struct gpud_bin
-
 struct gpud_none;
+
+/* The type of each kind. */
+#define KIND(NAME_, WIRE_, type_, argument_, PRESENCE_, OBJECT_, max_, format_) typedef type_ Command##NAME_;
+#include "proto/kinds.def"
+#include "proto/view.h"
 
 /* Structures and tables are called as the schema's are, so that a row of a command can name either's. */
 #define ENUM(name_, doc_)                enum gpud_##name_ {
@@ -26,7 +23,7 @@ struct gpud_none;
         ;
 #define STRUCT(name_, doc_) struct gpud_##name_ {
 #define FIELD(struct_, name_, kind_, need_, doc_)                                                            \
-        TYPE_##kind_ name_;                                                                                  \
+        Command##kind_ name_;                                                                                \
         bool has_##name_;
 #define CHOICE(struct_, name_, enum_, need_, doc_)                                                           \
         enum gpud_##enum_ name_;                                                                             \
@@ -53,9 +50,6 @@ extern const size_t gpuctl_n_commands;
 
 /* NULL if there is none of this name. */
 const Command *command_find(const char *name);
-
-/* Whether the words of the field name files. */
-bool command_is_file(const ProtoField *field);
 
 /* Complains: there is no command of this word, or if that is a noun, of this verb (NULL: none was given). */
 int command_complain(const char *word, const char *verb);

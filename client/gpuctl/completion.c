@@ -49,7 +49,7 @@ void completion_each_noun(void (*print)(const char *noun)) {
 }
 
 CompletionSource completion_get_source(const ProtoField *field) {
-        if (command_is_file(field))
+        if (field->kind == PROTO_FILE)
                 return COMPLETION_FILES;
         return field->kind == PROTO_ENUM || field->kind == PROTO_BOOL ? COMPLETION_WORDS
                : field->kind == PROTO_BIN                             ? COMPLETION_BYTES

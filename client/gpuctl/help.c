@@ -14,11 +14,12 @@ static void print_upper(const char *name) {
 }
 
 static const char *value_name(const ProtoField *field) {
+        if (field->kind == PROTO_MODE)
+                return "OCTAL";
         switch (field->wire) {
         case PROTO_WIRE_BOOL:
                 return "true|false";
         case PROTO_WIRE_U64:
-                return strcmp(field->name, "mode") == 0 ? "OCTAL" : "NUMBER";
         case PROTO_WIRE_F64:
                 return "NUMBER";
         case PROTO_WIRE_BIN:

@@ -62,18 +62,6 @@ const char *output_microseconds(uint64_t microseconds, char ret_text[OUTPUT_TEXT
         return ret_text;
 }
 
-static bool ends_with(const char *text, const char *end) {
-        size_t n_text = strlen(text), n_end = strlen(end);
-
-        return n_text >= n_end && strcmp(text + n_text - n_end, end) == 0;
-}
-
-/* The schema's documentation of a count of bytes begins with the word, or its structure says it of all. */
-static bool is_size(const ProtoStruct *type, const ProtoField *field) {
-        return field->wire == PROTO_WIRE_U64 &&
-               (strncmp(field->doc, "bytes", 5) == 0 || strstr(type->doc, "in bytes"));
-}
-
 static bool is_absent(const ProtoField *field, const void *base) {
         const void *value = (const char *)base + field->offset;
 
@@ -93,18 +81,17 @@ static void format_time(uint64_t time_ns, char ret_text[OUTPUT_TEXT_MAX]) {
                 snprintf(ret_text, OUTPUT_TEXT_MAX, "%" PRIu64, time_ns);
 }
 
-static void format_number(const Gpuctl *ctl, const ProtoStruct *type, const ProtoField *field, uint64_t value,
-                          char ret_text[OUTPUT_TEXT_MAX]) {
-        if (strcmp(field->name, "mode") == 0)
+static void format_number(const Gpuctl *ctl, ProtoKind kind, uint64_t value, char ret_text[OUTPUT_TEXT_MAX]) {
+        if (kind == PROTO_MODE)
                 snprintf(ret_text, OUTPUT_TEXT_MAX, "%04" PRIo64, value);
-        else if (ctl->is_terminal && ends_with(field->name, "_ns"))
+        else if (ctl->is_terminal && kind == PROTO_TIME)
                 format_time(value, ret_text);
-        else if (ctl->is_terminal && ends_with(field->name, "_us"))
-                output_microseconds(value, ret_text);
-        else if (ctl->is_terminal && is_size(type, field))
-                output_size(value, ret_text);
-        else if (ctl->is_terminal && strcmp(field->name, "uptime_s") == 0)
+        else if (ctl->is_terminal && kind == PROTO_DURATION)
                 output_duration(value, ret_text);
+        else if (ctl->is_terminal && kind == PROTO_DURATION_US)
+                output_microseconds(value, ret_text);
+        else if (ctl->is_terminal && kind == PROTO_SIZE)
+                output_size(value, ret_text);
         else
                 snprintf(ret_text, OUTPUT_TEXT_MAX, "%" PRIu64, value);
 }
@@ -139,8 +126,7 @@ void output_add_size(const Gpuctl *ctl, Table *table, uint64_t size) {
         table_add_cell(table, text);
 }
 
-void output_add_cell(const Gpuctl *ctl, Table *table, const ProtoStruct *type, const ProtoField *field,
-                     const void *base) {
+void output_add_cell(const Gpuctl *ctl, Table *table, const ProtoField *field, const void *base) {
         const void *value = (const char *)base + field->offset;
         char text[OUTPUT_TEXT_MAX] = "";
         _cleanup_(freep) char *hex = NULL;
@@ -154,7 +140,7 @@ void output_add_cell(const Gpuctl *ctl, Table *table, const ProtoStruct *type, c
                 snprintf(text, sizeof(text), "%s", *(const bool *)value ? "yes" : "no");
                 break;
         case PROTO_WIRE_U64:
-                format_number(ctl, type, field, *(const uint64_t *)value, text);
+                format_number(ctl, field->kind, *(const uint64_t *)value, text);
                 break;
         case PROTO_WIRE_F64:
                 snprintf(text, sizeof(text), ctl->is_terminal ? "%.1f" : "%.17g", *(const double *)value);
@@ -192,7 +178,7 @@ void output_add_columns(Table *table, const ProtoStruct *type) {
 
 void output_add_row(const Gpuctl *ctl, Table *table, const ProtoStruct *type, const void *base) {
         for (size_t i = 0; i < type->n_fields; i++)
-                output_add_cell(ctl, table, type, &type->fields[i], base);
+                output_add_cell(ctl, table, &type->fields[i], base);
 }
 
 static size_t screen_width(void) {
@@ -230,7 +216,7 @@ static void add_values(const Gpuctl *ctl, Table *names, const ProtoStruct *type,
                         add_values(ctl, names, field->sub, (const char *)base + field->offset, name);
                 } else if (field->wire != PROTO_WIRE_LIST) {
                         table_add_cell(names, name);
-                        output_add_cell(ctl, names, type, field, base);
+                        output_add_cell(ctl, names, field, base);
                 }
         }
 }

@@ -26,8 +26,7 @@ const char *output_choice(const ProtoEnum *type, unsigned value);
 /* A number of bytes: with a unit for people, exact for programs. */
 void output_add_size(const Gpuctl *ctl, Table *table, uint64_t size);
 /* One field of the structure at `base`, as the table shows it. */
-void output_add_cell(const Gpuctl *ctl, Table *table, const ProtoStruct *type, const ProtoField *field,
-                     const void *base);
+void output_add_cell(const Gpuctl *ctl, Table *table, const ProtoField *field, const void *base);
 /* A column for each field. */
 void output_add_columns(Table *table, const ProtoStruct *type);
 void output_add_row(const Gpuctl *ctl, Table *table, const ProtoStruct *type, const void *base);

@@ -2,36 +2,21 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "client/cleanup.h"
 #include "client/gpuctl/complain.h"
 #include "client/gpuctl/gpuctl.h"
 #include "client/gpuctl/output.h"
 
-static const ProtoField *find_field(const ProtoStruct *type, const char *name) {
-        for (size_t i = 0; i < type->n_fields; i++)
-                if (strcmp(type->fields[i].name, name) == 0)
-                        return &type->fields[i];
-        return NULL;
-}
-
-/* A result in parts: it has `next`, which the arguments take as `cursor`. */
+/* Whether the result comes in parts: its cursor says where the next one begins, which the arguments take. */
 static bool is_paged(const ProtoMethod *method) {
-        return find_field(method->args, "cursor") && find_field(method->result, "next");
-}
-
-static const ProtoField *find_kind(const ProtoStruct *type, ProtoKind kind) {
-        for (size_t i = 0; i < type->n_fields; i++)
-                if (type->fields[i].kind == kind)
-                        return &type->fields[i];
-        return NULL;
+        return proto_struct_find_kind(method->args, PROTO_CURSOR);
 }
 
 /* Takes the cursor over from a result. False at the end. */
 static bool next_page(const ProtoMethod *method, void *args, const void *result) {
-        const ProtoField *cursor = find_field(method->args, "cursor");
-        const ProtoField *next = find_field(method->result, "next");
+        const ProtoField *cursor = proto_struct_find_kind(method->args, PROTO_CURSOR);
+        const ProtoField *next = proto_struct_find_kind(method->result, PROTO_CURSOR);
 
         if (!cursor || !next || !*((const bool *)result + next->has_offset))
                 return false;
@@ -51,7 +36,7 @@ static void *new_result(const ProtoMethod *method) {
 }
 
 int verb_each(Gpuctl *ctl, const ProtoMethod *method, void *args, VerbItemFn *take, void *userdata) {
-        const ProtoField *list = find_kind(method->result, PROTO_LIST);
+        const ProtoField *list = proto_struct_find_kind(method->result, PROTO_LIST);
         _cleanup_(freep) char *result = new_result(method);
         const char *items;
         size_t n;
@@ -91,7 +76,7 @@ static int run_paged(Gpuctl *ctl, const ProtoMethod *method, void *args) {
         json_auto_t *array = json_array();
         Listing listing = {
                 .ctl = ctl,
-                .list = find_kind(method->result, PROTO_LIST),
+                .list = proto_struct_find_kind(method->result, PROTO_LIST),
                 .table = table,
                 .array = array,
         };
@@ -107,7 +92,7 @@ static int run_paged(Gpuctl *ctl, const ProtoMethod *method, void *args) {
 }
 
 static int run_once(Gpuctl *ctl, const ProtoMethod *method, const void *args) {
-        const ProtoField *bytes = find_kind(method->result, PROTO_BIN);
+        const ProtoField *bytes = proto_struct_find_kind(method->result, PROTO_BIN);
         _cleanup_(freep) char *result = new_result(method);
         int r;
 
