@@ -49,7 +49,7 @@ typedef struct Question {
         ProtoFault fault;
 } Question;
 
-typedef struct Pipeline {
+typedef struct BulkRun {
         const Bulk *bulk;
         struct gpud_region *region;
         Copier *copier;
@@ -60,44 +60,44 @@ typedef struct Pipeline {
         Question question;
         Slot slots[SLOTS_MAX];
         size_t slot_of[SLOTS_MAX]; /* of piece k at k % SLOTS_MAX */
-} Pipeline;
+} BulkRun;
 
 /* `start` begins the stage for a piece; `check` says whether it is over, 1 or 0, or what went wrong. */
 typedef struct Stage {
-        int (*start)(Pipeline *pipeline, uint64_t piece);
-        int (*check)(Pipeline *pipeline, uint64_t piece);
+        int (*start)(BulkRun *run, uint64_t piece);
+        int (*check)(BulkRun *run, uint64_t piece);
 } Stage;
 
-static uint64_t piece_start(const Pipeline *pipeline, uint64_t piece) {
-        return piece * pipeline->piece_size;
+static uint64_t piece_start(const BulkRun *run, uint64_t piece) {
+        return piece * run->piece_size;
 }
 
-static uint64_t piece_end(const Pipeline *pipeline, uint64_t piece) {
-        return piece + 1 == pipeline->n_pieces ? pipeline->bulk->size : (piece + 1) * pipeline->piece_size;
+static uint64_t piece_end(const BulkRun *run, uint64_t piece) {
+        return piece + 1 == run->n_pieces ? run->bulk->size : (piece + 1) * run->piece_size;
 }
 
 /* ---- slots ---- */
 
-static Slot *get_slot(Pipeline *pipeline, uint64_t piece) {
-        return &pipeline->slots[pipeline->slot_of[piece % SLOTS_MAX]];
+static Slot *get_slot(BulkRun *run, uint64_t piece) {
+        return &run->slots[run->slot_of[piece % SLOTS_MAX]];
 }
 
 /* Requires: a slot is free. */
-static void take_slot(Pipeline *pipeline, uint64_t piece) {
+static void take_slot(BulkRun *run, uint64_t piece) {
         size_t i = 0;
 
-        while (pipeline->slots[i].is_taken)
+        while (run->slots[i].is_taken)
                 i++;
-        pipeline->slots[i].is_taken = true;
-        pipeline->slot_of[piece % SLOTS_MAX] = i;
+        run->slots[i].is_taken = true;
+        run->slot_of[piece % SLOTS_MAX] = i;
 }
 
 /* ---- asked first ---- */
 
 static void answer(struct gpud_client *client, int r, const struct gpud_mem_info *info, void *userdata) {
-        Pipeline *pipeline = userdata;
-        const Bulk *bulk = pipeline->bulk;
-        Question *question = &pipeline->question;
+        BulkRun *run = userdata;
+        const Bulk *bulk = run->bulk;
+        Question *question = &run->question;
 
         question->is_asked = false;
         question->r = r;
@@ -110,53 +110,51 @@ static void answer(struct gpud_client *client, int r, const struct gpud_mem_info
                                      bulk->offset, bulk->size, info->size);
 }
 
-static int ask(Pipeline *pipeline) {
-        const struct gpud_mem_ref args = {.mem = pipeline->bulk->mem};
+static int ask(BulkRun *run) {
+        const struct gpud_mem_ref args = {.mem = run->bulk->mem};
         int r;
 
         /* A single piece needs no question: gpud refuses it whole. */
-        if (pipeline->n_pieces == 1)
+        if (run->n_pieces == 1)
                 return 0;
-        r = gpud_mem_info_submit(pipeline->bulk->client, &args, answer, pipeline);
-        pipeline->question.is_asked = r == 0;
+        r = gpud_mem_info_submit(run->bulk->client, &args, answer, run);
+        run->question.is_asked = r == 0;
         return r;
 }
 
 /* Whether pieces may enter the second stage: 1, or 0 while gpud has not answered, or its refusal. */
-static int check_answer(const Pipeline *pipeline) {
-        const Question *question = &pipeline->question;
+static int check_answer(const BulkRun *run) {
+        const Question *question = &run->question;
 
         if (question->r < 0)
-                pipeline->bulk->client->fault = question->fault;
+                run->bulk->client->fault = question->fault;
         return question->is_asked ? 0 : question->r < 0 ? question->r : 1;
 }
 
 /* ---- copied here ---- */
 
-static size_t arena_offset(const Pipeline *pipeline, uint64_t position) {
-        uint64_t piece = position / pipeline->piece_size;
+static size_t arena_offset(const BulkRun *run, uint64_t position) {
+        uint64_t piece = position / run->piece_size;
 
-        return pipeline->slot_of[piece % SLOTS_MAX] * pipeline->piece_size +
-               (size_t)(position % pipeline->piece_size);
+        return run->slot_of[piece % SLOTS_MAX] * run->piece_size + (size_t)(position % run->piece_size);
 }
 
 static int copy_grain(void *userdata, uint64_t position, size_t size, ProtoFault *fault) {
-        const Pipeline *pipeline = userdata;
-        char *data = gpud_region_data(pipeline->region);
+        const BulkRun *run = userdata;
+        char *data = gpud_region_data(run->region);
 
-        return pipeline->bulk->copy(pipeline->bulk, data + arena_offset(pipeline, position), position, size,
-                                    fault);
+        return run->bulk->copy(run->bulk, data + arena_offset(run, position), position, size, fault);
 }
 
-static int start_copy(Pipeline *pipeline, uint64_t piece) {
-        copier_open(pipeline->copier, piece_end(pipeline, piece));
+static int start_copy(BulkRun *run, uint64_t piece) {
+        copier_open(run->copier, piece_end(run, piece));
         return 0;
 }
 
-static int check_copy(Pipeline *pipeline, uint64_t piece) {
-        int r = copier_check(pipeline->copier, piece_end(pipeline, piece));
+static int check_copy(BulkRun *run, uint64_t piece) {
+        int r = copier_check(run->copier, piece_end(run, piece));
 
-        return r < 0 ? copier_end(pipeline->copier, &pipeline->bulk->client->fault) : r;
+        return r < 0 ? copier_end(run->copier, &run->bulk->client->fault) : r;
 }
 
 /* ---- moved by gpud ---- */
@@ -176,75 +174,75 @@ static void complete_read(struct gpud_client *client, int r, const struct gpud_m
         complete_write(client, r, userdata);
 }
 
-static int submit_write(Pipeline *pipeline, uint64_t piece) {
-        const Bulk *bulk = pipeline->bulk;
-        uint64_t start = piece_start(pipeline, piece);
+static int submit_write(BulkRun *run, uint64_t piece) {
+        const Bulk *bulk = run->bulk;
+        uint64_t start = piece_start(run, piece);
         const struct gpud_mem_write_args args = {
                 .mem = bulk->mem,
                 .offset = bulk->offset + start,
                 .has_offset = true,
-                .shm = gpud_region_id(pipeline->region),
+                .shm = gpud_region_id(run->region),
                 .has_shm = true,
-                .shm_offset = arena_offset(pipeline, start),
+                .shm_offset = arena_offset(run, start),
                 .has_shm_offset = true,
-                .size = piece_end(pipeline, piece) - start,
+                .size = piece_end(run, piece) - start,
                 .has_size = true,
         };
 
-        return gpud_mem_write_submit(bulk->client, &args, complete_write, get_slot(pipeline, piece));
+        return gpud_mem_write_submit(bulk->client, &args, complete_write, get_slot(run, piece));
 }
 
-static int submit_read(Pipeline *pipeline, uint64_t piece) {
-        const Bulk *bulk = pipeline->bulk;
-        uint64_t start = piece_start(pipeline, piece);
+static int submit_read(BulkRun *run, uint64_t piece) {
+        const Bulk *bulk = run->bulk;
+        uint64_t start = piece_start(run, piece);
         const struct gpud_mem_read_args args = {
                 .mem = bulk->mem,
                 .offset = bulk->offset + start,
                 .has_offset = true,
-                .size = piece_end(pipeline, piece) - start,
-                .shm = gpud_region_id(pipeline->region),
+                .size = piece_end(run, piece) - start,
+                .shm = gpud_region_id(run->region),
                 .has_shm = true,
-                .shm_offset = arena_offset(pipeline, start),
+                .shm_offset = arena_offset(run, start),
                 .has_shm_offset = true,
         };
 
-        return gpud_mem_read_submit(bulk->client, &args, complete_read, get_slot(pipeline, piece));
+        return gpud_mem_read_submit(bulk->client, &args, complete_read, get_slot(run, piece));
 }
 
-static int start_move(Pipeline *pipeline, uint64_t piece, int (*submit)(Pipeline *, uint64_t)) {
-        Slot *slot = get_slot(pipeline, piece);
+static int start_move(BulkRun *run, uint64_t piece, int (*submit)(BulkRun *, uint64_t)) {
+        Slot *slot = get_slot(run, piece);
         int r;
 
         slot->is_busy = true;
         slot->r = 0;
-        r = submit(pipeline, piece);
+        r = submit(run, piece);
         if (r < 0)
                 slot->is_busy = false;
         return r;
 }
 
-static int start_write(Pipeline *pipeline, uint64_t piece) {
-        return start_move(pipeline, piece, submit_write);
+static int start_write(BulkRun *run, uint64_t piece) {
+        return start_move(run, piece, submit_write);
 }
 
-static int start_read(Pipeline *pipeline, uint64_t piece) {
-        return start_move(pipeline, piece, submit_read);
+static int start_read(BulkRun *run, uint64_t piece) {
+        return start_move(run, piece, submit_read);
 }
 
-static int check_move(Pipeline *pipeline, uint64_t piece) {
-        const Slot *slot = get_slot(pipeline, piece);
+static int check_move(BulkRun *run, uint64_t piece) {
+        const Slot *slot = get_slot(run, piece);
 
         if (slot->r < 0)
-                pipeline->bulk->client->fault = slot->fault;
+                run->bulk->client->fault = slot->fault;
         return slot->is_busy ? 0 : slot->r < 0 ? slot->r : 1;
 }
 
 /* Whether gpud has yet to reply to something. */
-static bool is_waiting(const Pipeline *pipeline) {
-        if (pipeline->question.is_asked)
+static bool is_waiting(const BulkRun *run) {
+        if (run->question.is_asked)
                 return true;
-        for (size_t i = 0; i < pipeline->n_slots; i++)
-                if (pipeline->slots[i].is_busy)
+        for (size_t i = 0; i < run->n_slots; i++)
+                if (run->slots[i].is_busy)
                         return true;
         return false;
 }
@@ -258,11 +256,11 @@ static size_t choose_piece_size(const Bulk *bulk) {
         return size < PIECE_MAX ? (size_t)size : PIECE_MAX;
 }
 
-static int init_pipeline(Pipeline *pipeline, const Bulk *bulk) {
+static int init_pipeline(BulkRun *run, const Bulk *bulk) {
         struct gpud_client *client = bulk->client;
         int r;
 
-        *pipeline = (Pipeline){.bulk = bulk};
+        *run = (BulkRun){.bulk = bulk};
         r = client_check_blocking(client);
         if (r < 0)
                 return r;
@@ -271,18 +269,18 @@ static int init_pipeline(Pipeline *pipeline, const Bulk *bulk) {
                                    (uintmax_t)bulk->offset, (uintmax_t)bulk->size);
         if (!client->copier && copier_new(&client->copier, copier_count_threads()) < 0)
                 return client_fail(client, GPUD_E_SYSTEM_CALL, "out of memory in this process");
-        r = region_arena_get(client, bulk->size, &pipeline->region);
+        r = region_arena_get(client, bulk->size, &run->region);
         if (r < 0)
                 return r;
-        pipeline->copier = client->copier;
-        pipeline->piece_size = choose_piece_size(bulk);
-        pipeline->n_pieces = bulk->size / pipeline->piece_size + (bulk->size % pipeline->piece_size ? 1 : 0);
-        pipeline->n_slots = gpud_region_size(pipeline->region) / pipeline->piece_size;
-        if (pipeline->n_slots > SLOTS_MAX)
-                pipeline->n_slots = SLOTS_MAX;
-        pipeline->n_ahead = AHEAD_MIN / pipeline->piece_size;
-        if (pipeline->n_ahead > pipeline->n_slots)
-                pipeline->n_ahead = pipeline->n_slots;
+        run->copier = client->copier;
+        run->piece_size = choose_piece_size(bulk);
+        run->n_pieces = bulk->size / run->piece_size + (bulk->size % run->piece_size ? 1 : 0);
+        run->n_slots = gpud_region_size(run->region) / run->piece_size;
+        if (run->n_slots > SLOTS_MAX)
+                run->n_slots = SLOTS_MAX;
+        run->n_ahead = AHEAD_MIN / run->piece_size;
+        if (run->n_ahead > run->n_slots)
+                run->n_ahead = run->n_slots;
         return 0;
 }
 
@@ -294,111 +292,110 @@ typedef struct Marks {
 } Marks;
 
 /* Takes the replies that are there and advances every piece that can: 1 if one could, 0, or a failure. */
-static int advance(Pipeline *pipeline, const Stage stages[2], Marks *marks) {
+static int advance(BulkRun *run, const Stage stages[2], Marks *marks) {
         const Marks before = *marks;
         int r;
 
-        if (is_waiting(pipeline))
-                gpud_dispatch(pipeline->bulk->client);
-        while ((r = check_answer(pipeline)) > 0 &&
-               (r = marks->half < marks->begun ? stages[0].check(pipeline, marks->half) : 0) > 0) {
-                r = stages[1].start(pipeline, marks->half++);
+        if (is_waiting(run))
+                gpud_dispatch(run->bulk->client);
+        while ((r = check_answer(run)) > 0 &&
+               (r = marks->half < marks->begun ? stages[0].check(run, marks->half) : 0) > 0) {
+                r = stages[1].start(run, marks->half++);
                 if (r < 0)
                         return r;
         }
         if (r < 0)
                 return r;
-        while ((r = marks->done < marks->half ? stages[1].check(pipeline, marks->done) : 0) > 0)
-                get_slot(pipeline, marks->done++)->is_taken = false;
-        while (r == 0 && marks->begun < pipeline->n_pieces &&
-               marks->begun - marks->done < pipeline->n_ahead) {
-                take_slot(pipeline, marks->begun);
-                r = stages[0].start(pipeline, marks->begun++);
+        while ((r = marks->done < marks->half ? stages[1].check(run, marks->done) : 0) > 0)
+                get_slot(run, marks->done++)->is_taken = false;
+        while (r == 0 && marks->begun < run->n_pieces && marks->begun - marks->done < run->n_ahead) {
+                take_slot(run, marks->begun);
+                r = stages[0].start(run, marks->begun++);
         }
         /* The GPU is to start now, not when this thread next waits. */
-        client_flush(pipeline->bulk->client);
+        client_flush(run->bulk->client);
         return r < 0 ? r : memcmp(marks, &before, sizeof(before)) != 0;
 }
 
-static size_t count_moving_bytes(const Pipeline *pipeline) {
+static size_t count_moving_bytes(const BulkRun *run) {
         size_t n = 0;
 
-        for (size_t i = 0; i < pipeline->n_slots; i++)
-                n += pipeline->slots[i].is_busy ? pipeline->piece_size : 0;
+        for (size_t i = 0; i < run->n_slots; i++)
+                n += run->slots[i].is_busy ? run->piece_size : 0;
         return n;
 }
 
 /* Copies what may be copied, or waits for a helper's copy, or lets another piece begin, or waits for gpud. */
-static void make_progress(Pipeline *pipeline) {
-        if (copier_step(pipeline->copier) || copier_wait(pipeline->copier))
+static void make_progress(BulkRun *run) {
+        if (copier_step(run->copier) || copier_wait(run->copier))
                 return;
-        if (pipeline->n_ahead < pipeline->n_slots && count_moving_bytes(pipeline) < MOVING_MIN)
-                pipeline->n_ahead++;
+        if (run->n_ahead < run->n_slots && count_moving_bytes(run) < MOVING_MIN)
+                run->n_ahead++;
         else
-                gpud_wait(pipeline->bulk->client, -1);
+                gpud_wait(run->bulk->client, -1);
 }
 
 /* Takes every piece through both stages, the first of which is stages[0]. */
-static int run_stages(Pipeline *pipeline, const Stage stages[2]) {
-        const Bulk *bulk = pipeline->bulk;
+static int run_stages(BulkRun *run, const Stage stages[2]) {
+        const Bulk *bulk = run->bulk;
         Marks marks = {0};
         uint64_t reported = 0;
         int r;
 
-        while (marks.done < pipeline->n_pieces) {
-                r = advance(pipeline, stages, &marks);
+        while (marks.done < run->n_pieces) {
+                r = advance(run, stages, &marks);
                 if (r < 0)
                         return r;
                 if (bulk->progress && marks.done > reported)
-                        bulk->progress(piece_end(pipeline, marks.done - 1), bulk->progress_data);
+                        bulk->progress(piece_end(run, marks.done - 1), bulk->progress_data);
                 reported = marks.done;
                 if (r == 0)
-                        make_progress(pipeline);
+                        make_progress(run);
         }
         return 0;
 }
 
 /* Waits for whatever is in flight. The client keeps the message of the failure that ended the copy. */
-static void drain(Pipeline *pipeline) {
-        struct gpud_client *client = pipeline->bulk->client;
+static void drain(BulkRun *run) {
+        struct gpud_client *client = run->bulk->client;
         ProtoFault fault = client->fault, unused;
 
-        copier_end(pipeline->copier, &unused);
-        while (is_waiting(pipeline))
+        copier_end(run->copier, &unused);
+        while (is_waiting(run))
                 gpud_wait(client, -1);
         client->fault = fault;
 }
 
-static int run(const Bulk *bulk, const Stage stages[2]) {
-        Pipeline pipeline;
+static int move_bulk(const Bulk *bulk, const Stage stages[2]) {
+        BulkRun run;
         const CopyJob job = {
                 .copy = copy_grain,
-                .userdata = &pipeline,
+                .userdata = &run,
                 .grain = GRAIN,
                 .is_serial = bulk->is_serial || bulk->size < SHARED_MIN,
         };
         int r;
 
-        r = init_pipeline(&pipeline, bulk);
+        r = init_pipeline(&run, bulk);
         if (r < 0)
                 return r;
-        r = ask(&pipeline);
+        r = ask(&run);
         if (r < 0)
                 return r;
-        copier_begin(pipeline.copier, &job);
-        r = run_stages(&pipeline, stages);
-        drain(&pipeline);
+        copier_begin(run.copier, &job);
+        r = run_stages(&run, stages);
+        drain(&run);
         return r;
 }
 
 int bulk_write(const Bulk *bulk) {
         static const Stage stages[] = {{start_copy, check_copy}, {start_write, check_move}};
 
-        return run(bulk, stages);
+        return move_bulk(bulk, stages);
 }
 
 int bulk_read(const Bulk *bulk) {
         static const Stage stages[] = {{start_read, check_move}, {start_copy, check_copy}};
 
-        return run(bulk, stages);
+        return move_bulk(bulk, stages);
 }

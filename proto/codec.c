@@ -295,7 +295,9 @@ static bool field_is_absent(const ProtoField *field, const void *base) {
         return field->wire == PROTO_WIRE_BIN && !((const struct gpud_bin *)value)->data;
 }
 
-/* Each of these puts its value at `at`, in the room that codec_encode() reserved for a field, and commits it. */
+/*
+ * Each of these puts its value at `at`, in the room that codec_encode() reserved for a field, and commits it.
+ */
 
 static void encode_text(Writer *writer, char *at, const char *text) {
         size_t n = strlen(text);

@@ -1,6 +1,7 @@
 /*
- * Prints _schema.py and limits.py of python-client/src/gpud, laid out as `ruff format` leaves them: what might
- * or might not fit on a line is written one item a line with a comma after the last, which the formatter keeps.
+ * Prints _schema.py and limits.py of python-client/src/gpud, laid out as `ruff format` leaves them: what
+ * might or might not fit on a line is written one item a line with a comma after the last, which the
+ * formatter keeps.
  */
 
 #include "proto/dump.h"
