@@ -85,6 +85,13 @@ static void segment_guard_deinit(SegmentGuard *guard) {
                 segment_deinit(guard->segment, guard->device);
 }
 
+/* Makes the buffer anew, over all of the memory that it needs: so its padding is zeroed with the rest. */
+static int segment_pad(GpuSegment *segment, const GpuDevice *device, uint64_t length,
+                       const GpuSegmentSource *source) {
+        segment_deinit(segment, device);
+        return segment_init_buffer(segment, device, length, source);
+}
+
 int segment_init(GpuSegment *segment, const GpuDevice *device, uint64_t size,
                  const GpuSegmentSource *source) {
         _cleanup_(segment_guard_deinit) SegmentGuard guard = {.segment = segment, .device = device};
@@ -98,10 +105,8 @@ int segment_init(GpuSegment *segment, const GpuDevice *device, uint64_t size,
                 return r;
         vkGetBufferMemoryRequirements(device->vk, segment->buffer, &needs);
         if (needs.size > length) {
-                /* The buffer covers all of the memory, so that its padding is zeroed with the rest. */
-                segment_deinit(segment, device);
                 length = needs.size;
-                r = segment_init_buffer(segment, device, length, source);
+                r = segment_pad(segment, device, length, source);
                 if (r)
                         return r;
         }

@@ -33,8 +33,8 @@ static const uint32_t fill_code[] =
 #include "daemon/gpu/fill.spv.h"
         ;
 
-static int shader_new_pipeline(const GpuShader *shader, const GpuDevice *device, const uint32_t *code,
-                               size_t size, VkPipeline *ret_pipeline) {
+static int shader_compile(const GpuShader *shader, const GpuDevice *device, const uint32_t *code, size_t size,
+                          VkPipeline *ret_pipeline) {
         VkComputePipelineCreateInfo info = {
                 .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
                 .stage.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
@@ -74,13 +74,13 @@ static int shader_init_pipelines(GpuShader *shader, const GpuDevice *device) {
                                            NULL, &shader->layout));
         if (r)
                 return r;
-        r = shader_new_pipeline(shader, device, copy_code, sizeof(copy_code), &shader->copy);
+        r = shader_compile(shader, device, copy_code, sizeof(copy_code), &shader->copy);
         if (r)
                 return r;
-        r = shader_new_pipeline(shader, device, shift_code, sizeof(shift_code), &shader->shift);
+        r = shader_compile(shader, device, shift_code, sizeof(shift_code), &shader->shift);
         if (r)
                 return r;
-        return shader_new_pipeline(shader, device, fill_code, sizeof(fill_code), &shader->fill);
+        return shader_compile(shader, device, fill_code, sizeof(fill_code), &shader->fill);
 }
 
 int shader_init(GpuShader *shader, const GpuDevice *device) {
