@@ -12,7 +12,7 @@ typedef struct Cursor {
         const uint8_t *end;
 } Cursor;
 
-static inline Cursor cursor_at(const void *data, size_t n_data) {
+static inline Cursor cursor_from_bytes(const void *data, size_t n_data) {
         return (Cursor){data, (const uint8_t *)data + n_data};
 }
 

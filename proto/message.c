@@ -44,7 +44,7 @@ static int parse_call(Cursor *cursor, Message *message, ProtoFault *fault) {
         if (params.kind != ITEM_ARRAY || params.number > 1)
                 return proto_fault(fault, GPUD_E_INVALID_ARGUMENT,
                                    "params is not an array of one map of named arguments");
-        message->arguments = params.number == 1 ? *cursor : cursor_at(&nil, sizeof(nil));
+        message->arguments = params.number == 1 ? *cursor : cursor_from_bytes(&nil, sizeof(nil));
         return 0;
 }
 
@@ -59,7 +59,7 @@ static void parse_response(Cursor *cursor, Message *message) {
 }
 
 int message_parse(const void *data, size_t n_data, Message *ret_message, ProtoFault *fault) {
-        Cursor cursor = cursor_at(data, n_data);
+        Cursor cursor = cursor_from_bytes(data, n_data);
         Item array = cursor_read(&cursor);
         Item type;
 
@@ -94,7 +94,7 @@ bool message_peek_msgid(const void *data, size_t n_data, uint32_t *ret_msgid) {
 
         if (n_data == 0)
                 return false;
-        cursor = cursor_at(data, n_data);
+        cursor = cursor_from_bytes(data, n_data);
         array = cursor_read(&cursor);
         type = cursor_read(&cursor);
         return array.kind == ITEM_ARRAY && array.number == 4 && type.kind == ITEM_UINT &&

@@ -214,7 +214,7 @@ static int set_field(Arguments *arguments, const ProtoField *field, const char *
         return r;
 }
 
-bool gpuctl_option(Gpuctl *ctl, const char *const *words, size_t n_words, size_t *index, int *ret_exit) {
+bool gpuctl_take_option(Gpuctl *ctl, const char *const *words, size_t n_words, size_t *index, int *ret_exit) {
         const char *word = words[*index];
 
         *ret_exit = EXIT_SUCCESS;
@@ -335,7 +335,7 @@ static int take_words(Arguments *arguments, Gpuctl *ctl, const char *what, const
                         i++;
                 } else if (is_plain || words[i][0] != '-' || !words[i][1]) {
                         positionals[n_positionals++] = words[i++];
-                } else if (!gpuctl_option(ctl, words, n_words, &i, &r)) {
+                } else if (!gpuctl_take_option(ctl, words, n_words, &i, &r)) {
                         r = words[i][1] == '-'
                                     ? take_option(arguments, what, words, n_words, &i, &seen)
                                     : complain(EXIT_USAGE, "%s has no option %s; see `gpuctl help %s`", what,

@@ -23,7 +23,7 @@ int arguments_init(Arguments *arguments, Gpuctl *ctl, const char *what, const Pr
 void arguments_deinit(Arguments *arguments);
 
 /* Takes --json, --socket or --help at words[*index] and steps past it. False if it is none of them. */
-bool gpuctl_option(Gpuctl *ctl, const char *const *words, size_t n_words, size_t *index, int *ret_exit);
+bool gpuctl_take_option(Gpuctl *ctl, const char *const *words, size_t n_words, size_t *index, int *ret_exit);
 
 /*
  * A number of bytes: digits, or 0x and hexadecimal ones, with K, M, G or T (powers of 1024) or KiB ...

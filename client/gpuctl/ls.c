@@ -38,7 +38,7 @@ static void add_mem(const void *item, void *userdata) {
         table_add_cell(listing->table, text);
         snprintf(text, sizeof(text), "%04" PRIo64 "%s", mem->mode, mem->sealed ? " sealed" : "");
         table_add_cell(listing->table, text);
-        table_add_cell(listing->table, output_choice(&proto_enum_lifetime, (unsigned)mem->lifetime));
+        table_add_cell(listing->table, choice_to_text(&proto_enum_lifetime, (unsigned)mem->lifetime));
         snprintf(text, sizeof(text), "%" PRIu64, mem->refs);
         table_add_cell(listing->table, text);
         table_add_cell(listing->table, mem->name ? mem->name : listing->ctl->is_terminal ? "-" : "");
@@ -62,8 +62,8 @@ int command_ls(Gpuctl *ctl, const struct gpud_mem_list_args *args) {
         r = verb_each(ctl, &proto_methods[PROTO_METHOD_mem_list], &list, add_mem, &listing);
         if (r < 0)
                 return complain_call(ctl, "ls", r);
-        output_columns(ctl, table);
+        output_print_columns(ctl, table);
         if (ctl->is_terminal)
-                printf("allocations %zu, %s\n", table_get_n_rows(table), output_size(listing.bytes, text));
+                printf("allocations %zu, %s\n", table_get_n_rows(table), size_to_text(listing.bytes, text));
         return EXIT_SUCCESS;
 }

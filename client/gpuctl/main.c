@@ -91,7 +91,7 @@ static int run_words(Gpuctl *ctl, const char *const *words, size_t n_words) {
                         puts("gpuctl " GPUD_VERSION);
                         return EXIT_SUCCESS;
                 }
-                if (!gpuctl_option(ctl, words, n_words, &i, &r))
+                if (!gpuctl_take_option(ctl, words, n_words, &i, &r))
                         return complain(EXIT_USAGE, "there is no option %s; see `gpuctl help`", words[i]);
                 if (r)
                         return r;

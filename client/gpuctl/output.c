@@ -13,7 +13,7 @@
 
 #include "client/cleanup.h"
 
-const char *output_size(uint64_t size, char ret_text[OUTPUT_TEXT_MAX]) {
+const char *size_to_text(uint64_t size, char ret_text[OUTPUT_TEXT_MAX]) {
         static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
         double value = (double)size;
         size_t unit = 0;
@@ -30,7 +30,7 @@ const char *output_size(uint64_t size, char ret_text[OUTPUT_TEXT_MAX]) {
         return ret_text;
 }
 
-const char *output_duration(uint64_t seconds, char ret_text[OUTPUT_TEXT_MAX]) {
+const char *duration_to_text(uint64_t seconds, char ret_text[OUTPUT_TEXT_MAX]) {
         static const struct {
                 uint64_t seconds;
                 const char *name;
@@ -48,7 +48,7 @@ const char *output_duration(uint64_t seconds, char ret_text[OUTPUT_TEXT_MAX]) {
         return ret_text;
 }
 
-const char *output_microseconds(uint64_t microseconds, char ret_text[OUTPUT_TEXT_MAX]) {
+const char *microseconds_to_text(uint64_t microseconds, char ret_text[OUTPUT_TEXT_MAX]) {
         static const char *const units[] = {"us", "ms", "s"};
         double value = (double)microseconds;
         size_t unit = 0;
@@ -87,21 +87,21 @@ static void format_number(const Gpuctl *ctl, ProtoKind kind, uint64_t value, cha
         else if (ctl->is_terminal && kind == PROTO_TIME)
                 format_time(value, ret_text);
         else if (ctl->is_terminal && kind == PROTO_DURATION)
-                output_duration(value, ret_text);
+                duration_to_text(value, ret_text);
         else if (ctl->is_terminal && kind == PROTO_DURATION_US)
-                output_microseconds(value, ret_text);
+                microseconds_to_text(value, ret_text);
         else if (ctl->is_terminal && kind == PROTO_SIZE)
-                output_size(value, ret_text);
+                size_to_text(value, ret_text);
         else
                 snprintf(ret_text, OUTPUT_TEXT_MAX, "%" PRIu64, value);
 }
 
-const char *output_choice(const ProtoEnum *type, unsigned value) {
+const char *choice_to_text(const ProtoEnum *type, unsigned value) {
         return value < type->n_values ? type->values[value].text : "?";
 }
 
 static const char *enum_text(const ProtoField *field, const void *value) {
-        return output_choice(field->choices, *(const unsigned *)value);
+        return choice_to_text(field->choices, *(const unsigned *)value);
 }
 
 /* 0x and the digits; the caller frees it. */
@@ -120,7 +120,7 @@ void output_add_size(const Gpuctl *ctl, Table *table, uint64_t size) {
         char text[OUTPUT_TEXT_MAX];
 
         if (ctl->is_terminal)
-                output_size(size, text);
+                size_to_text(size, text);
         else
                 snprintf(text, sizeof(text), "%" PRIu64, size);
         table_add_cell(table, text);
@@ -187,14 +187,14 @@ static size_t screen_width(void) {
         return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
 }
 
-void output_columns(const Gpuctl *ctl, const Table *table) {
+void output_print_columns(const Gpuctl *ctl, const Table *table) {
         if (ctl->is_terminal)
                 table_print_aligned(table, stdout, ctl->is_colour);
         else
                 table_print_tabs(table, stdout);
 }
 
-void output_table(const Gpuctl *ctl, const Table *table) {
+void output_print_table(const Gpuctl *ctl, const Table *table) {
         if (!ctl->is_terminal)
                 table_print_tabs(table, stdout);
         else if (table_get_width(table) > screen_width())
@@ -250,10 +250,10 @@ static void print_list(const Gpuctl *ctl, const ProtoField *field, const void *b
         }
         if (name && ctl->is_terminal)
                 printf("\n%s:\n", name);
-        output_table(ctl, table);
+        output_print_table(ctl, table);
 }
 
-void output_struct(const Gpuctl *ctl, const ProtoStruct *type, const void *base) {
+void output_print_struct(const Gpuctl *ctl, const ProtoStruct *type, const void *base) {
         size_t n_lists = 0;
         bool is_list;
 
@@ -286,7 +286,7 @@ static void print_dump(const struct gpud_bin *bytes) {
         }
 }
 
-void output_bytes(const Gpuctl *ctl, const struct gpud_bin *bytes) {
+void output_print_bytes(const Gpuctl *ctl, const struct gpud_bin *bytes) {
         if (ctl->is_terminal)
                 print_dump(bytes);
         else if (bytes->size > 0)
@@ -343,7 +343,7 @@ json_t *output_to_json(const ProtoStruct *type, const void *base) {
         return object;
 }
 
-void output_json(json_t *json) {
+void output_print_json(json_t *json) {
         json_dumpf(json, stdout, JSON_INDENT(2));
         putchar('\n');
         json_decref(json);

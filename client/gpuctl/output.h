@@ -13,15 +13,15 @@
 #define OUTPUT_TEXT_MAX 64
 
 /* "12.3 GiB"; exact below 1 KiB. */
-const char *output_size(uint64_t size, char ret_text[OUTPUT_TEXT_MAX]);
+const char *size_to_text(uint64_t size, char ret_text[OUTPUT_TEXT_MAX]);
 /* "3 d 4 h", the two largest units. */
-const char *output_duration(uint64_t seconds, char ret_text[OUTPUT_TEXT_MAX]);
+const char *duration_to_text(uint64_t seconds, char ret_text[OUTPUT_TEXT_MAX]);
 
 /* "350 us", "1.2 ms", "42 s". */
-const char *output_microseconds(uint64_t microseconds, char ret_text[OUTPUT_TEXT_MAX]);
+const char *microseconds_to_text(uint64_t microseconds, char ret_text[OUTPUT_TEXT_MAX]);
 
 /* The name of an enumeration's value; "?" for one of a newer gpud. */
-const char *output_choice(const ProtoEnum *type, unsigned value);
+const char *choice_to_text(const ProtoEnum *type, unsigned value);
 
 /* A number of bytes: with a unit for people, exact for programs. */
 void output_add_size(const Gpuctl *ctl, Table *table, uint64_t size);
@@ -31,20 +31,20 @@ void output_add_cell(const Gpuctl *ctl, Table *table, const ProtoField *field, c
 void output_add_columns(Table *table, const ProtoStruct *type);
 void output_add_row(const Gpuctl *ctl, Table *table, const ProtoStruct *type, const void *base);
 /* Prints the same columns wherever stdout goes: chosen by hand they stay, and a line too long wraps. */
-void output_columns(const Gpuctl *ctl, const Table *table);
+void output_print_columns(const Gpuctl *ctl, const Table *table);
 /* Prints the table in the form that fits where stdout goes. */
-void output_table(const Gpuctl *ctl, const Table *table);
+void output_print_table(const Gpuctl *ctl, const Table *table);
 
 /*
  * The whole structure: names and values below each other, then its lists as tables. To a program each row of
  * a list begins with the list's name, unless the structure is one list and no more.
  */
-void output_struct(const Gpuctl *ctl, const ProtoStruct *type, const void *base);
+void output_print_struct(const Gpuctl *ctl, const ProtoStruct *type, const void *base);
 
 /* Bytes: as they are to a program, as hexadecimal and text to people. */
-void output_bytes(const Gpuctl *ctl, const struct gpud_bin *bytes);
+void output_print_bytes(const Gpuctl *ctl, const struct gpud_bin *bytes);
 
 /* The structure as a new JSON object. Bytes are a string of hexadecimal digits after 0x. */
 json_t *output_to_json(const ProtoStruct *type, const void *base);
 /* Prints `json` and drops it. */
-void output_json(json_t *json);
+void output_print_json(json_t *json);

@@ -51,8 +51,8 @@ void progress_update(uint64_t n_done, void *userdata) {
         progress->shown_ms = now_ms;
         share = progress->size ? (double)n_done / (double)progress->size : 1;
         fprintf(stderr, "\r%s [%-*.*s] %3d%%  %s  %s/s\033[K", progress->what, progress->width,
-                (int)(share * progress->width), full, (int)(share * 100), output_size(n_done, done),
-                output_size((uint64_t)((double)n_done * 1000 / (double)(now_ms ? now_ms : 1)), rate));
+                (int)(share * progress->width), full, (int)(share * 100), size_to_text(n_done, done),
+                size_to_text((uint64_t)((double)n_done * 1000 / (double)(now_ms ? now_ms : 1)), rate));
 }
 
 void progress_deinit(Progress *progress, bool is_done) {

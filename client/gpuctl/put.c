@@ -102,7 +102,7 @@ static int put(Gpuctl *ctl, const struct gpud_put_args *args, const char *device
         if (r < 0)
                 return complain_call(ctl, "put", r);
         if (ctl->is_json) {
-                output_json(output_to_json(&proto_struct_mem_info, &info));
+                output_print_json(output_to_json(&proto_struct_mem_info, &info));
         } else {
                 gpud_uuid_to_string(&info.mem, text);
                 puts(text);

@@ -51,9 +51,9 @@ static int read_devices(Gpuctl *ctl, DeviceStatus **ret_devices, size_t *ret_n_d
                 snprintf(devices[i].device, sizeof(devices[i].device), "%s", info->device);
                 snprintf(devices[i].name, sizeof(devices[i].name), "%s", info->name);
                 snprintf(devices[i].type, sizeof(devices[i].type), "%s",
-                         output_choice(&proto_enum_device_type, (unsigned)info->type));
+                         choice_to_text(&proto_enum_device_type, (unsigned)info->type));
                 snprintf(devices[i].health, sizeof(devices[i].health), "%s",
-                         output_choice(&proto_enum_health, (unsigned)info->health));
+                         choice_to_text(&proto_enum_health, (unsigned)info->health));
         }
         for (size_t i = 0; r == 0 && i < n; i++)
                 r = read_device(ctl, &devices[i]);
@@ -133,7 +133,7 @@ static void print_devices(const Gpuctl *ctl, const DeviceStatus *devices, size_t
         add_device_columns(ctl, table, is_sensed);
         for (size_t i = 0; i < n_devices; i++)
                 add_device(ctl, table, &devices[i], is_sensed);
-        output_columns(ctl, table);
+        output_print_columns(ctl, table);
 }
 
 static json_t *devices_to_json(const DeviceStatus *devices, size_t n_devices) {
@@ -156,7 +156,7 @@ static void print_stalls(const struct gpud_daemon_status_result *daemon) {
         const struct gpud_stall_bucket *bucket;
         uint64_t n_turns = 0, n_within = 0;
 
-        printf("worst stall %s", output_microseconds(daemon->stall_max_us, worst));
+        printf("worst stall %s", microseconds_to_text(daemon->stall_max_us, worst));
         for (size_t i = 0; i < daemon->n_stalls; i++)
                 n_turns += daemon->stalls[i].count;
         for (bucket = daemon->stalls; bucket < daemon->stalls + daemon->n_stalls; bucket++) {
@@ -167,7 +167,7 @@ static void print_stalls(const struct gpud_daemon_status_result *daemon) {
                 if (n_turns > 0)
                         printf("; %.*f%% of %" PRIu64 " loop turns within %s", n_within < n_turns ? 2 : 0,
                                100 * (double)n_within / (double)n_turns, n_turns,
-                               output_microseconds(bucket->limit_us, limit));
+                               microseconds_to_text(bucket->limit_us, limit));
                 break;
         }
         putchar('\n');
@@ -179,11 +179,11 @@ static void print_daemon(const Gpuctl *ctl, const struct gpud_daemon_status_resu
         char uptime[OUTPUT_TEXT_MAX];
 
         if (!ctl->is_terminal) {
-                output_struct(ctl, &proto_struct_daemon_status_result, daemon);
+                output_print_struct(ctl, &proto_struct_daemon_status_result, daemon);
                 return;
         }
         printf("%sgpud %s%s, pid %" PRIu64 ", up %s, at %s\n", bold, daemon->version, plain, daemon->pid,
-               output_duration(daemon->uptime_s, uptime), gpud_socket_path(ctl->socket));
+               duration_to_text(daemon->uptime_s, uptime), gpud_socket_path(ctl->socket));
         printf("sessions %" PRIu64 ", allocations %" PRIu64, daemon->sessions, daemon->mems);
         if (daemon->restored_mems > 0)
                 printf(" (restored %" PRIu64 ")", daemon->restored_mems);
@@ -211,9 +211,9 @@ int command_status(Gpuctl *ctl, const struct gpud_none *args) {
         if (r < 0)
                 return complain_call(ctl, "status", r);
         if (ctl->is_json) {
-                output_json(json_pack("{s:o, s:o}", "daemon",
-                                      output_to_json(&proto_struct_daemon_status_result, &daemon), "devices",
-                                      devices_to_json(devices, n_devices)));
+                output_print_json(json_pack("{s:o, s:o}", "daemon",
+                                            output_to_json(&proto_struct_daemon_status_result, &daemon),
+                                            "devices", devices_to_json(devices, n_devices)));
         } else {
                 print_daemon(ctl, &daemon);
                 print_devices(ctl, devices, n_devices);

@@ -85,9 +85,9 @@ static int run_paged(Gpuctl *ctl, const ProtoMethod *method, void *args) {
         output_add_columns(table, listing.list->sub);
         r = verb_each(ctl, method, args, add_item, &listing);
         if (r == 0 && ctl->is_json)
-                output_json(json_pack("{s:O}", listing.list->name, array));
+                output_print_json(json_pack("{s:O}", listing.list->name, array));
         else if (r == 0)
-                output_table(ctl, table);
+                output_print_table(ctl, table);
         return r;
 }
 
@@ -100,11 +100,11 @@ static int run_once(Gpuctl *ctl, const ProtoMethod *method, const void *args) {
         if (r < 0)
                 return r;
         if (ctl->is_json)
-                output_json(output_to_json(method->result, result));
+                output_print_json(output_to_json(method->result, result));
         else if (bytes)
-                output_bytes(ctl, (const struct gpud_bin *)(const void *)(result + bytes->offset));
+                output_print_bytes(ctl, (const struct gpud_bin *)(const void *)(result + bytes->offset));
         else
-                output_struct(ctl, method->result, result);
+                output_print_struct(ctl, method->result, result);
         return 0;
 }
 

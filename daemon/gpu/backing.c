@@ -1,10 +1,10 @@
 /*
  * Driver memory, segment by segment through the gate. Loop thread, but for the calls themselves.
  *
- *   backing_new -> allocate each segment -> zero -> memory_ready(0)
+ *   backing_new -> allocate each segment -> zero -> memory_tell_ready(0)
  *                        | fails              | dying meanwhile
  *                        v                    v
- *                  free each segment -> memory_ready(r) or memory_gone()
+ *                  free each segment -> memory_tell_ready(r) or memory_tell_gone()
  *
  * Segments are exportable where the driver can: such memory is 5 to 20 times faster to get, and outlives us.
  */
@@ -196,12 +196,12 @@ static void backing_end(GpuBacking *backing) {
         free(backing);
         memory->backing = NULL;
         if (!memory->is_dying) {
-                memory_ready(memory, r);
+                memory_tell_ready(memory, r);
                 return;
         }
         device->n_releasing--;
         starved_retry(device);
-        memory_gone(memory);
+        memory_tell_gone(memory);
 }
 
 static void release_next(GpuBacking *backing) {
@@ -227,7 +227,7 @@ static void zero_complete(GpuOp *op, int r) {
         if (r || backing->memory->is_dying)
                 backing_fail(backing, r);
         else
-                memory_ready(backing->memory, 0);
+                memory_tell_ready(backing->memory, 0);
 }
 
 static void backing_zero(GpuBacking *backing) {

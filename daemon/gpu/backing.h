@@ -51,8 +51,8 @@ typedef struct GpuSegmentSource {
 } GpuSegmentSource;
 
 /*
- * Allocates a segment of `size` bytes, which may come out longer. Returns 0, or an error of gpu_result():
- * then nothing is there, and `segment->size` is as asked for. Any thread.
+ * Allocates a segment of `size` bytes, which may come out longer. Returns 0, or an error of
+ * gpu_result_from_vk(): then nothing is there, and `segment->size` is as asked for. Any thread.
  */
 int segment_init(GpuSegment *segment, const GpuDevice *device, uint64_t size, const GpuSegmentSource *source);
 

@@ -105,7 +105,7 @@ bool candidate_init(GpuCandidate *candidate, VkPhysicalDevice physical);
 
 /*
  * Opens a device; blocks. Returns 0, GPU_E_NO_DEVICE (none of its queues computes), GPU_E_NO_HOST_MEMORY, an
- * error of gpu_result() or -errno.
+ * error of gpu_result_from_vk() or -errno.
  */
 int device_new(GpuDevice **ret_device, GpuInstance *instance, uint32_t index, const GpuCandidate *candidate);
 /*
@@ -120,7 +120,7 @@ void device_set_lost(GpuDevice *device);
 /* Returns those memory types of `types` that have all of `properties`. Any thread. */
 uint32_t device_get_memory_types(const GpuDevice *device, uint32_t types, VkMemoryPropertyFlags properties);
 
-/* Makes a timeline semaphore at 0. Returns 0 or an error of gpu_result(). */
+/* Makes a timeline semaphore at 0. Returns 0 or an error of gpu_result_from_vk(). */
 int device_new_timeline(const GpuDevice *device, VkSemaphore *ret_semaphore);
 
 /* Opens the way between devices if it is closed. Returns 0, or GPU_E_NO_HOST_MEMORY if it stays closed. */

@@ -114,7 +114,7 @@ static void unblock_later(GpuAccess *access) {
         }
 }
 
-void hazard_recorded(GpuOp *op) {
+void hazard_wake(GpuOp *op) {
         if (op->is_recorded)
                 return;
         op->is_recorded = true;

@@ -20,7 +20,7 @@ void hazard_link_device(GpuAccess *access, GpuDevice *device);
 void hazard_order(GpuAccess *access, GpuQueue *queue);
 
 /* Starts the ops that waited for this one: all of it is recorded. */
-void hazard_recorded(GpuOp *op);
+void hazard_wake(GpuOp *op);
 
 /* Takes the access of an op that has ended off its lists, and lets go on what waited for that. */
 void hazard_unlink(GpuAccess *access);

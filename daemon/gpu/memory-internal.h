@@ -15,7 +15,7 @@ int memory_init_internal(GpuMemory *memory, GpuDevice *device, uint32_t owner, u
 void memory_end(GpuMemory *memory);
 
 /* Calls ready() of a memory that is pending. With an `r`, nothing is behind it. */
-void memory_ready(GpuMemory *memory, int r);
+void memory_tell_ready(GpuMemory *memory, int r);
 
 /* Calls gone() of a memory. Requires: dying, with nothing behind it any more. */
-void memory_gone(GpuMemory *memory);
+void memory_tell_gone(GpuMemory *memory);

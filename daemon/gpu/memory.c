@@ -87,7 +87,7 @@ void memory_end(GpuMemory *memory) {
                 backing_release(memory->backing);
 }
 
-void memory_ready(GpuMemory *memory, int r) {
+void memory_tell_ready(GpuMemory *memory, int r) {
         memory->is_pending = false;
         if (r && !memory->is_internal)
                 memory->device->n_memories--;
@@ -96,7 +96,7 @@ void memory_ready(GpuMemory *memory, int r) {
         memory->ready(memory, r);
 }
 
-void memory_gone(GpuMemory *memory) {
+void memory_tell_gone(GpuMemory *memory) {
         if (!memory->is_internal)
                 memory->device->n_memories--;
         memory->gone(memory);

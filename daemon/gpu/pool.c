@@ -171,7 +171,7 @@ static void serve_alone(GpuMemory *memory) {
         memory->is_small = false;
         r = backing_new(memory, true);
         if (r != REQUEST_LATER)
-                memory_ready(memory, r);
+                memory_tell_ready(memory, r);
 }
 
 static int pool_grow(GpuPool *pool);
@@ -190,9 +190,9 @@ static void pool_serve_waiting(GpuPool *pool, int r) {
                 }
                 list_unlink(link);
                 if (!r)
-                        memory_ready(memory, 0);
+                        memory_tell_ready(memory, 0);
                 else if (r == GPU_E_LOST)
-                        memory_ready(memory, r);
+                        memory_tell_ready(memory, r);
                 else
                         serve_alone(memory);
         }
@@ -308,13 +308,13 @@ static void range_free(GpuMemory *memory) {
                 pool_settle(pool);
                 pool_release_empty(pool, pool->is_trimmed ? 0 : 1);
         }
-        memory_gone(memory);
+        memory_tell_gone(memory);
 }
 
 void pool_give_back(GpuMemory *memory) {
         if (memory->is_pending) {
                 list_unlink(&memory->accesses);
-                memory_gone(memory);
+                memory_tell_gone(memory);
         } else if (memory->is_dirty && !memory->device->is_lost) {
                 list_link(&memory->device->pools.dirty, &memory->accesses);
         } else {

@@ -59,7 +59,10 @@ typedef struct GpuQueueChoice {
         VkAccessFlags accesses;
 } GpuQueueChoice;
 
-/* Requires: a zeroed structure. Returns 0 or an error of gpu_result(); queue_deinit() is due in any case. */
+/*
+ * Requires: a zeroed structure. Returns 0 or an error of gpu_result_from_vk(); queue_deinit() is due in any
+ * case.
+ */
 int queue_init(GpuQueue *queue, GpuDevice *device, uint32_t index, const GpuQueueChoice *choice);
 
 /* Works on a zeroed structure and on one whose init failed. Requires: nothing is in flight. */

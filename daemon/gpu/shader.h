@@ -27,7 +27,7 @@ struct GpuShader {
 
 /*
  * Requires: a zeroed structure, and a device that has buffer addresses. Returns 0 or an error of
- * gpu_result(); shader_deinit() is due in any case.
+ * gpu_result_from_vk(); shader_deinit() is due in any case.
  */
 int shader_init(GpuShader *shader, const GpuDevice *device);
 
@@ -47,6 +47,6 @@ void shader_fill(const GpuShader *shader, VkCommandBuffer commands, VkDeviceAddr
 
 /*
  * Makes the shaders of a device and decides, by measuring or as the options say, whether they are used; those
- * that are not are freed. Returns 0 or an error of gpu_result().
+ * that are not are freed. Returns 0 or an error of gpu_result_from_vk().
  */
 int shader_choose(GpuDevice *device);

@@ -112,7 +112,7 @@ static void op_settle(GpuOp *op) {
                         transfer_start(op);
         } else if (is_all_free && !op->is_done) {
                 list_unlink(&op->link);
-                hazard_recorded(op);
+                hazard_wake(op);
                 transfer_finish(op);
         }
 }
@@ -267,7 +267,7 @@ static void chunk_record(GpuWork *work) {
         if (chunk->state == CHUNK_OUT_COMMANDS && op->kind == GPU_OP_RELAY)
                 return;
         if (--op->n_unrecorded == 0 && op->issued == op->size)
-                hazard_recorded(op);
+                hazard_wake(op);
 }
 
 static bool chunk_is_on_bus(const GpuChunk *chunk) {

@@ -31,7 +31,7 @@ static const char *result_to_string(VkResult result) {
 #undef NAME
 }
 
-int gpu_result(VkResult result, const char *call) {
+int gpu_result_from_vk(VkResult result, const char *call) {
         switch (result) {
         case VK_SUCCESS:
                 return 0;

@@ -30,7 +30,7 @@ struct GpuWaiter {
 
 /*
  * Starts the thread. Requires: a zeroed structure, and a device that has its queues. Returns 0, an error of
- * gpu_result() or -errno; waiter_deinit() is due in any case.
+ * gpu_result_from_vk() or -errno; waiter_deinit() is due in any case.
  */
 int waiter_init(GpuWaiter *waiter, GpuDevice *device);
 

@@ -123,7 +123,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_data) {
         assert(msgpack_unpack((const char *)data + 1, size, &offset, zone, &object) ==
                MSGPACK_UNPACK_SUCCESS);
         assert(offset == size);
-        cursor = cursor_at(data + 1, size);
+        cursor = cursor_from_bytes(data + 1, size);
         compare(&cursor, &object);
         assert(cursor.at == cursor.end);
         msgpack_zone_free(zone);

@@ -63,7 +63,14 @@ format() {
 width() {
         # shellcheck disable=SC2046
         awk 'length > 110 { print FILENAME ":" FNR ": " length " columns, the ceiling is 110"; bad = 1 } END { exit bad }' \
-                $(files -name '*.c' -o -name '*.h' | grep -v '^client/gpud-protocol.h$')
+                $(files -name '*.c' -o -name '*.h' | written)
+}
+
+# gpud.h's names are everybody's, and stay.
+verbs() {
+        # shellcheck disable=SC2046
+        awk -f tests/lint/verbs.awk tests/lint/verbs.txt \
+                $(find daemon client proto -name '*.h' ! -name gpud.h | sort | written)
 }
 
 constructors() {
@@ -138,6 +145,7 @@ check "layers: includes point one way" layers
 check "every source is in a list of the Makefile" listed
 check "clang-format" format
 check "no line over 110 columns" width
+check "a function says what it does by a verb of verbs.txt" verbs
 check "constructors undo nothing by hand" constructors
 check "style: no file over 700 lines, nothing left for later" style
 check "headers stand alone" headers

@@ -155,15 +155,15 @@ END_TEST
 START_TEST(sizes_and_durations_are_short) {
         char text[OUTPUT_TEXT_MAX];
 
-        ck_assert_str_eq(output_size(0, text), "0 B");
-        ck_assert_str_eq(output_size(1023, text), "1023 B");
-        ck_assert_str_eq(output_size(1024, text), "1.0 KiB");
-        ck_assert_str_eq(output_size((1 << 20) - 1, text), "1.0 MiB");
-        ck_assert_str_eq(output_size(140ULL << 30, text), "140.0 GiB");
-        ck_assert_str_eq(output_size(UINT64_MAX, text), "16.0 EiB");
-        ck_assert_str_eq(output_duration(0, text), "0 s");
-        ck_assert_str_eq(output_duration(61, text), "1 min 1 s");
-        ck_assert_str_eq(output_duration(90061, text), "1 d 1 h");
+        ck_assert_str_eq(size_to_text(0, text), "0 B");
+        ck_assert_str_eq(size_to_text(1023, text), "1023 B");
+        ck_assert_str_eq(size_to_text(1024, text), "1.0 KiB");
+        ck_assert_str_eq(size_to_text((1 << 20) - 1, text), "1.0 MiB");
+        ck_assert_str_eq(size_to_text(140ULL << 30, text), "140.0 GiB");
+        ck_assert_str_eq(size_to_text(UINT64_MAX, text), "16.0 EiB");
+        ck_assert_str_eq(duration_to_text(0, text), "0 s");
+        ck_assert_str_eq(duration_to_text(61, text), "1 min 1 s");
+        ck_assert_str_eq(duration_to_text(90061, text), "1 d 1 h");
 }
 END_TEST
 

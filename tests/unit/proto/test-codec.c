@@ -160,7 +160,7 @@ START_TEST(clients_ignore_what_they_do_not_know) {
         struct gpud_mem_read_result out;
 
         ck_assert_int_eq(codec_decode(&proto_struct_mem_read_result, CODEC_RESULT,
-                                      cursor_at(map, sizeof(map) - 1), &box.zone, &out, &box.fault),
+                                      cursor_from_bytes(map, sizeof(map) - 1), &box.zone, &out, &box.fault),
                          0);
         ck_assert_ptr_null(out.data.data);
 }
@@ -235,7 +235,7 @@ START_TEST(errors_of_strangers_are_no_commands) {
                                     "code\x02";
         ProtoFault fault;
 
-        message_read_error(cursor_at(error, sizeof(error) - 1), &fault);
+        message_read_error(cursor_from_bytes(error, sizeof(error) - 1), &fault);
         ck_assert_int_eq(fault.code, 2);
         ck_assert_str_eq(fault.text, "?[31m");
 }

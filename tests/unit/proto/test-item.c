@@ -38,7 +38,7 @@ static void expect_same(void) {
 
 /* Reads what msgpack-c wrote, which must be one item; begins anew. */
 static Item read_theirs(void) {
-        Cursor cursor = cursor_at(theirs.data, theirs.size);
+        Cursor cursor = cursor_from_bytes(theirs.data, theirs.size);
         Item item = cursor_read(&cursor);
 
         ck_assert_ptr_eq(cursor.at, cursor.end);
@@ -90,7 +90,7 @@ START_TEST(signed_forms_of_what_is_not_negative) {
         };
 
         for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-                Cursor cursor = cursor_at(cases[i].bytes, cases[i].n);
+                Cursor cursor = cursor_from_bytes(cases[i].bytes, cases[i].n);
                 Item item = cursor_read(&cursor);
 
                 ck_assert(item.kind == ITEM_UINT && item.number == cases[i].number);
@@ -176,7 +176,7 @@ START_TEST(what_is_cut_off_is_no_item) {
         for (size_t i = 0; i < sizeof(heads) / sizeof(*heads); i++) {
                 size_t n = strlen(heads[i]);
                 char *bytes = malloc(n);
-                Cursor cursor = cursor_at(memcpy(bytes, heads[i], n), n);
+                Cursor cursor = cursor_from_bytes(memcpy(bytes, heads[i], n), n);
 
                 ck_assert_int_eq(cursor_read(&cursor).kind, ITEM_NONE);
                 ck_assert_ptr_eq(cursor.at, cursor.end);
@@ -187,7 +187,7 @@ END_TEST
 
 START_TEST(skipping_goes_behind_all_of_it) {
         static const char bytes[] = "\x83\xa1k\x92\x01\x81\xa1x\xc4\x01y\xa1l\x90\xa1m\x80\x07";
-        Cursor cursor = cursor_at(bytes, sizeof(bytes) - 1);
+        Cursor cursor = cursor_from_bytes(bytes, sizeof(bytes) - 1);
         Item item = cursor_read(&cursor);
 
         ck_assert_int_eq(item.kind, ITEM_MAP);

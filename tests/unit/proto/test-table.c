@@ -87,7 +87,7 @@ START_TEST(an_older_gpud_has_the_defaults) {
         ProtoFault fault;
 
         ck_assert(msgpack_zone_init(&zone, 1024));
-        ck_assert_int_eq(codec_decode(&proto_struct_limits, CODEC_RESULT, cursor_at("\x80", 1), &zone,
+        ck_assert_int_eq(codec_decode(&proto_struct_limits, CODEC_RESULT, cursor_from_bytes("\x80", 1), &zone,
                                       &limits, &fault),
                          0);
 #define LIMIT(NAME_, name_, kind_, value_, since_, doc_) ck_assert_uint_eq(limits.name_, GPUD_##NAME_);
@@ -124,7 +124,8 @@ START_TEST(numbers_beyond_their_kind_are_refused) {
                 ck_assert(msgpack_zone_init(&zone, 1024));
                 ck_assert_uint_le(cases[i].type->size, sizeof(args));
                 ck_assert_int_eq(codec_decode(cases[i].type, CODEC_ARGUMENTS,
-                                              cursor_at(buffer.data, buffer.size), &zone, args, &fault),
+                                              cursor_from_bytes(buffer.data, buffer.size), &zone, args,
+                                              &fault),
                                  GPUD_E_INVALID_ARGUMENT);
                 ck_assert_str_eq(fault.text, cases[i].text);
                 msgpack_zone_destroy(&zone);
