@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-pytest.register_assert_rewrite("harness", "rpc")
+pytest.register_assert_rewrite("harness", "rpc", "schema")
 
 from harness import ROOT, Daemon  # noqa: E402
 from rpc import Client  # noqa: E402

@@ -8,16 +8,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import Any
 
 import pytest
 from harness import IS_ASAN, Daemon
-from rpc import Client, Region, registered, until
+from rpc import Client, Region, RpcError, registered, until
+from schema import Schema, objects_of
 
 # How many clients are killed in the middle of a copy. 200 in `make check`.
 KILLS = int(os.environ.get("GPUD_TEST_KILLS", "20" if IS_ASAN else "200"))
 
 DEVICE = "vulkan:0"
+
+KEPT = 64 * b"\xa5"
+"""bytes that are in no call and no empty allocation"""
 
 
 def refs(client: Client, mem: str) -> int:
@@ -117,15 +122,32 @@ def test_seal(client: Client) -> None:
     client.write(mem, b"final")
     assert client.call("mem.seal", mem=mem)["sealed"] is True
     assert client.call("mem.seal", mem=mem)["sealed"] is True
-    for method, arguments in [
-        ("mem.write", {"mem": mem, "data": b"x"}),
-        ("mem.fill", {"mem": mem, "pattern": b"x"}),
-        ("mem.copy", {"src": other, "dst": mem, "size": 1}),
-    ]:
-        assert client.refusal(method, **arguments).name == "SEALED"
     client.call("mem.copy", src=mem, dst=other, size=5)
     assert client.read(other, 5) == client.read(mem, 5) == b"final"
     client.free(mem, other)
+
+
+def test_sealed_bytes_stay(daemon: Daemon, client: Client) -> None:
+    """Whatever is called on a sealed allocation: it is refused as SEALED, or changes no byte."""
+    schema = Schema(client)
+    refused = []
+    with daemon.connect() as witness, objects_of(client) as (objects, region):
+        for method, name in schema.arguments_that_name("mem"):
+            mem = client.alloc(64, lifetime="persistent")
+            client.write(mem, KEPT)
+            client.call("mem.seal", mem=mem)
+            witness.call("mem.open", mem=mem)
+            arguments = schema.call_with(method, objects, name, mem)
+            try:
+                client.call(method["name"], [region.fd] * method["fds"], **arguments)
+            except RpcError as error:
+                assert error.name == "SEALED", (method["name"], arguments, error)
+                refused.append(method["name"])
+            assert witness.read(mem, 64) == KEPT, (method["name"], arguments)
+            witness.free(mem)
+            with suppress(RpcError):
+                client.free(mem)
+    assert {"mem.write", "mem.fill", "mem.copy"} <= set(refused)
 
 
 def test_names(client: Client) -> None:
@@ -310,6 +332,42 @@ def as_user(daemon: Daemon, uid: int, groups: list[int]) -> Iterator[Callable[..
         client.close()
 
 
+OWNERS_ALONE = ("name", "uid", "gid", "mode", "lifetime", "expires_ns", "sealed")
+"""fields of mem_info that only the owner can change"""
+
+
+def is_allowed(
+    schema: Schema, owner: Client, other: Client, method: dict[str, Any], argument: str, mode: int
+) -> bool:
+    """Whether another user may do this to an allocation of such a mode. Either way it has no effect that the
+    mode does not allow."""
+    where = (method["name"], argument, oct(mode))
+    info = owner.call("mem.alloc", device=DEVICE, size=len(KEPT), mode=mode, name="theirs")
+    mem = info["mem"]
+    owner.write(mem, KEPT)
+    # Also so that there is a reference to free.
+    other.call("mem.open", mem=mem)
+    with objects_of(other) as (objects, region):
+        arguments = schema.call_with(method, objects, argument, mem)
+        try:
+            result = other.call(method["name"], [region.fd] * method["fds"], **arguments)
+        except RpcError as error:
+            assert error.name == "PERMISSION_DENIED", (where, error)
+            result = None
+        if not mode & 0o004:
+            out = [value for value in (result or {}).values() if isinstance(value, bytes)]
+            out += [other.read(objects["mem"], len(KEPT)), region.map[:]]
+            assert not any(KEPT[:1] in data for data in out), where
+    if not mode & 0o002:
+        assert owner.read(mem, len(KEPT)) == KEPT, where
+    after = owner.call("mem.info", mem=mem)
+    assert {key: after[key] for key in OWNERS_ALONE} == {key: info[key] for key in OWNERS_ALONE}, where
+    with suppress(RpcError):
+        other.free(mem)
+    owner.free(mem)
+    return result is not None
+
+
 @needs_root
 class TestUsers:
     def test_stranger_sees_nothing(self, daemon: Daemon, client: Client) -> None:
@@ -318,30 +376,37 @@ class TestUsers:
             stranger = connect()
             nobodys = stranger.alloc(64)
             stranger.free(nobodys)
-            for method, arguments in [
-                ("mem.info", {"mem": mem}),
-                ("mem.open", {"mem": mem}),
-                ("mem.open", {"device": DEVICE, "name": "private", "uid": 0}),
-                ("mem.read", {"mem": mem, "size": 1}),
-                ("mem.write", {"mem": mem, "data": b"x"}),
-                ("mem.fill", {"mem": mem, "pattern": b"x"}),
-                ("mem.free", {"mem": mem}),
-                ("mem.meta", {"mem": mem}),
-                ("mem.rename", {"mem": mem, "name": "mine"}),
-                ("mem.persist", {"mem": mem}),
-                ("mem.seal", {"mem": mem}),
-                ("mem.chmod", {"mem": mem, "mode": 0o777}),
-            ]:
-                error = stranger.refusal(method, **arguments)
-                assert error.name == "NOT_FOUND", (method, error)
-                if "mem" not in arguments:
-                    continue
-                # It answers exactly like a handle that does not exist.
-                missing = stranger.refusal(method, **(arguments | {"mem": nobodys}))
-                assert missing.message.replace(nobodys, mem) == error.message
+            schema = Schema(stranger)
+            with objects_of(stranger) as (objects, region):
+                for method, argument in schema.arguments_that_name("mem"):
+                    error, missing = (
+                        stranger.refusal(
+                            method["name"],
+                            [region.fd] * method["fds"],
+                            **schema.call_with(method, objects, argument, handle),
+                        )
+                        for handle in (mem, nobodys)
+                    )
+                    assert error.name == "NOT_FOUND", (method["name"], argument, error)
+                    # It answers exactly like a handle that does not exist.
+                    assert missing.message.replace(nobodys, mem) == error.message
+            assert stranger.refusal("mem.open", device=DEVICE, name="private", uid=0).name == "NOT_FOUND"
             assert stranger.list_mems() == []
             assert [s["uid"] for s in stranger.call("session.list")["sessions"]] == [12345]
         client.free(mem)
+
+    def test_rights_in_every_method(self, daemon: Daemon, client: Client) -> None:
+        """Whatever others call on an allocation: without the r bit no byte of it gets out, without the w bit
+        none changes, and what its owner decides stays. Both bits allow what one of them allows."""
+        schema = Schema(client)
+        with as_user(daemon, 12345, []) as owner_connect, as_user(daemon, 23456, []) as other_connect:
+            owner, other = owner_connect(), other_connect()
+            for method, argument in schema.arguments_that_name("mem"):
+                where = (method["name"], argument)
+                reads, writes, both = (
+                    is_allowed(schema, owner, other, method, argument, mode) for mode in (0o604, 0o602, 0o606)
+                )
+                assert both == (reads or writes), where
 
     def test_mode_bits(self, daemon: Daemon, client: Client) -> None:
         with as_user(daemon, 12345, [777]) as owner_connect, as_user(daemon, 23456, []) as other_connect:
