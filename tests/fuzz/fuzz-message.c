@@ -1,6 +1,7 @@
 /*
  * Fuzzes what comes after the scanner: envelope and codec. What decodes must encode to a message that decodes to the
- * same bytes again: arguments as in gpud, results and errors as in a client, of the method that the first byte picks.
+ * same bytes again: arguments as in gpud, results and errors as in a client. Messages follow one another as on a
+ * connection; a reply is to the call before it, and its method that call's. The first byte is for fuzz-scan.
  */
 
 #include <assert.h>
@@ -77,14 +78,15 @@ static void check_round_trip(const ProtoMethod *method, CodecRole role, const vo
         free(again);
 }
 
-static void decode_call(const Message *message, msgpack_zone *zone) {
+/* Returns the method that is called; NULL: there is no such. */
+static const ProtoMethod *decode_call(const Message *message, msgpack_zone *zone) {
         const ProtoMethod *method = proto_method_find(message->method, message->n_method);
         ProtoFault fault;
         void *args;
         int r;
 
         if (!method)
-                return;
+                return NULL;
         args = new_struct(method->args);
         r = codec_decode(method->args, CODEC_ARGUMENTS, message->arguments, zone, args, &fault);
         if (r == 0)
@@ -92,6 +94,7 @@ static void decode_call(const Message *message, msgpack_zone *zone) {
         else
                 assert(r == fault.code && fault.text[0] != '\0');
         free(args);
+        return method;
 }
 
 /* What a client does not know, gpud would never send: an enumeration's value. */
@@ -146,33 +149,35 @@ static void decode_error(const Message *message) {
         msgpack_sbuffer_destroy(&buffer);
 }
 
-static void decode_reply(const Message *message, const ProtoMethod *method, msgpack_zone *zone) {
-        if (message->is_error)
-                decode_error(message);
-        else
-                decode_result(message, method, zone);
+/* `method` is that of the last call; NULL: there was none. Returns whether it is a message at all. */
+static bool decode(const uint8_t *data, size_t n_data, const ProtoMethod **method, msgpack_zone *zone) {
+        Message message;
+        ProtoFault fault;
+
+        if (message_parse(data, n_data, &message, &fault))
+                return false;
+        if (message.type != MESSAGE_RESPONSE)
+                *method = decode_call(&message, zone);
+        else if (message.is_error)
+                decode_error(&message);
+        else if (*method)
+                decode_result(&message, *method, zone);
+        return true;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n_data) {
+        const ProtoMethod *method = NULL;
         Scan scan = SCAN_NULL;
         size_t size;
         uint32_t msgid;
-        Message message;
-        ProtoFault fault;
-        msgpack_zone *zone;
+        msgpack_zone *zone = msgpack_zone_new(1024);
 
-        if (n_data == 0)
-                return 0;
-        message_peek_msgid(data + 1, n_data - 1, &msgid);
-        if (scan_walk(&scan, &scan_request_limits, data + 1, n_data - 1, &size))
-                return 0;
-        zone = msgpack_zone_new(1024);
         assert(zone);
-        if (message_parse(data + 1, size, &message, &fault) == 0) {
-                if (message.type == MESSAGE_RESPONSE)
-                        decode_reply(&message, &proto_methods[data[0] % PROTO_N_METHODS], zone);
-                else
-                        decode_call(&message, zone);
+        for (size_t i = 1; i < n_data; i += size) {
+                message_peek_msgid(data + i, n_data - i, &msgid);
+                if (scan_walk(&scan, &scan_request_limits, data + i, n_data - i, &size) ||
+                    !decode(data + i, size, &method, zone))
+                        break;
         }
         msgpack_zone_free(zone);
         return 0;

@@ -157,6 +157,7 @@ check "ruff check" "$VENV/bin/ruff" check --no-cache python-client tests
 check "ruff format" "$VENV/bin/ruff" format --no-cache --check python-client tests
 check "mypy --strict" python_types
 check "one version" version
+check "fuzz corpus is what seed.py writes" "$VENV/bin/python" tests/fuzz/seed.py --check
 
 echo "lint: $passed passed, $failed failed"
 [ "$failed" = 0 ]
