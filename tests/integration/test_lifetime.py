@@ -131,22 +131,22 @@ def test_sealed_bytes_stay(daemon: Daemon, client: Client) -> None:
     """Whatever is called on a sealed allocation: it is refused as SEALED, or changes no byte."""
     schema = Schema(client)
     refused = []
-    with daemon.connect() as witness, objects_of(client) as (objects, region):
-        for method, name in schema.arguments_that_name("mem"):
-            mem = client.alloc(64, lifetime="persistent")
-            client.write(mem, KEPT)
-            client.call("mem.seal", mem=mem)
-            witness.call("mem.open", mem=mem)
-            arguments = schema.call_with(method, objects, name, mem)
-            try:
-                client.call(method["name"], [region.fd] * method["fds"], **arguments)
-            except RpcError as error:
-                assert error.name == "SEALED", (method["name"], arguments, error)
-                refused.append(method["name"])
-            assert witness.read(mem, 64) == KEPT, (method["name"], arguments)
-            witness.free(mem)
-            with suppress(RpcError):
-                client.free(mem)
+    with daemon.connect() as witness:
+        other = witness.alloc(64)
+        for method, argument in schema.arguments_that_name("mem"):
+            with objects_of(client) as (objects, region):
+                mem = objects["mem"]
+                client.write(mem, KEPT)
+                client.call("mem.seal", mem=mem)
+                witness.call("mem.open", mem=mem)
+                arguments = schema.call_with(method, objects | {"mem": other}, argument, mem)
+                try:
+                    client.call(method["name"], [region.fd] * method["fds"], **arguments)
+                except RpcError as error:
+                    assert error.name == "SEALED", (method["name"], arguments, error)
+                    refused.append(method["name"])
+                assert witness.read(mem, len(KEPT)) == KEPT, (method["name"], arguments)
+                witness.free(mem)
     assert {"mem.write", "mem.fill", "mem.copy"} <= set(refused)
 
 
@@ -292,13 +292,9 @@ needs_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can become a
 
 @contextmanager
 def as_user(daemon: Daemon, uid: int, groups: list[int]) -> Iterator[Callable[..., Client]]:
-    """A function that connects as that user. The socket is made for all to reach."""
+    """A function that connects as that user. The socket is made for all to reach, from its folder on."""
     os.chmod(daemon.socket, 0o666)
-    directory = daemon.directory
-    while str(directory) != "/tmp" and directory.parent != directory:
-        os.chmod(directory, 0o711)
-        directory = directory.parent
-
+    os.chmod(daemon.directory, 0o711)
     clients: list[Client] = []
 
     def connect() -> Client:
@@ -308,18 +304,20 @@ def as_user(daemon: Daemon, uid: int, groups: list[int]) -> Iterator[Callable[..
         if child == 0:
             status = 1
             try:
+                # The folders above are root's alone.
+                os.chdir(daemon.directory)
                 os.setgroups(groups)
                 os.setresgid(uid, uid, uid)
                 os.setresuid(uid, uid, uid)
-                connected = Client(daemon.socket)
+                connected = Client(os.path.basename(daemon.socket))
                 socket.send_fds(theirs, [b"x"], [connected.socket.fileno()])
                 status = 0
             finally:
                 os._exit(status)
+        theirs.close()
         _, fds, _, _ = socket.recv_fds(ours, 1, 1)
         assert os.waitpid(child, 0)[1] == 0
         ours.close()
-        theirs.close()
         connection = socket.socket(fileno=fds[0])
         connection.settimeout(120)
         client = Client.__new__(Client)
@@ -327,9 +325,11 @@ def as_user(daemon: Daemon, uid: int, groups: list[int]) -> Iterator[Callable[..
         clients.append(client)
         return client
 
-    yield connect
-    for client in clients:
-        client.close()
+    try:
+        yield connect
+    finally:
+        for client in clients:
+            client.close()
 
 
 OWNERS_ALONE = ("name", "uid", "gid", "mode", "lifetime", "expires_ns", "sealed")
