@@ -1,6 +1,6 @@
 /*
- * The protocol as C types and calls. Printed from proto/methods.def and proto/errors.def by `make gen`;
- * not for editing. Programs include gpud.h, which says how the calls behave.
+ * The protocol as C types and calls. Printed from the tables of proto/ by `make`; not for editing.
+ * Programs include gpud.h, which says how the calls behave.
  */
 /* clang-format off */
 #ifndef GPUD_PROTOCOL_H

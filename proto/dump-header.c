@@ -214,9 +214,9 @@ static void print_method(FILE *file, const ProtoMethod *method) {
 
 void dump_header(FILE *file) {
         fputs("/*\n"
-              " * The protocol as C types and calls. Printed from proto/methods.def and proto/errors.def by "
-              "`make gen`;\n"
-              " * not for editing. Programs include gpud.h, which says how the calls behave.\n"
+              " * The protocol as C types and calls. Printed from the tables of proto/ by `make`; not for "
+              "editing.\n"
+              " * Programs include gpud.h, which says how the calls behave.\n"
               " */\n"
               "/* clang-format off */\n"
               "#ifndef GPUD_PROTOCOL_H\n"

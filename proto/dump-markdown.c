@@ -97,7 +97,7 @@ void dump_markdown(FILE *file) {
 
         fprintf(file,
                 "# The methods of protocol %d\n\n"
-                "Printed from `methods.def` and `errors.def` by `make gen`; not for editing. A `?` marks a "
+                "Printed from the tables of proto/ by `make`; not for editing. A `?` marks a "
                 "field "
                 "that may be absent in arguments\nand nil in results. Sizes and offsets are bytes, `_ns` are "
                 "nanoseconds since the epoch, a uuid is a str of 36 characters.\n",

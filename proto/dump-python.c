@@ -335,7 +335,7 @@ static void print_method(FILE *file, const ProtoMethod *method) {
 
 void dump_python(FILE *file) {
         fputs("\"\"\"The protocol: enumerations, errors, results and methods.\n\n"
-              "Printed from proto/methods.def and proto/errors.def by `make gen`; not for editing.\n"
+              "Printed from the tables of proto/ by `make`; not for editing.\n"
               "\"\"\"\n\n"
               "from __future__ import annotations\n\n"
               "from collections.abc import Mapping, Sequence\n"
@@ -372,7 +372,7 @@ void dump_python_limits(FILE *file) {
 
         /* Not Final, whose import would be one more name that the module shows. */
         fputs("\"\"\"The limits of the protocol. Client.limits has those of the daemon at the other end.\n\n"
-              "Printed from proto/methods.def by `make gen`; not for editing.\n"
+              "Printed from proto/limits.def by `make`; not for editing.\n"
               "\"\"\"\n\n",
               file);
         for (size_t i = 0; i < proto_n_limits; i++) {

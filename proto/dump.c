@@ -1,5 +1,5 @@
 /*
- * Host tool: prints what is derived from the protocol but wanted as text. `make gen` runs it and the output
+ * Host tool: prints what is derived from the protocol but wanted as text. `make` runs it and the output
  * is checked in, so that readers and Python need no compiler.
  */
 

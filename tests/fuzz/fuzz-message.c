@@ -1,7 +1,8 @@
 /*
- * Fuzzes what comes after the scanner: envelope and codec. What decodes must encode to a message that decodes to the
- * same bytes again: arguments as in gpud, results and errors as in a client. Messages follow one another as on a
- * connection; a reply is to the call before it, and its method that call's. The first byte is for fuzz-scan.
+ * Fuzzes what comes after the scanner: envelope and codec. What decodes must encode to a message that decodes
+ * to the same bytes again: arguments as in gpud, results and errors as in a client. Messages follow one
+ * another as on a connection; a reply is to the call before it, and its method that call's. The first byte is
+ * for fuzz-scan.
  */
 
 #include <assert.h>

@@ -1,7 +1,7 @@
 /*
- * Fuzzes the scanner: the first byte chooses how the rest, a call and its reply, is cut into pieces, and cutting must
- * change nothing. Whatever passes must be exactly one object to msgpack-c, and the cursor must read from it what
- * msgpack-c does.
+ * Fuzzes the scanner: the first byte chooses how the rest, a call and its reply, is cut into pieces, and
+ * cutting must change nothing. Whatever passes must be exactly one object to msgpack-c, and the cursor must
+ * read from it what msgpack-c does.
  */
 
 #include <assert.h>

@@ -1,6 +1,6 @@
 """The protocol: enumerations, errors, results and methods.
 
-Printed from proto/methods.def and proto/errors.def by `make gen`; not for editing.
+Printed from the tables of proto/ by `make`; not for editing.
 """
 
 from __future__ import annotations

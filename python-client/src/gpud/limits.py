@@ -1,6 +1,6 @@
 """The limits of the protocol. Client.limits has those of the daemon at the other end.
 
-Printed from proto/methods.def by `make gen`; not for editing.
+Printed from proto/limits.def by `make`; not for editing.
 """
 
 MESSAGE_MAX = 2097152
