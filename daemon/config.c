@@ -298,7 +298,9 @@ typedef struct Reader {
         Config *config;
         const char *path;
         FILE *file;
-        unsigned line; /* the one that inih has read last */
+        char *text; /* owned; the line that was read last, */
+        size_t n_text;
+        unsigned line; /* and its number */
         int read_r;    /* why it could not read on: -errno */
         int r;         /* of the keys */
 } Reader;
@@ -328,16 +330,28 @@ static int on_key(void *userdata, const char *section, const char *name, const c
         return 1;
 }
 
-/* inih's fgets(), which counts the lines: its handler is not told where it is. */
+/*
+ * inih's fgets(). It counts the lines, since the handler is not told where it is. It takes away blanks in
+ * front, by which inih would make a line part of the one before, and lines of which inih would make two.
+ */
 static char *read_line(char *text, int n_text, void *userdata) {
         Reader *reader = userdata;
+        const char *line;
 
-        if (fgets(text, n_text, reader->file)) {
-                reader->line++;
-                return text;
+        if (getline(&reader->text, &reader->n_text, reader->file) < 0) {
+                reader->read_r = ferror(reader->file) ? -errno : 0;
+                return NULL;
         }
-        reader->read_r = ferror(reader->file) ? -errno : 0;
-        return NULL;
+        reader->line++;
+        line = reader->text + strspn(reader->text, " \t");
+        if (strlen(line) >= (size_t)n_text) {
+                log_error(
+                        "%s:%u: the line has %zu bytes, limit %d; words of a list may stand in several lines",
+                        reader->path, reader->line, strlen(line), n_text - 1);
+                reader->r = -EINVAL;
+                line = "\n";
+        }
+        return strcpy(text, line);
 }
 
 static int read_file(Reader *reader) {
@@ -362,5 +376,6 @@ int config_read(Config *config, const char *path) {
                 log_error("cannot read %s: %s", path, strerror(-r));
         if (reader.file)
                 fclose(reader.file);
+        free(reader.text);
         return r ? r : reader.r;
 }

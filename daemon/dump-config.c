@@ -72,7 +72,7 @@ static void print_man_head(void) {
              "there or behind a blank, is a comment.\n"
              ".PP\n"
              "Every key is optional. Where one is given twice, the last line counts; words of a list add "
-             "up.\n"
+             "up, and may stand in several lines.\n"
              "Numbers take the suffixes K, M, G and T, powers of 1024.\n"
              "For yes and no, true and false, on and off, 1 and 0 will do.\n"
              ".PP\n"
