@@ -22,10 +22,10 @@
 
 void registry_init(Registry *registry, GpuInstance *gpu, const GpuHost *host,
                    const RegistryOptions *options) {
-        *registry = (Registry){.gpu = gpu, .host = host, .shm_max = options->shm_max};
-        if (registry->shm_max == OPTION_UNSET)
-                registry->shm_max = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) /
-                                    OPTION_SHM_SHARE;
+        *registry = (Registry){.gpu = gpu, .host = host, .options = *options};
+        if (registry->options.shm_max == OPTION_UNSET)
+                registry->options.shm_max = (uint64_t)sysconf(_SC_PHYS_PAGES) *
+                                            (uint64_t)sysconf(_SC_PAGESIZE) / OPTION_SHM_SHARE;
         slab_init(&registry->mems, sizeof(Mem));
         slab_init(&registry->sessions, sizeof(Session));
         list_init(&registry->ending);

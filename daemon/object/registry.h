@@ -30,8 +30,8 @@ struct Registry {
         size_t n_sessions; /* that have not ended */
         size_t n_mems;     /* those with a handle */
         size_t n_shms;
-        uint64_t n_released; /* references and pages of metadata so far: what bounds a turn */
-        uint64_t shm_max;    /* bytes of regions that one session may register */
+        uint64_t n_released;     /* references and pages of metadata so far: what bounds a turn */
+        RegistryOptions options; /* what nobody chose is filled in */
 };
 
 void registry_init(Registry *registry, GpuInstance *gpu, const GpuHost *host, const RegistryOptions *options);

@@ -91,11 +91,11 @@ static int check_region(const Session *session, int fd, uint64_t size, ProtoFaul
         if (r)
                 return r;
         /* The driver pins what it imports: a region costs host memory in full, touched or not. */
-        if (size > session->registry->shm_max - session->shm_bytes)
+        if (size > session->registry->options.shm_max - session->shm_bytes)
                 return proto_fault(fault, GPUD_E_RESOURCE_EXHAUSTED,
                                    "size %" PRIu64 " and the session's %" PRIu64
                                    " bytes of regions exceed shm_max = %" PRIu64,
-                                   size, session->shm_bytes, session->registry->shm_max);
+                                   size, session->shm_bytes, session->registry->options.shm_max);
         return 0;
 }
 
