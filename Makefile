@@ -173,6 +173,9 @@ DUMP_CONFIG_SRCS := \
 	daemon/util/error.c \
 	daemon/util/log.c
 
+# Prints the manual page of gpuctl.
+DUMP_MANUAL_SRCS := client/gpuctl/dump-manual.c
+
 # Unit tests with check, one program per source. Those of the client side link libgpud's and gpuctl's objects,
 # the others gpud's.
 DAEMON_TESTS := \
@@ -326,7 +329,7 @@ BENCH_BINS := $(patsubst %.c,$(OUT)/%,$(BENCHES))
 PROGRAMS := $(if $(DAEMON_MAIN),$(OUT)/gpud) $(if $(CLIENT_SRCS),$(OUT)/libgpud.so $(OUT)/libgpud.a) \
 	$(if $(GPUCTL_MAIN),$(OUT)/gpuctl)
 
-ALL_SRCS := $(PROTO_SRCS) $(DAEMON_SRCS) $(DAEMON_MAIN) $(CLIENT_SRCS) $(GPUCTL_SRCS) $(GPUCTL_MAIN) $(DUMP_SRCS) $(DUMP_CONFIG_SRCS) \
+ALL_SRCS := $(PROTO_SRCS) $(DAEMON_SRCS) $(DAEMON_MAIN) $(CLIENT_SRCS) $(GPUCTL_SRCS) $(GPUCTL_MAIN) $(DUMP_SRCS) $(DUMP_CONFIG_SRCS) $(DUMP_MANUAL_SRCS) \
 	$(DAEMON_TESTS) $(DAEMON_TOOLS) $(CLIENT_TESTS) $(TEST_SUPPORT_SRCS) $(TEST_FAKE_SRCS) $(SANITIZE_SRCS_asan) $(SANITIZE_SRCS_tsan) $(STORIES) $(FUZZERS) $(BENCHES) \
 	$(BENCH_SUPPORT_SRCS)
 
@@ -382,16 +385,17 @@ $(OBJ)/daemon/method/%.o: CFLAGS_ALL += -Wno-unused-parameter
 # as the tables have it. dump_FILE is the command that prints FILE.
 GENERATED := client/gpud-protocol.h proto/methods.md \
 	python-client/src/gpud/_schema.py python-client/src/gpud/limits.py \
-	systemd/gpud.conf daemon/gpud.conf.5
+	systemd/gpud.conf daemon/gpud.conf.5 client/gpuctl/gpuctl.1
 dump_client/gpud-protocol.h            := build/dump --header
 dump_proto/methods.md                  := build/dump --markdown
 dump_python-client/src/gpud/_schema.py := build/dump --python
 dump_python-client/src/gpud/limits.py  := build/dump --python-limits
 dump_systemd/gpud.conf                 := build/dump-config --conf
 dump_daemon/gpud.conf.5                := build/dump-config --man
+dump_client/gpuctl/gpuctl.1            := build/dump-manual < client/gpuctl/gpuctl.1.in
 
 # Host tools print them. Their objects are apart from all modes, so that no sanitizer runs in the middle of a build.
-HOST_TOOLS := build/dump build/dump-config
+HOST_TOOLS := build/dump build/dump-config build/dump-manual
 
 build/host/%.o: %.c Makefile
 	$(call say,CC,$@)
@@ -405,6 +409,10 @@ build/dump: $(patsubst %.c,build/host/%.o,$(DUMP_SRCS))
 build/dump-config: $(patsubst %.c,build/host/%.o,$(DUMP_CONFIG_SRCS))
 	$(call say,LINK,$@)
 	$(Q)$(CC) -pie -o $@ $^ $(LDFLAGS) $(LIBS_CONFIG)
+
+build/dump-manual: $(patsubst %.c,build/host/%.o,$(DUMP_MANUAL_SRCS))
+	$(call say,LINK,$@)
+	$(Q)$(CC) -pie -o $@ $^ $(LDFLAGS)
 
 # In every build: whoever changed one of these files, or brought an older one, has it as the tables say again. Written
 # beside and moved only if changed, so that whoever includes it is made anew only then. With STALE=fail, as in `make
@@ -575,4 +583,4 @@ install: all ## install below DESTDIR and PREFIX (/usr/local); a config that is 
 clean: ## remove build/
 	rm -rf build
 
--include $(patsubst %.c,$(OBJ)/%.d,$(ALL_SRCS)) $(patsubst %.c,build/host/%.d,$(DUMP_SRCS) $(DUMP_CONFIG_SRCS)) $(patsubst %.c,build/fuzz/obj/%.d,$(PROTO_SRCS) $(FUZZERS))
+-include $(patsubst %.c,$(OBJ)/%.d,$(ALL_SRCS)) $(patsubst %.c,build/host/%.d,$(DUMP_SRCS) $(DUMP_CONFIG_SRCS) $(DUMP_MANUAL_SRCS)) $(patsubst %.c,build/fuzz/obj/%.d,$(PROTO_SRCS) $(FUZZERS))

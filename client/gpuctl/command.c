@@ -38,7 +38,7 @@
         ;                                                                                                    \
         const ProtoStruct proto_struct_##name_ = {#name_, about_##name_, sizeof(struct gpud_##name_),        \
                                                   fields_##name_, N_ELEMENTS(fields_##name_)};
-#define COMMAND(name_, args_, doc_)                                                                          \
+#define COMMAND(name_, args_, doc_, more_)                                                                   \
         static int run_##name_(Gpuctl *ctl, const void *args) {                                              \
                 return command_##name_(ctl, args);                                                           \
         }
@@ -48,7 +48,7 @@
 #undef COMMAND
 
 const Command gpuctl_commands[] = {
-#define COMMAND(name_, args_, doc_) {#name_, doc_, &proto_struct_##args_, run_##name_},
+#define COMMAND(name_, args_, doc_, more_) {#name_, doc_, more_, &proto_struct_##args_, run_##name_},
 #include "proto/rows.h"
 #include "client/gpuctl/commands.def"
 #include "proto/view.h"

@@ -124,6 +124,8 @@ static int print_command(const Command *command) {
 
         print_usage(name_to_text(command->name, name), "", command->args);
         printf("\n%s\n", command->doc);
+        if (command->more[0])
+                puts(command->more);
         print_arguments(command->args);
         print_forms(command->args);
         return EXIT_SUCCESS;

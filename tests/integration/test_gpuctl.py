@@ -300,7 +300,7 @@ def test_help_covers_every_method(gpuctl: Gpuctl, client: Client) -> None:
 
 def test_the_manual_has_every_command(gpuctl: Gpuctl) -> None:
     """Each of gpuctl's own commands has a paragraph, which begins as its help does."""
-    manual = (ROOT / "client/gpuctl/gpuctl.1").read_text()
+    manual = (ROOT / "client/gpuctl/gpuctl.1").read_text().replace("\\-", "-")
     block = manual.split("own commands are:\n")[1].split(".PP\n")[0]
     entries = re.findall(r'^\.TP\n\.BI? "?([a-z-]+).*\n(.*)$', block, re.MULTILINE)
     assert dict(entries) == own_commands(gpuctl)
