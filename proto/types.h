@@ -12,11 +12,24 @@
 
 #include "proto/uuid.h"
 
-/*
- * The newest version that a row of methods.def or limits.def names. A version only adds: gpud and a client of
- * different ones work together with what both have.
- */
-#define GPUD_PROTOCOL 2
+/* The version that each row is there since, as so many bytes: together they are as large as the newest. */
+union ProtoVersions {
+#define VERSION_REQUIRED                                                  1
+#define VERSION_OPTIONAL                                                  1
+#define VERSION_SINCE(version_, value_)                                   version_
+#define METHOD(noun_, verb_, args_, result_, ACCESS_, fds_, since_, doc_) char noun_##_##verb_[since_];
+#define FIELD(s_, name_, kind_, need_, doc_)                              char s_##_##name_[VERSION_##need_];
+#define CHOICE(s_, name_, enum_, need_, doc_)                             char s_##_##name_[VERSION_##need_];
+#include "proto/rows.h"
+#include "proto/methods.def"
+#include "proto/view.h"
+#undef VERSION_REQUIRED
+#undef VERSION_OPTIONAL
+#undef VERSION_SINCE
+};
+
+/* A version only adds: gpud and a client of different ones work together with what both have. */
+#define GPUD_PROTOCOL ((int)sizeof(union ProtoVersions))
 
 struct gpud_uuid {
         uint8_t bytes[16];
