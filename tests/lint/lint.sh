@@ -88,6 +88,11 @@ style() {
         if grep -nE '\b(TODO|FIXME|XXX|HACK)\b|#if 0' $(c_files) $(find python-client tests -name '*.py'); then
                 r=1
         fi
+        # shellcheck disable=SC2046
+        if grep -nE '(^ *|; )(\+\+|--)[a-z_]+[a-z_.>-]*[;)]' $(c_files); then
+                echo "increments stand behind: i++"
+                r=1
+        fi
         return $r
 }
 
