@@ -78,7 +78,7 @@ static void print_man_head(void) {
              ".PP\n"
              ".B gpud \\-\\-check\\-config \\-\\-config\n"
              ".I FILE\n"
-             "names every line that gpud would refuse, and what it expects there.");
+             "names the lines that gpud would refuse, and what it expects there.");
 }
 
 static void print_man_tail(void) {
