@@ -1,6 +1,9 @@
 #pragma once
 
-/* The macros that the daemon and the client library share. */
+/* The few macros that everybody may use. */
+
+#include <errno.h>
+#include <stdlib.h>
 
 /* Runs `func(&variable)` when the variable goes out of scope. */
 #define _cleanup_(func_) __attribute__((cleanup(func_)))
@@ -12,5 +15,13 @@
                 (pointer_) = NULL;                                                                           \
                 stolen_;                                                                                     \
         })
+
+/* For _cleanup_ of a pointer of any type, to what has nothing to give back but its memory. Keeps errno. */
+static inline void freep(void *pointer) {
+        int error = errno;
+
+        free(*(void **)pointer);
+        errno = error;
+}
 
 #define N_ELEMENTS(array_) (sizeof(array_) / sizeof(*(array_)))

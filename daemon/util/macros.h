@@ -4,15 +4,9 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <sys/param.h> /* MIN, MAX */
 
 #include "proto/macros.h"
-
-/* For _cleanup_ of a pointer of any type: frees what has nothing to give back yet but its memory. */
-static inline void freep(void *pointer) {
-        free(*(void **)pointer);
-}
 
 #define _printf_(format_, args_) __attribute__((format(printf, format_, args_)))
 
