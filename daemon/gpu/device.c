@@ -224,10 +224,13 @@ static int device_init_staging(GpuDevice *device) {
 
 static int settle_queue(GpuQueue *queue) {
         GpuSpan src = {.segment = &queue->device->scratch};
-        GpuSpan dst = {.segment = &queue->device->scratch, .offset = SETTLE_BYTES};
         int r;
 
-        for (int i = 0; i < N_SETTLE; i++) {
+        static_assert((N_SETTLE + 1) * SETTLE_BYTES <= GPU_CHUNK, "the scratch memory has a place for each");
+        for (uint64_t i = 0; i < N_SETTLE; i++) {
+                /* Each writes a place of its own, since nothing makes one wait for another. */
+                GpuSpan dst = {.segment = &queue->device->scratch, .offset = (i + 1) * SETTLE_BYTES};
+
                 if (list_is_empty(&queue->idle)) {
                         r = queue_finish(queue);
                         if (r)
