@@ -133,8 +133,12 @@ static void chunk_put_slot(GpuChunk *chunk, GpuDevice *device) {
 static void chunk_finish(GpuChunk *chunk) {
         GpuOp *op = chunk->op;
 
-        if (chunk->bounce)
-                ring_put(&op_get_queue(op)->device->instance->bounce.ring, chunk->bounce);
+        if (chunk->bounce) {
+                GpuDevice *src = op->src.queue->device;
+
+                ring_put(&src->instance->bounce.ring, chunk->bounce);
+                src->epoch++; /* as in chunk_put_slot() */
+        }
         fair_queue_end(op_get_fair_queue(op), chunk->flow, chunk->size);
         chunk->state = CHUNK_FREE;
         op->free_chunks |= (uint8_t)(1u << (chunk - op->chunks));
