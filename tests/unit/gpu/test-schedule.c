@@ -10,9 +10,10 @@
 
 #define KIB     UINT64_C(1024)
 #define MIB     (1024 * KIB)
-#define N_MANY  64
-#define OP_SIZE (40 * MIB)
+#define N_MANY  16
+#define OP_SIZE (24 * MIB) /* more than one chunk */
 #define WINDOW  (2000 * MIB)
+#define FEW     (4 * OP_SIZE)
 
 static const GpuOptions variants[] = {
         {},
@@ -20,13 +21,14 @@ static const GpuOptions variants[] = {
         {.force_staging = true, .staging_bytes = 16 * MIB},
 };
 
-/* One session: so many ops in flight, each begun anew when it ends. */
+/* One session: so many ops in flight, each begun anew when it ends, each with a place of its own. */
 typedef struct Session {
         uint64_t flow;
         uint32_t n_ops;
         uint64_t size;
+        uint64_t place;  /* in the region, of the first op */
         uint64_t served; /* bytes of ops that have ended */
-        TestOp ops[N_MANY];
+        TestOp ops[32];
 } Session;
 
 typedef struct World {
@@ -37,8 +39,8 @@ typedef struct World {
 
 static void world_init(World *world, const GpuOptions *options) {
         loop_init(&world->loop, options);
-        region_init(&world->loop, &world->region, 4 * OP_SIZE);
-        memory_init(&world->loop, &world->memory, world->loop.device, 4 * OP_SIZE, false);
+        region_init(&world->loop, &world->region, FEW + N_MANY * OP_SIZE);
+        memory_init(&world->loop, &world->memory, world->loop.device, FEW, false);
 }
 
 static void world_deinit(World *world) {
@@ -49,9 +51,11 @@ static void world_deinit(World *world) {
 
 /* Reads do not conflict: only the queue is what they compete for. */
 static void session_submit(Session *session, World *world, TestOp *op) {
+        uint64_t place = session->place + (uint64_t)(op - session->ops) * session->size;
+
         op_prepare(op);
         op->op.flow = session->flow;
-        gpu_op_read_region(&op->op, &world->memory.memory, 0, &world->region.region, 0, session->size);
+        gpu_op_read_region(&op->op, &world->memory.memory, 0, &world->region.region, place, session->size);
 }
 
 static void session_begin(Session *session, World *world) {
@@ -121,8 +125,8 @@ static void check_shares(World *world, Session *few, Session *many) {
 }
 
 START_TEST(test_shares) {
-        static Session few = {.flow = 1, .n_ops = 1, .size = 4 * OP_SIZE};
-        static Session many = {.flow = 2, .n_ops = N_MANY, .size = OP_SIZE};
+        static Session few = {.flow = 1, .n_ops = 1, .size = FEW};
+        static Session many = {.flow = 2, .n_ops = N_MANY, .size = OP_SIZE, .place = FEW};
         World world;
 
         world_init(&world, &variants[_i]);
@@ -135,7 +139,7 @@ END_TEST
 /* Shares are counted in bytes: who asks for less at a time gets no less. */
 START_TEST(test_sizes) {
         static Session few = {.flow = 1, .n_ops = 32, .size = 3 * MIB};
-        static Session many = {.flow = 2, .n_ops = N_MANY, .size = OP_SIZE};
+        static Session many = {.flow = 2, .n_ops = N_MANY, .size = OP_SIZE, .place = FEW};
         World world;
 
         world_init(&world, &variants[_i]);
@@ -146,7 +150,7 @@ END_TEST
 
 /* A small op ends while bulk ops that came long before it are still queued. */
 START_TEST(test_small_overtakes) {
-        static Session bulk = {.flow = 1, .n_ops = 8, .size = OP_SIZE};
+        static Session bulk = {.flow = 1, .n_ops = N_MANY, .size = OP_SIZE};
         unsigned char data[4096];
         TestMemory small;
         World world;
@@ -159,7 +163,7 @@ START_TEST(test_small_overtakes) {
 
                 memset(data, i, sizeof(data));
                 write_wait(&world.loop, &small, 0, data, sizeof(data));
-                ck_assert_uint_lt(session_get_issued(&bulk), 8 * OP_SIZE);
+                ck_assert_uint_lt(session_get_issued(&bulk), N_MANY * OP_SIZE);
                 /* What was under way, and what was let through meanwhile. */
                 ck_assert_uint_le(session_get_issued(&bulk) - before, 12 * GPU_CHUNK);
         }
@@ -183,7 +187,7 @@ START_TEST(test_many_flows) {
                         op_prepare(&ops[i]);
                         ops[i].op.flow = (uint64_t)i << 20 | (uint64_t)round % 3;
                         gpu_op_read_region(&ops[i].op, &world.memory.memory, i, &world.region.region,
-                                           i * 4 * KIB, size);
+                                           i * size, size);
                 }
                 for (uint32_t i = 0; i < N; i++) {
                         op_wait(&world.loop, &ops[i]);
@@ -289,24 +293,24 @@ END_TEST
 
 /* Small ops that wait together go to the driver in one submit: it is most of what one costs. */
 START_TEST(test_one_submit) {
-        static TestOp ops[N_MANY];
+        static TestOp ops[64];
         TestMemory memory;
-        unsigned char bytes[N_MANY];
+        unsigned char bytes[N_ELEMENTS(ops)];
         GpuQueue *queue;
         Loop loop;
 
         loop_init(&loop, &variants[_i]);
-        memory_init(&loop, &memory, loop.device, N_MANY, false);
+        memory_init(&loop, &memory, loop.device, sizeof(bytes), false);
         queue = loop.device->bus[1];
         for (int round = 0; round < 3; round++) {
                 uint64_t submitted = queue->submitted;
 
                 bytes_init(bytes, sizeof(bytes), (uint32_t)round);
-                for (size_t i = 0; i < N_MANY; i++)
+                for (size_t i = 0; i < N_ELEMENTS(ops); i++)
                         gpu_op_write(op_prepare(&ops[i]), &memory.memory, i, &bytes[i], 1);
                 gpu_instance_flush(loop.instance);
                 ck_assert_uint_eq(queue->submitted, submitted + 1);
-                for (size_t i = 0; i < N_MANY; i++)
+                for (size_t i = 0; i < N_ELEMENTS(ops); i++)
                         op_wait(&loop, &ops[i]);
                 ck_assert_uint_eq(queue->submitted, submitted + 1);
         }
