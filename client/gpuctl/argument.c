@@ -245,7 +245,7 @@ static const ProtoField *find_option(const ProtoStruct *type, const char *name) 
 
 static int complain_option(const char *what, const ProtoStruct *type, const char *name) {
         const ProtoStruct *types[] = {&proto_struct_options, type};
-        const char *candidates[64];
+        const char *candidates[64] = {NULL};
         char text[NAME_TEXT_MAX];
         const char *found;
         size_t n = 0;
