@@ -153,7 +153,7 @@ uint32_t device_get_memory_types(const GpuDevice *device, uint32_t types, VkMemo
         return found;
 }
 
-/* Takes the largest device-local heap. Drivers list the types of a heap from the fastest on. */
+/* Takes the largest device-local heap, or as much of it as is configured. Drivers list the types of a heap from the fastest on. */
 static void device_choose_memory(GpuDevice *device) {
         VkPhysicalDeviceMemoryProperties memory;
 
@@ -171,6 +171,7 @@ static void device_choose_memory(GpuDevice *device) {
         }
         device->memory_types =
                 device_get_memory_types(device, device->memory_types, VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT);
+        device->ledger.total = MIN(device->ledger.total, device->instance->options.memory_max);
         device->info.memory_total = device->ledger.total;
 }
 

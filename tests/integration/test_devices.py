@@ -131,6 +131,19 @@ class TestTwoDevices:
             client.free(src, dst)
 
 
+def test_memory_max(spawn: Callable[..., Daemon]) -> None:
+    """A device has no more than is configured, however much its driver names."""
+    limit = 100 << 20
+    with spawn(gpu={"memory_max": "100M"}).connect() as client:
+        assert client.call("device.info", device="vulkan:0")["memory_total"] == limit
+        memory = client.call("device.memory", device="vulkan:0")
+        assert (memory["total"], memory["available"]) == (limit, limit)
+        mem = client.alloc(limit)
+        error = client.refusal("mem.alloc", device="vulkan:0", size=1 << 20)
+        assert (error.name, str(limit) in error.message) == ("OUT_OF_MEMORY", True)
+        client.free(mem)
+
+
 def test_memory_info_of_every_device(client: Client) -> None:
     keys: set[Any] = {"total", "used", "available", "reserved", "driver_budget", "driver_used"}
     for device in client.call("device.list")["devices"]:

@@ -95,6 +95,8 @@ void loop_choose_sizes(GpuOptions *options) {
         ck_assert_int_eq(config_init(&config), 0);
         if (!options->staging_bytes)
                 options->staging_bytes = config.gpu.staging_bytes;
+        if (!options->memory_max)
+                options->memory_max = config.gpu.memory_max;
         if (!options->segment_max)
                 options->segment_max = config.gpu.segment_max;
         if (!options->block_max)
