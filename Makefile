@@ -523,7 +523,7 @@ bench-plots: deps ## draw the sweeps of build/bench.json, into build/bench-*.png
 
 VENV := $(CURDIR)/build/venv
 
-deps: ## install what building and testing lack on Debian or Ubuntu
+deps: ## install what building and testing lack on Debian
 	$(Q)tests/deps.sh all
 
 # What is installed changes the flags above, so the rest runs in a make of its own.

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what building gpud (`deps.sh demo`), testing it (`deps.sh all`) and also measuring it beside its peers
-# (`deps.sh bench`) lack on Debian 12 or Ubuntu 24.04, with sudo where the caller is not root. What is there already
-# is left alone: when nothing lacks, this runs no package manager and needs no network. Each probe asks for the
+# (`deps.sh bench`) lack on Debian 12 or 13, with sudo where the caller is not root. What is there already is
+# left alone: when nothing lacks, this runs no package manager and needs no network. Each probe asks for the
 # thing itself and not for the package, so what came from elsewhere counts too.
 set -eu
 
