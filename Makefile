@@ -88,9 +88,10 @@ DAEMON_SRCS := \
 	daemon/method/table.c \
 	daemon/method/mem-bytes.c \
 	daemon/net/credentials.c \
+	daemon/net/listener.c \
+	daemon/net/lockfile.c \
 	daemon/net/net.c \
 	daemon/net/peer.c \
-	daemon/net/socket.c \
 	daemon/object/holdset.c \
 	daemon/object/lease.c \
 	daemon/object/mem.c \

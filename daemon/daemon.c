@@ -356,6 +356,7 @@ int daemon_new(Daemon **ret_daemon, const Config *config) {
 }
 
 int daemon_run(Daemon *daemon) {
+        log_set_patient(false);
         sd_notify(0, "READY=1");
         uv_run(&daemon->loop, UV_RUN_NOWAIT); /* adds the signals to libuv's epoll */
         while (daemon->state != DAEMON_CLOSED) {

@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #include "daemon/net/peer.h"
-#include "daemon/net/socket.h"
 #include "daemon/util/clock.h"
 #include "daemon/util/error.h"
 #include "daemon/util/fd.h"
@@ -30,18 +29,6 @@
 /* Connections accepted in one loop turn, so that a flood of them does not hold the others up. */
 #define ACCEPT_MAX 32
 
-static int net_listen(Net *net, int fd) {
-        int r;
-
-        net->listener_fd = fd;
-        if (fd >= 0)
-                return socket_adopt(fd);
-        r = socket_listen(&net->listener_fd, net->options);
-        if (!r)
-                net->path = net->options->socket;
-        return r;
-}
-
 int net_init(Net *net, int epoll_fd, Rpc *rpc, const NetOptions *options, int fd) {
         int r;
 
@@ -50,10 +37,11 @@ int net_init(Net *net, int epoll_fd, Rpc *rpc, const NetOptions *options, int fd
                 .rpc = rpc,
                 .options = options,
                 .scratch = malloc(NET_SCRATCH_SIZE),
+                .listener = LISTENER_NULL,
         };
         list_init(&net->peers);
         list_init(&net->dirty);
-        r = net_listen(net, fd);
+        r = fd >= 0 ? listener_adopt(&net->listener, fd) : listener_open(&net->listener, options);
         if (r)
                 return r;
         if (!net->scratch)
@@ -62,16 +50,9 @@ int net_init(Net *net, int epoll_fd, Rpc *rpc, const NetOptions *options, int fd
         return net->is_listening ? 0 : error_origin(-errno);
 }
 
-static void net_close_listener(Net *net) {
-        if (net->path)
-                unlink(net->path);
-        net->path = NULL;
-        net->listener_fd = fd_close(net->listener_fd);
-}
-
 void net_deinit(Net *net) {
         assert(net->n_peers == 0);
-        net_close_listener(net);
+        listener_close(&net->listener);
         free(net->scratch);
 }
 
@@ -79,12 +60,12 @@ void net_resume_listening(Net *net) {
         struct epoll_event event = {.events = EPOLLIN, .data.ptr = net};
 
         if (!net->is_listening && !net->is_stopping)
-                net->is_listening = epoll_ctl(net->epoll_fd, EPOLL_CTL_ADD, net->listener_fd, &event) == 0;
+                net->is_listening = epoll_ctl(net->epoll_fd, EPOLL_CTL_ADD, net->listener.fd, &event) == 0;
 }
 
 static void net_pause_listening(Net *net) {
         net->is_listening = false;
-        epoll_ctl(net->epoll_fd, EPOLL_CTL_DEL, net->listener_fd, NULL);
+        epoll_ctl(net->epoll_fd, EPOLL_CTL_DEL, net->listener.fd, NULL);
 }
 
 /* Closes `fd`, of one client too many, and tells it why if its socket takes that at once. */
@@ -118,7 +99,7 @@ static void net_accept(Net *net) {
 
         net->has_arrivals = false;
         for (size_t i = 0; i < ACCEPT_MAX; i++) {
-                fd = accept4(net->listener_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+                fd = accept4(net->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
                 if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)) {
                         /* Polling on would spin. The next connection that closes makes room. */
                         log_warning("cannot accept connections: %s", strerror(errno));
@@ -173,5 +154,5 @@ bool net_is_drained(Net *net) {
 void net_close(Net *net) {
         list_for_each (link, &net->peers)
                 peer_free(container_of(link, Peer, link));
-        net_close_listener(net);
+        listener_close(&net->listener);
 }

@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <sys/epoll.h>
 
+#include "daemon/net/listener.h"
 #include "daemon/options.h"
 #include "daemon/rpc/rpc.h"
 #include "daemon/util/list.h"
@@ -29,8 +30,7 @@ struct Net {
         int epoll_fd;              /* borrowed; what the loop sleeps on */
         Rpc *rpc;                  /* borrowed */
         const NetOptions *options; /* borrowed */
-        int listener_fd;
-        const char *path;  /* of the socket file, to unlink at the end; NULL: the socket was passed in */
+        Listener listener;
         bool is_listening; /* the listener is polled */
         bool has_arrivals; /* connections wait to be accepted */
         bool is_stopping;  /* nothing more is read */
@@ -45,7 +45,7 @@ struct Net {
 
 /* Before net_init(), for net_deinit(). */
 #define NET_NULL                                                                                             \
-        { .listener_fd = -1 }
+        { .listener = LISTENER_NULL }
 
 /*
  * Listens: on `fd`, which is passed in and becomes its own, or, if that is -1, on a socket that it makes as

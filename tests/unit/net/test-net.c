@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "daemon/net/net.h"
-#include "daemon/net/socket.h"
 #include "daemon/util/fd.h"
 #include "tests/unit/failing.h"
 
@@ -51,15 +50,15 @@ END_TEST
 
 START_TEST(a_socket_passed_in_that_cannot_be_polled) {
         size_t n_fds = count_fds();
+        Listener systemd;
         Net net;
-        int fd;
 
-        ck_assert_int_eq(socket_listen(&fd, &options), 0);
-        ck_assert_int_eq(net_init(&net, -1, NULL, &options, fd), -EBADF);
+        ck_assert_int_eq(listener_open(&systemd, &options), 0);
+        ck_assert_int_eq(net_init(&net, -1, NULL, &options, dup(systemd.fd)), -EBADF);
         net_deinit(&net);
-        ck_assert_int_eq(access(path, F_OK), 0); /* it is systemd's */
+        ck_assert_int_eq(access(path, F_OK), 0);
+        listener_close(&systemd);
         ck_assert_uint_eq(count_fds(), n_fds);
-        unlink(path);
 }
 END_TEST
 
