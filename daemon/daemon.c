@@ -330,7 +330,7 @@ static int daemon_init(Daemon *daemon) {
                 return r;
         registry_init(&daemon->registry, daemon->gpu, &daemon->host, &daemon->config->registry);
         log_info("gpud %s listens on %s", GPUD_VERSION,
-                 daemon->net.path ? daemon->net.path : "the socket passed in");
+                 daemon->net.listener.path ? daemon->net.listener.path : "the socket passed in");
         return 0;
 }
 

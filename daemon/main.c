@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <malloc.h>
 #include <signal.h>
@@ -15,6 +16,7 @@
 
 #include "daemon/config.h"
 #include "daemon/daemon.h"
+#include "daemon/util/fd.h"
 #include "daemon/util/log.h"
 #include "daemon/util/macros.h"
 #include "daemon/util/version.h"
@@ -22,6 +24,9 @@
 #include "proto/types.h"
 
 #define EXIT_USAGE 2
+
+/* Descriptors that gpud needs before anybody connects, with some devices. With very few, libuv aborts. */
+#define FDS_LEAST ((rlim_t)64)
 
 /* Descriptors that are no connection's: of devices, of memory, and on their way in a message. */
 #define FDS_BESIDE ((rlim_t)60 * 1024)
@@ -48,15 +53,61 @@ static void print_help(void) {
              "  --help          print this");
 }
 
-/* Takes as many descriptors as it may: every connection, region and allocation costs some. */
-static void raise_fd_limit(void) {
+/*
+ * Ignores what would end gpud by default and means nothing to it: everybody's bytes would go with it.
+ * SIGHUP and SIGUSR1 get their meaning when the daemon runs. What asks for a core (SIGQUIT, SIGABRT), tells
+ * of a fault, or stops and continues a job is left as it is.
+ */
+static void ignore_signals(void) {
+        static const int numbers[] = {
+                SIGHUP, SIGUSR1, SIGUSR2, SIGPIPE, SIGALRM, SIGVTALRM, SIGPROF,
+                SIGIO,  SIGTTIN, SIGTTOU, SIGPWR,  SIGXCPU, SIGXFSZ,   SIGSTKFLT,
+        };
+
+        for (size_t i = 0; i < N_ELEMENTS(numbers); i++)
+                signal(numbers[i], SIG_IGN);
+        for (int number = SIGRTMIN; number <= SIGRTMAX; number++)
+                signal(number, SIG_IGN);
+}
+
+/* Raises a limit as far as gpud may. Returns what it then is. */
+static rlim_t raise_limit(int resource, const char *name) {
         struct rlimit limit;
 
-        if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == limit.rlim_max)
-                return;
+        if (getrlimit(resource, &limit) < 0)
+                return RLIM_INFINITY;
+        if (limit.rlim_cur == limit.rlim_max)
+                return limit.rlim_cur;
         limit.rlim_cur = limit.rlim_max;
-        if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
-                log_warning("cannot raise the limit of file descriptors: %s", strerror(errno));
+        if (setrlimit(resource, &limit) < 0)
+                log_warning("cannot raise %s: %s", name, strerror(errno));
+        return limit.rlim_max;
+}
+
+/*
+ * Takes as much as it may, and says now what would fail later, with the connection or the allocation that
+ * is one too many. Returns 0 or -errno.
+ */
+static int check_limits(uint64_t connections_max) {
+        rlim_t n_fds = raise_limit(RLIMIT_NOFILE, "RLIMIT_NOFILE"),
+               file_size = raise_limit(RLIMIT_FSIZE, "RLIMIT_FSIZE");
+
+        if (n_fds < FDS_LEAST) {
+                log_error("only %ju file descriptors are allowed (RLIMIT_NOFILE), gpud needs %ju at least",
+                          (uintmax_t)n_fds, (uintmax_t)FDS_LEAST);
+                return -EMFILE;
+        }
+        if (n_fds < connections_max + FDS_LEAST)
+                log_warning("only %ju file descriptors are allowed (RLIMIT_NOFILE), too few for "
+                            "connections_max = "
+                            "%" PRIu64 " and the devices: some clients will be refused",
+                            (uintmax_t)n_fds, connections_max);
+        if (file_size != RLIM_INFINITY)
+                log_warning(
+                        "a file may have no more than %ju bytes (RLIMIT_FSIZE): the log may end there, and "
+                        "so may memory of software devices",
+                        (uintmax_t)file_size);
+        return 0;
 }
 
 /*
@@ -155,11 +206,13 @@ static int run(const Config *config) {
         Daemon *daemon;
         int r;
 
+        log_set_timed(true);
         log_set_level((int)config->log.log_level);
-        raise_fd_limit();
+        r = check_limits(config->net.connections_max);
+        if (r)
+                return r;
         reserve_fds(config->net.connections_max);
         keep_heap();
-        signal(SIGPIPE, SIG_IGN);
         r = daemon_new(&daemon, config);
         if (r)
                 return r;
@@ -173,9 +226,13 @@ int main(int argc, char **argv) {
         Config config;
         int r;
 
+        if (fd_claim_standard())
+                return EXIT_FAILURE;
+        ignore_signals();
         r = parse_arguments(argc, argv, &arguments);
         if (r >= 0)
                 return r;
+        log_open();
         r = config_init(&config);
         if (!r)
                 r = read_config(&config, &arguments);

@@ -18,6 +18,7 @@
 #include "daemon/util/error.h"
 #include "daemon/util/fd.h"
 #include "daemon/util/log.h"
+#include "proto/uuid.h"
 
 /* Requests decoded before the first of them is run: what so many need from memory is fetched together. */
 #define DECODED_MAX 8
@@ -51,6 +52,18 @@ static int peer_poll(Peer *peer, uint32_t events) {
         return 0;
 }
 
+/* For an operator who asks who came and went. */
+static void peer_log(const Peer *peer, const char *event) {
+        const Session *session = peer->channel.session;
+        char id[GPUD_UUID_TEXT + 1];
+
+        if (!session || !log_has_level(LOG_DEBUG))
+                return;
+        uuid_to_string(&session->id, id);
+        log_debug("session %s of uid %u, process %d (%s): %s", id, session->credentials.uid,
+                  (int)session->credentials.pid, session->credentials.comm, event);
+}
+
 static void peer_freep(Peer **peer) {
         peer_free(*peer);
 }
@@ -76,6 +89,7 @@ int peer_new(Net *net, int fd) {
         r = channel_init(&peer->channel, net->rpc->registry, &credentials, peer_wake);
         if (r)
                 return r;
+        peer_log(peer, "connected");
         peer_serve(STEAL(peer));
         return 0;
 }
@@ -86,6 +100,7 @@ Peer *peer_free(Peer *peer) {
         if (!peer)
                 return NULL;
         net = peer->net;
+        peer_log(peer, "ends");
         list_unlink(&peer->dirty_link);
         list_unlink(&peer->link);
         net->n_peers--;

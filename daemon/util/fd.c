@@ -2,6 +2,7 @@
 
 #include "daemon/util/fd.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -29,6 +30,19 @@ int fd_close(int fd) {
 
 void fd_closep(int *fd) {
         *fd = fd_close(*fd);
+}
+
+int fd_claim_standard(void) {
+        int fd;
+
+        /* What is opened gets the lowest number that is free, which is the one that is missing. */
+        do
+                fd = open("/dev/null", O_RDWR);
+        while (fd >= 0 && fd <= STDERR_FILENO);
+        if (fd < 0)
+                return -errno;
+        close(fd);
+        return 0;
 }
 
 /* The last to close a memfd frees its pages. A socket takes descriptors with it that wait to be received. */

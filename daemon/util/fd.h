@@ -10,6 +10,12 @@ int fd_close(int fd);
 /* For _cleanup_. */
 void fd_closep(int *fd);
 
+/*
+ * Opens those of the standard descriptors that are closed on /dev/null: else a socket would get such a
+ * number, and have what is logged written to it. Requires: nothing was opened yet. Returns 0 or -errno.
+ */
+int fd_claim_standard(void);
+
 /* STEAL() for a descriptor: returns it and leaves -1. */
 static inline int fd_steal(int *fd) {
         int stolen = *fd;

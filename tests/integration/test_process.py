@@ -261,14 +261,26 @@ def test_start_that_fails_half_way(tmp_path: pathlib.Path) -> None:
     env = {"VK_DRIVER_FILES": str(tmp_path / "none.json"), "ASAN_OPTIONS": "detect_leaks=0"}
     daemon = Daemon(tmp_path, env=env)
     said = ""
-    for n_fds in range(6, 100):  # with fewer, libuv aborts
+    for n_fds in range(8, 100):  # with fewer, libuv aborts
+
+        def leave_few(n_fds: int = n_fds) -> None:
+            """gpud refuses to start with a limit that is as low as that, so others have what it lacks."""
+            resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
+            null = os.open("/dev/null", os.O_RDONLY)
+            while os.dup(null) < 99:
+                pass
+            os.set_inheritable(null, True)
+            for fd in range(n_fds, 100):
+                os.set_inheritable(fd, True)
+
         done = subprocess.run(
             daemon.command(),
             env=daemon.env,
             capture_output=True,
             text=True,
             timeout=60,
-            preexec_fn=lambda n_fds=n_fds: resource.setrlimit(resource.RLIMIT_NOFILE, (n_fds, n_fds)),
+            close_fds=False,
+            preexec_fn=leave_few,
         )
         said = done.stderr
         assert done.returncode == 1, said
@@ -279,6 +291,48 @@ def test_start_that_fails_half_way(tmp_path: pathlib.Path) -> None:
         if "Vulkan" in said:
             break
     assert "Vulkan" in said
+
+
+def test_descriptors_that_are_too_few_are_told_at_the_start(spawn: Spawn, tmp_path: pathlib.Path) -> None:
+    few = Daemon(tmp_path)
+    done = subprocess.run(
+        few.command(),
+        env=few.env,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40)),
+    )
+    assert done.returncode == 1
+    assert "only 40 file descriptors are allowed (RLIMIT_NOFILE)" in done.stderr
+    warning = "file descriptors are allowed (RLIMIT_NOFILE), too few for connections_max = "
+    assert warning in spawn(gpud={"connections_max": 1 << 20}).log()
+    assert warning not in spawn(gpud={"connections_max": 10}).log()
+
+
+def test_file_size_limit_ends_nothing(tmp_path: pathlib.Path) -> None:
+    """RLIMIT_FSIZE: what would be longer than allowed, the log among it, is an error and no SIGXFSZ."""
+    daemon = Daemon(tmp_path, gpud={"log_level": "debug"}, validation=False)
+    with open(daemon.log_path, "wb") as log:
+        daemon.process = subprocess.Popen(
+            daemon.command(),
+            env=daemon.env,
+            stderr=log,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)),
+        )
+    try:
+        assert until(daemon._answers, 60)
+        for _ in range(100):
+            with daemon.connect() as client:
+                client.call("daemon.ping")
+        assert os.path.getsize(daemon.log_path) == 4096
+        with daemon.connect() as client:
+            assert client.refusal("mem.alloc", device=DEVICE, size=64 << 20).name == "OUT_OF_MEMORY"
+            assert client.call("daemon.ping") == {}
+        assert "RLIMIT_FSIZE" in daemon.log()
+        daemon.stop()
+    finally:
+        daemon.kill()
 
 
 def test_socket_mode(spawn: Spawn) -> None:
@@ -373,11 +427,3 @@ def test_tells_systemd_when_it_is_ready_and_when_it_stops(tmp_path: pathlib.Path
             assert "STOPPING=1" in notify.recv(4096).decode().split("\n")
         finally:
             daemon.kill()
-
-
-def test_journal_levels_only_for_the_journal(spawn: Spawn) -> None:
-    plain = spawn()
-    assert plain.log()
-    assert not plain.log().startswith("<")
-    journal = spawn(env={"JOURNAL_STREAM": "1:2"})
-    assert all(line.startswith("<") for line in journal.log().splitlines() if "Validation" not in line)
