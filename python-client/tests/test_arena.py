@@ -18,6 +18,7 @@ from peer import DEVICE, Store
 import gpud
 from gpud import _arena, _buffers
 from gpud._arena import Arena
+from gpud._region import Region
 
 pytestmark = pytest.mark.anyio
 
@@ -231,6 +232,24 @@ async def test_no_region_at_all_is_the_daemons_error() -> None:
             await call
         store.held = set()
         await mem.write(bytes(SIZE))
+
+
+@pytest.mark.parametrize("kind", [RuntimeError, asyncio.CancelledError, KeyError, MemoryError])
+async def test_client_stays_usable_whatever_fails_while_a_slot_is_made(
+    monkeypatch: pytest.MonkeyPatch, kind: type[BaseException]
+) -> None:
+    async def fail(*_: object) -> Region:
+        raise kind("of all things")
+
+    async with asyncio.timeout(30), store_with_small_slots() as store:
+        mem = await store.client.alloc(DEVICE, SIZE)
+        with monkeypatch.context() as context:
+            context.setattr(Region, "_create", fail)
+            with pytest.raises(Exception, match="of all things"):
+                await mem.write(bytes(SIZE))
+        data = os.urandom(SIZE)
+        await mem.write(data)
+        assert store.mems[mem.handle] == data
 
 
 async def test_region_moves_bytes_without_a_copy() -> None:

@@ -15,7 +15,6 @@ from typing import Any
 
 from gpud import _buffers
 from gpud._connection import Connection
-from gpud._errors import Error
 from gpud._files import File
 from gpud._region import Region
 from gpud._schema import ConnectionLostError
@@ -196,7 +195,7 @@ class Arena:
 
     async def _take(self) -> Region:
         """A slot that nobody uses; waits for one in turn."""
-        self._connection.check_open()
+        self._connection.check_usable()
         if self._free:
             return self._free.pop()
         if self._n_slots < self._slots_max:
@@ -218,17 +217,25 @@ class Arena:
     async def _grow(self) -> None:
         try:
             slot = await Region._create(self._connection, self._threads, self._slot_size)
-        except (Error, OSError, MemoryError) as error:
-            self._n_slots -= 1
-            if self._n_slots == 0:
-                self._refuse(error)
-            else:
-                # Those there are will have to do.
-                self._slots_max = self._n_slots
-            return
-        self._give(slot)
+        except Exception as error:
+            self._do_without(error)
+        except BaseException as error:
+            # Those who wait are not cancelled with this task: a copy must not end as if it were whole.
+            self._do_without(RuntimeError(f"a region of the client's was not made: {error!r}"))
+            raise
+        else:
+            self._give(slot)
 
-    def _refuse(self, error: BaseException) -> None:
+    def _do_without(self, error: Exception) -> None:
+        """Goes on with one slot less than hoped for."""
+        self._n_slots -= 1
+        if self._n_slots == 0:
+            self._refuse(error)
+        else:
+            # Those there are will have to do.
+            self._slots_max = self._n_slots
+
+    def _refuse(self, error: Exception) -> None:
         while self._takers:
             taker = self._takers.popleft()
             if not taker.done():

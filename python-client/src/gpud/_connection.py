@@ -84,9 +84,7 @@ class Connection:
 
     def submit(self, method: str, args: Mapping[str, Any], fds: Sequence[int] = ()) -> asyncio.Future[Any]:
         """Queues a request at once. The future ends with the reply or with the connection."""
-        if asyncio.get_running_loop() is not self._loop:
-            raise RuntimeError("this gpud client belongs to another event loop: connect one in each loop")
-        self.check_open()
+        self.check_usable()
         msgid = next(self._msgids) & 0xFFFFFFFF
         while msgid in self._waiting:
             msgid = next(self._msgids) & 0xFFFFFFFF
@@ -106,8 +104,10 @@ class Connection:
             self._loop.call_soon(self._flush)
         return future
 
-    def check_open(self) -> None:
-        """Raises ConnectionLostError once the connection has ended."""
+    def check_usable(self) -> None:
+        """Raises ConnectionLostError once the connection has ended, RuntimeError on another event loop."""
+        if asyncio.get_running_loop() is not self._loop:
+            raise RuntimeError("this gpud client belongs to another event loop: connect one in each loop")
         if self._lost:
             raise self._lost_error()
 
