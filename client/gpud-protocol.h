@@ -18,7 +18,7 @@ extern "C" {
 struct gpud_client;
 
 /* Version of the protocol. */
-#define GPUD_PROTOCOL 2
+#define GPUD_PROTOCOL 3
 
 /* A handle. As text it has GPUD_UUID_TEXT characters, without the NUL. */
 #define GPUD_UUID_TEXT 36
@@ -50,6 +50,7 @@ enum {
         GPUD_FDS_MAX = 16,           /* file descriptors of one connection waiting for the message that
                                         takes them */
         GPUD_CLIENT_MAX = 64,        /* bytes of a client's name */
+        GPUD_REFS_MAX = 65536,       /* references of one session to one allocation */
         GPUD_PATTERN_MAX = 16,       /* bytes of a fill pattern */
 };
 
@@ -77,7 +78,7 @@ enum gpud_error {
 /* How long an allocation lives. */
 enum gpud_lifetime {
         GPUD_LIFETIME_SESSION,           /* until no session holds it */
-        GPUD_LIFETIME_PERSISTENT,        /* until its owner frees it */
+        GPUD_LIFETIME_PERSISTENT,        /* until its owner frees it, and no session holds it */
 };
 
 /* What kind of device it is, in Vulkan's words. */
@@ -113,7 +114,11 @@ struct gpud_limits {
         uint64_t fds_max;      /* file descriptors of one connection waiting for the message that takes
                                   them; 16 from a gpud before protocol 2 */
         uint64_t client_max;   /* bytes of a client's name; 64 from a gpud before protocol 2 */
+        uint64_t refs_max;     /* references of one session to one allocation; 65536 from a gpud before
+                                  protocol 3 */
         uint64_t pattern_max;  /* bytes of a fill pattern; 16 from a gpud before protocol 2 */
+        uint64_t shm_max;      /* bytes of the regions that one session may have registered at once, as
+                                  configured; 0: it did not say; 0 from a gpud before protocol 3 */
 };
 
 /* Arguments of session.hello. */
@@ -129,6 +134,12 @@ struct gpud_session_hello_result {
         const char *server;        /* the daemon's name and version */
         uint64_t protocol;         /* protocol version */
         struct gpud_limits limits; /* the limits of this daemon */
+        uint64_t uid;              /* user id of the caller as gpud sees it; 4294967295: it did not say;
+                                      4294967295 from a gpud before protocol 3 */
+        uint64_t gid;              /* group id of the caller, likewise; 4294967295 from a gpud before
+                                      protocol 3 */
+        bool is_admin;             /* whether the caller may do everything: root, or named in the
+                                      configuration; false from a gpud before protocol 3 */
 };
 
 /* A session: one connected client. */
@@ -147,8 +158,10 @@ struct gpud_session_info {
 
 /* Arguments of session.list. */
 struct gpud_session_list_args {
-        uint64_t cursor; /* optional: where to go on: `next` of the reply before */
+        uint64_t cursor;      /* optional: where to go on: `next` of the reply before */
         bool has_cursor;
+        struct gpud_uuid mem; /* optional: only those that hold this allocation */
+        bool has_mem;
 };
 
 /* Result of session.list. */
@@ -246,9 +259,17 @@ struct gpud_mem_info {
         bool sealed;                 /* read-only for ever */
         bool exportable;             /* has its own device memory object that can be exported */
         uint64_t created_ns;         /* when it was allocated */
-        uint64_t refs;               /* references that keep it: sessions that hold it, and one if it is
-                                        persistent */
+        uint64_t refs;               /* references that keep it: one for each time a session allocated or
+                                        opened it, and one if it is persistent */
         uint64_t meta_size;          /* bytes of metadata kept with it */
+        bool given_up;               /* its owner freed it; it stays for the sessions that hold it, and
+                                        nobody opens it any more; false from a gpud before protocol 3 */
+        uint64_t holders;            /* sessions that hold it; `session.list` with `mem` lists them; 0 from
+                                        a gpud before protocol 3 */
+        uint64_t pid;                /* optional: process id of one of them: of the session that allocated
+                                        it, while that holds it */
+        bool has_pid;
+        const char *comm;            /* optional: command name of that process when it connected */
 };
 
 /* Names an allocation. */
@@ -288,6 +309,14 @@ struct gpud_mem_open_args {
         const char *name;     /* optional: name of the allocation; at most 255 bytes */
         uint64_t uid;         /* optional: owner of the named allocation; the caller when absent */
         bool has_uid;
+};
+
+/* Arguments of mem.free. */
+struct gpud_mem_free_args {
+        struct gpud_uuid mem; /* handle of the allocation */
+        bool force;           /* optional: also take the references of all sessions: what they do with it
+                                 next is refused */
+        bool has_force;
 };
 
 /* Arguments of mem.list: which allocations to list. */
@@ -380,6 +409,25 @@ struct gpud_mem_meta_result {
 struct gpud_mem_rename_args {
         struct gpud_uuid mem; /* handle of the allocation */
         const char *name;     /* optional: new name; none when absent; at most 255 bytes */
+};
+
+/* Arguments of mem.publish. */
+struct gpud_mem_publish_args {
+        struct gpud_uuid mem;        /* handle of the allocation */
+        const char *name;            /* optional: new name; as it is when absent; at most 255 bytes */
+        uint64_t mode;               /* optional: new permission bits; as they are when absent */
+        bool has_mode;
+        enum gpud_lifetime lifetime; /* optional: persistent when absent; session leaves the lifetime as it
+                                        is */
+        bool has_lifetime;
+        uint64_t ttl_s;              /* optional: seconds until the lease of a persistent allocation ends,
+                                        unless renewed; as it is when absent */
+        bool has_ttl_s;
+        bool seal;                   /* optional: make it read-only for ever */
+        bool has_seal;
+        bool replace;                /* optional: take the name over from the owner's allocation that has
+                                        it, which is given up and stays for its sessions */
+        bool has_replace;
 };
 
 /* Arguments of mem.chmod. */
@@ -596,16 +644,28 @@ int gpud_mem_alloc(struct gpud_client *client, const struct gpud_mem_alloc_args 
 int gpud_mem_alloc_submit(struct gpud_client *client, const struct gpud_mem_alloc_args *args,
                           gpud_mem_info_fn *done, void *userdata);
 
-/* mem.open: Take a reference to an allocation, by handle or by device and name. */
+/* mem.open: Take a reference to an allocation, by handle or by device and name: one more with each call. */
 int gpud_mem_open(struct gpud_client *client, const struct gpud_mem_open_args *args,
                   struct gpud_mem_info *ret_result);
 int gpud_mem_open_submit(struct gpud_client *client, const struct gpud_mem_open_args *args,
                          gpud_mem_info_fn *done, void *userdata);
 
-/* mem.free: Drop the caller's reference and, by its owner, the persistent one. */
-int gpud_mem_free(struct gpud_client *client, const struct gpud_mem_ref *args);
-int gpud_mem_free_submit(struct gpud_client *client, const struct gpud_mem_ref *args, gpud_none_fn *done,
-                         void *userdata);
+/* mem.close: Give one reference of this session back. The allocation goes with the last reference to it. */
+int gpud_mem_close(struct gpud_client *client, const struct gpud_mem_ref *args);
+int gpud_mem_close_submit(struct gpud_client *client, const struct gpud_mem_ref *args, gpud_none_fn *done,
+                          void *userdata);
+
+/* mem.free: Give an allocation up: its name and its persistent reference go at once, and those of this
+ * session. Other sessions keep it until they close it, and nobody opens it any more. */
+int gpud_mem_free(struct gpud_client *client, const struct gpud_mem_free_args *args);
+int gpud_mem_free_submit(struct gpud_client *client, const struct gpud_mem_free_args *args,
+                         gpud_none_fn *done, void *userdata);
+
+/* mem.publish: Name an allocation, let it outlive its sessions, set its mode and seal it, all in one step. */
+int gpud_mem_publish(struct gpud_client *client, const struct gpud_mem_publish_args *args,
+                     struct gpud_mem_info *ret_result);
+int gpud_mem_publish_submit(struct gpud_client *client, const struct gpud_mem_publish_args *args,
+                            gpud_mem_info_fn *done, void *userdata);
 
 /* mem.info: Describe an allocation. */
 int gpud_mem_info(struct gpud_client *client, const struct gpud_mem_ref *args,

@@ -21,8 +21,32 @@ static int check_name(Request *request, const char *name) {
         return 0;
 }
 
+/* What was given up comes back under no name, and for nobody. */
+static int check_live(Request *request, const Mem *mem) {
+        char text[GPUD_UUID_TEXT + 1];
+
+        uuid_to_string(&mem->id, text);
+        if (mem->is_given_up)
+                return request_refuse(request, GPUD_E_NOT_FOUND,
+                                      "allocation %s was freed by its owner, uid %u; it stays until the "
+                                      "sessions that hold it close it",
+                                      text, mem->uid);
+        return 0;
+}
+
+/* A lease is for a persistent allocation. `ttl_s` of 0 would end it before the reply. */
+static int check_lease(Request *request, bool has_ttl_s, uint64_t ttl_s, bool is_persistent) {
+        if (has_ttl_s && !is_persistent)
+                return request_refuse(request, GPUD_E_INVALID_ARGUMENT,
+                                      "`ttl_s` is given, but only a persistent allocation has a lease");
+        if (has_ttl_s && ttl_s == 0)
+                return request_refuse(request, GPUD_E_INVALID_ARGUMENT, "`ttl_s` is 0, at least 1");
+        return 0;
+}
+
 static int check_alloc(Request *request, const struct mem_alloc_args *args) {
         bool is_persistent = args->has_lifetime && args->lifetime == GPUD_LIFETIME_PERSISTENT;
+        int r = check_lease(request, args->has_ttl_s, args->ttl_s, is_persistent);
         uint64_t total = gpu_device_get_info(args->device.device)->memory_total;
 
         if (args->size == 0)
@@ -31,12 +55,7 @@ static int check_alloc(Request *request, const struct mem_alloc_args *args) {
                 return request_refuse(request, GPUD_E_OUT_OF_MEMORY,
                                       "size %" PRIu64 " exceeds the device's %" PRIu64 " bytes", args->size,
                                       total);
-        if (args->has_ttl_s && !is_persistent)
-                return request_refuse(request, GPUD_E_INVALID_ARGUMENT,
-                                      "`ttl_s` is given, but only a persistent allocation has a lease");
-        if (args->has_ttl_s && args->ttl_s == 0)
-                return request_refuse(request, GPUD_E_INVALID_ARGUMENT, "`ttl_s` is 0, at least 1");
-        return check_name(request, args->name);
+        return r ? r : check_name(request, args->name);
 }
 
 static int refuse_memory(Request *request, GpuDevice *device, uint64_t size) {
@@ -49,10 +68,10 @@ static int refuse_memory(Request *request, GpuDevice *device, uint64_t size) {
                               size, gpu_device_get_info(device)->id, ledger.available, ledger.total);
 }
 
-static int refuse_name(Request *request, const GpuDevice *device, const char *name) {
-        return request_refuse(
-                request, GPUD_E_ALREADY_EXISTS, "uid %u already has an allocation named \"%s\" on %s",
-                request_get_session(request)->credentials.uid, name, gpu_device_get_info(device)->id);
+static int refuse_name(Request *request, const GpuDevice *device, uid_t uid, const char *name) {
+        return request_refuse(request, GPUD_E_ALREADY_EXISTS,
+                              "uid %u already has an allocation named \"%s\" on %s", uid, name,
+                              gpu_device_get_info(device)->id);
 }
 
 static void on_allocated(Mem *mem, int r, void *userdata) {
@@ -76,13 +95,14 @@ int method_mem_alloc(Request *request, const struct mem_alloc_args *args, struct
                 .ttl_s = args->ttl_s,
                 .meta = args->meta,
         };
+        Session *session = request_get_session(request);
         Mem *mem;
         int r;
 
         r = check_alloc(request, args);
         if (r)
                 return r;
-        r = mem_new(&mem, request_get_session(request), &params, on_allocated, request);
+        r = mem_new(&mem, session, &params, on_allocated, request);
         switch (r) {
         case 0:
                 mem_get_info(mem, ret);
@@ -92,7 +112,7 @@ int method_mem_alloc(Request *request, const struct mem_alloc_args *args, struct
         case GPUD_E_OUT_OF_MEMORY:
                 return refuse_memory(request, params.device, params.size);
         case GPUD_E_ALREADY_EXISTS:
-                return refuse_name(request, params.device, params.name);
+                return refuse_name(request, params.device, session->credentials.uid, params.name);
         default:
                 return r;
         }
@@ -115,38 +135,48 @@ int method_mem_open(Request *request, const struct mem_open_args *args, struct g
                                               : args->device.device ? "name"
                                                                     : "mem");
                 mem = registry_find_name(request->rpc->registry, args->device.device, uid, args->name);
-                if (!mem || (!session_owns(session, mem->uid) && mem_get_rights(mem, session) == 0))
+                if (!mem || !mem_is_visible(mem, session))
                         return request_refuse(request, GPUD_E_NOT_FOUND,
                                               "uid %u has no allocation named \"%s\" on %s", uid, args->name,
                                               gpu_device_get_info(args->device.device)->id);
         }
+        r = check_live(request, mem);
+        if (r)
+                return r;
         r = session_hold(session, mem);
+        if (r == GPUD_E_RESOURCE_EXHAUSTED)
+                return request_refuse(request, r,
+                                      "the session has %d references to the allocation, limit refs_max = %d",
+                                      GPUD_REFS_MAX, GPUD_REFS_MAX);
         if (r)
                 return r;
         mem_get_info(mem, ret);
         return 0;
 }
 
-int method_mem_free(Request *request, const struct mem_ref *args, struct gpud_none *ret) {
-        Session *session = request_get_session(request);
-        Mem *mem = args->mem.mem;
-        Hold *hold = session_find_hold(session, mem);
-        bool is_unpersisted = mem->is_persistent && session_owns(session, mem->uid);
+int method_mem_close(Request *request, const struct mem_ref *args, struct gpud_none *ret) {
+        Hold *hold = session_find_hold(request_get_session(request), args->mem.mem);
+        char text[GPUD_UUID_TEXT + 1];
 
-        if (!hold && !is_unpersisted)
-                return request_refuse(
-                        request, mem->is_persistent ? GPUD_E_PERMISSION_DENIED : GPUD_E_NOT_FOUND,
-                        mem->is_persistent ? "this session holds no reference, and only uid %u may drop the "
-                                             "persistent one"
-                                           : "this session holds no reference to the allocation of uid %u",
-                        mem->uid);
-        /* The hold goes last, since the allocation may go with it. */
-        if (is_unpersisted && hold) {
-                mem->is_persistent = false;
-                mem_end_lease(mem);
-        } else if (is_unpersisted) {
-                mem_unpersist(mem);
+        uuid_to_string(&args->mem.mem->id, text);
+        if (!hold)
+                return request_refuse(request, GPUD_E_NOT_FOUND,
+                                      "this session holds no reference to allocation %s", text);
+        session_close(hold);
+        return 0;
+}
+
+int method_mem_free(Request *request, const struct mem_free_args *args, struct gpud_none *ret) {
+        Mem *mem = args->mem.mem;
+        Hold *hold = session_find_hold(request_get_session(request), mem);
+
+        if (args->force) {
+                mem_revoke(mem);
+                return 0;
         }
+        if (mem->is_given_up && !hold)
+                return check_live(request, mem);
+        mem_give_up(mem); /* and it may be gone, unless there is a hold */
         if (hold)
                 session_drop(hold);
         return 0;
@@ -158,7 +188,7 @@ int method_mem_info(Request *request, const struct mem_ref *args, struct gpud_me
 }
 
 static bool list_passes(const struct mem_list_args *args, Session *caller, Session *holder, Mem *mem) {
-        if (!mem->is_ready || (!session_owns(caller, mem->uid) && mem_get_rights(mem, caller) == 0))
+        if (!mem->is_ready || !mem_is_visible(mem, caller))
                 return false;
         if (args->device.device && mem->memory.device != args->device.device)
                 return false;
@@ -229,12 +259,52 @@ int method_mem_rename(Request *request, const struct mem_rename_args *args, stru
         Mem *mem = args->mem.mem;
         int r;
 
-        r = check_name(request, args->name);
+        r = check_live(request, mem);
+        if (r == 0)
+                r = check_name(request, args->name);
         if (r)
                 return r;
         r = mem_set_name(mem, args->name);
         if (r == GPUD_E_ALREADY_EXISTS)
-                return refuse_name(request, mem->memory.device, args->name);
+                return refuse_name(request, mem->memory.device, mem->uid, args->name);
+        if (r)
+                return r;
+        mem_get_info(mem, ret);
+        return 0;
+}
+
+static int check_publish(Request *request, const struct mem_publish_args *args, bool is_persistent) {
+        int r = check_live(request, args->mem.mem);
+
+        if (r == 0)
+                r = check_name(request, args->name);
+        if (r == 0 && args->replace && !args->name)
+                r = request_refuse(request, GPUD_E_INVALID_ARGUMENT,
+                                   "`replace` is given, but no `name` to take over");
+        return r ? r : check_lease(request, args->has_ttl_s, args->ttl_s, is_persistent);
+}
+
+int method_mem_publish(Request *request, const struct mem_publish_args *args, struct gpud_mem_info *ret) {
+        Mem *mem = args->mem.mem;
+        MemPublication publication = {
+                .name = args->name,
+                .mode = args->has_mode ? (uint16_t)args->mode : mem->mode,
+                .is_persistent = !args->has_lifetime || args->lifetime == GPUD_LIFETIME_PERSISTENT,
+                .is_sealed = args->seal,
+                .replaces = args->replace,
+                .ttl_s = args->ttl_s,
+        };
+        int r;
+
+        r = check_publish(request, args, publication.is_persistent || mem->is_persistent);
+        if (r)
+                return r;
+        r = mem_publish(mem, &publication);
+        if (r == GPUD_E_ALREADY_EXISTS)
+                return refuse_name(request, mem->memory.device, mem->uid, args->name);
+        if (r == GPUD_E_BUSY)
+                return request_refuse(request, r, "the allocation named \"%s\" is still being made",
+                                      args->name);
         if (r)
                 return r;
         mem_get_info(mem, ret);
@@ -242,6 +312,10 @@ int method_mem_rename(Request *request, const struct mem_rename_args *args, stru
 }
 
 int method_mem_persist(Request *request, const struct mem_own_ref *args, struct gpud_mem_info *ret) {
+        int r = check_live(request, args->mem.mem);
+
+        if (r)
+                return r;
         args->mem.mem->is_persistent = true;
         mem_get_info(args->mem.mem, ret);
         return 0;

@@ -33,11 +33,15 @@ int method_session_hello(Request *request, const struct session_hello_args *args
                 .token = session->token,
                 .server = "gpud " GPUD_VERSION,
                 .protocol = GPUD_PROTOCOL,
+                .uid = session->credentials.uid,
+                .gid = session->credentials.gid,
+                .is_admin = session->credentials.is_admin,
                 .limits =
                         {
 #define LIMIT(NAME_, name_, kind_, value_, since_, doc_) .name_ = GPUD_##NAME_,
 #include "proto/limits.def"
 #include "proto/view.h"
+                                .shm_max = session->registry->options.shm_max,
                         },
         };
         return 0;
@@ -58,7 +62,8 @@ int method_session_list(Request *request, const struct session_list_args *args,
         for (size_t i = 0; i < SCAN_MAX && number < end && n < n_max; i++) {
                 Session *session = registry_find_session_number(registry, number);
 
-                if (session && session_owns(caller, session->credentials.uid))
+                if (session && session_owns(caller, session->credentials.uid) &&
+                    (!args->has_mem || session_find_hold(session, args->mem.mem)))
                         session_get_info(session, &sessions[n++]);
                 number = slab_next(&registry->sessions, number + 1);
         }

@@ -15,11 +15,12 @@ typedef struct HoldPage HoldPage;
 typedef struct Mem Mem;
 typedef struct Session Session;
 
-/* A session's reference to an allocation. */
+/* A session's references to an allocation. */
 struct Hold {
         Session *session; /* NULL: not in use */
         Mem *mem;
         uint32_t place; /* in Session.holds */
+        uint32_t n_refs;
 };
 
 typedef struct HoldSet {

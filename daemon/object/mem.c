@@ -59,6 +59,7 @@ static Mem *mem_free(Mem *mem) {
         if (!mem)
                 return NULL;
         registry = mem->registry;
+        list_unlink(&mem->link);
         mem_free_meta(mem);
         mem_end_lease(mem);
         mem->name = name_free(mem->name, &registry->names);
@@ -168,6 +169,11 @@ unsigned mem_get_rights(const Mem *mem, const Session *session) {
         return mem->mode & 7U;
 }
 
+bool mem_is_visible(Mem *mem, Session *session) {
+        return session_owns(session, mem->uid) || (!mem->is_given_up && mem_get_rights(mem, session) > 0) ||
+               session_find_hold(session, mem);
+}
+
 int mem_set_name(Mem *mem, const char *name) {
         NameTable *table = &mem->registry->names;
         MemName *new_name = NULL;
@@ -196,12 +202,18 @@ int mem_set_meta(Mem *mem, const struct gpud_bin *meta) {
         return 0;
 }
 
-int mem_set_lease(Mem *mem, uint64_t ttl_s) {
+/* Makes a lease of `mem` that is not its lease yet. Returns 0 or -ENOMEM. */
+static int new_lease(Lease **ret_lease, Mem *mem, uint64_t ttl_s) {
         uint64_t now_ns = clock_get_realtime_ns(), ttl_max_s = (UINT64_MAX - now_ns) / NS_PER_S;
+
+        return lease_new(ret_lease, &mem->registry->leases, mem, now_ns + MIN(ttl_s, ttl_max_s) * NS_PER_S);
+}
+
+int mem_set_lease(Mem *mem, uint64_t ttl_s) {
         Lease *lease;
         int r;
 
-        r = lease_new(&lease, &mem->registry->leases, mem, now_ns + MIN(ttl_s, ttl_max_s) * NS_PER_S);
+        r = new_lease(&lease, mem, ttl_s);
         if (r)
                 return r;
         mem_end_lease(mem);
@@ -224,7 +236,71 @@ void mem_unpersist(Mem *mem) {
         registry_trim(registry, uid);
 }
 
-void mem_get_info(const Mem *mem, struct gpud_mem_info *ret_info) {
+void mem_give_up(Mem *mem) {
+        mem->name = name_free(mem->name, &mem->registry->names);
+        mem->is_given_up = true;
+        mem_unpersist(mem);
+}
+
+void mem_revoke(Mem *mem) {
+        Registry *registry = mem->registry;
+
+        if (mem->n_holds > 0) {
+                list_link(&registry->revoked, &mem->link);
+                mem->is_ready = false;
+        }
+        mem_give_up(mem);
+}
+
+/* Gives `mem` a name that another allocation of its owner's may have, which then loses it. */
+static int take_name(Mem *mem, const char *name) {
+        Mem *other = name_find(&mem->registry->names, mem->memory.device, mem->uid, name);
+
+        if (!other || other == mem)
+                return mem_set_name(mem, name);
+        if (!other->is_ready)
+                return GPUD_E_BUSY;
+        name_free(mem->name, &mem->registry->names);
+        mem->name = STEAL(other->name);
+        mem->name->mem = mem;
+        mem_give_up(other);
+        return 0;
+}
+
+int mem_publish(Mem *mem, const MemPublication *publication) {
+        Lease *lease = NULL;
+        int r = 0;
+
+        if (publication->ttl_s > 0)
+                r = new_lease(&lease, mem, publication->ttl_s);
+        if (r == 0 && publication->name)
+                r = publication->replaces ? take_name(mem, publication->name)
+                                          : mem_set_name(mem, publication->name);
+        if (r) {
+                lease_free(lease, &mem->registry->leases);
+                return r;
+        }
+        if (lease) {
+                mem_end_lease(mem);
+                mem->lease = lease;
+        }
+        mem->mode = publication->mode;
+        mem->is_persistent |= publication->is_persistent;
+        mem->is_sealed |= publication->is_sealed;
+        return 0;
+}
+
+Hold *mem_find_hold(Mem *mem) {
+        if (mem->first_hold.session)
+                return &mem->first_hold;
+        /* The first member of a node of tsearch() is what was put in. */
+        return mem->other_holds ? *(Hold **)mem->other_holds : NULL;
+}
+
+void mem_get_info(Mem *mem, struct gpud_mem_info *ret_info) {
+        const Hold *hold = mem_find_hold(mem);
+        const Credentials *credentials = hold ? &hold->session->credentials : NULL;
+
         *ret_info = (struct gpud_mem_info){
                 .mem = mem->id,
                 .device = gpu_device_get_info(mem->memory.device)->id,
@@ -239,7 +315,12 @@ void mem_get_info(const Mem *mem, struct gpud_mem_info *ret_info) {
                 .sealed = mem->is_sealed,
                 .exportable = mem->is_exportable,
                 .created_ns = mem->created_ns,
-                .refs = mem->n_holds + (mem->is_persistent ? 1 : 0),
+                .refs = mem->n_refs + (mem->is_persistent ? 1 : 0),
                 .meta_size = mem->meta.size,
+                .given_up = mem->is_given_up,
+                .holders = mem->n_holds,
+                .pid = credentials ? (uint64_t)credentials->pid : 0,
+                .has_pid = credentials && credentials->pid > 0,
+                .comm = credentials && credentials->comm[0] ? credentials->comm : NULL,
         };
 }

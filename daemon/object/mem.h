@@ -43,8 +43,9 @@ struct Mem {
         bool is_persistent : 1;
         bool is_sealed : 1;
         bool is_exportable : 1;
-        bool has_memory : 1; /* false: not yet, or the GPU layer refused */
-        bool is_ready : 1;   /* its memory is there: it can be found */
+        bool has_memory : 1;  /* false: not yet, or the GPU layer refused */
+        bool is_ready : 1;    /* its memory is there: it can be found */
+        bool is_given_up : 1; /* by its owner: it stays for who holds it */
 
         _Alignas(MEM_LINE) GpuMemory memory;
 
@@ -52,6 +53,8 @@ struct Mem {
         uint64_t created_ns;
         Lease *lease;                                   /* NULL: none */
         MemName *name;                                  /* NULL: none */
+        uint64_t n_refs;                                /* of all holds */
+        List link;                                      /* Registry.revoked */
         struct gpud_bin meta;                           /* owned */
         void *other_holds;                              /* Hold by session, of tsearch() */
         void (*ready)(Mem *mem, int r, void *userdata); /* pending allocation: whom to tell */
@@ -71,6 +74,16 @@ typedef struct MemParams {
         struct gpud_bin meta;
 } MemParams;
 
+/* What mem_publish() changes at once. */
+typedef struct MemPublication {
+        const char *name; /* NULL: as it is */
+        uint16_t mode;
+        bool is_persistent; /* false: as it is */
+        bool is_sealed;     /* likewise */
+        bool replaces;      /* the owner's other allocation of that name is given up */
+        uint64_t ttl_s;     /* 0: the lease is as it is */
+} MemPublication;
+
 /*
  * Allocates for `session`, which holds the result. Returns 0 and *ret_mem is ready; GPUD_E_ALREADY_EXISTS or
  * GPUD_E_OUT_OF_MEMORY or GPUD_E_DEVICE_LOST; -ENOMEM; or REQUEST_LATER: `ready` is called once, with 0 or a
@@ -85,6 +98,12 @@ void mem_release_unused(Mem *mem);
 
 /* Returns the rights of the session's user, a mask of MemRight; 0: for this user it does not exist. */
 unsigned mem_get_rights(const Mem *mem, const Session *session);
+
+/*
+ * Whether the allocation exists for the session: it does for the owner, for who holds it, whatever the mode
+ * says now, and until it is given up for all to whom the mode gives a right.
+ */
+bool mem_is_visible(Mem *mem, Session *session);
 
 /* Names the allocation; NULL takes its name away. Returns 0, GPUD_E_ALREADY_EXISTS or -ENOMEM. */
 int mem_set_name(Mem *mem, const char *name);
@@ -104,5 +123,26 @@ void mem_end_lease(Mem *mem);
 /* Takes the persistent reference away. The allocation goes with it if no session holds it. */
 void mem_unpersist(Mem *mem);
 
+/*
+ * Its owner frees it: takes its name and the persistent reference away, for ever. The allocation stays for
+ * the sessions that hold it, and goes now if there is none.
+ */
+void mem_give_up(Mem *mem);
+
+/*
+ * Gives the allocation up and makes its handle unknown. The sessions' references go with registry_reap(),
+ * since there may be thousands.
+ */
+void mem_revoke(Mem *mem);
+
+/*
+ * Publishes, in one step or not at all. Requires: it is not given up. Returns 0; GPUD_E_ALREADY_EXISTS;
+ * GPUD_E_BUSY if the name is to be taken over from an allocation that is not ready; or -ENOMEM.
+ */
+int mem_publish(Mem *mem, const MemPublication *publication);
+
+/* Returns one of its holds: that of the session that allocated, while there is one; NULL if there is none. */
+Hold *mem_find_hold(Mem *mem);
+
 /* Fills in what clients are told of the allocation; the texts point into the mem. */
-void mem_get_info(const Mem *mem, struct gpud_mem_info *ret_info);
+void mem_get_info(Mem *mem, struct gpud_mem_info *ret_info);

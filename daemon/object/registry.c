@@ -29,6 +29,7 @@ void registry_init(Registry *registry, GpuInstance *gpu, const GpuHost *host,
         slab_init(&registry->mems, sizeof(Mem));
         slab_init(&registry->sessions, sizeof(Session));
         list_init(&registry->ending);
+        list_init(&registry->revoked);
         lease_table_init(&registry->leases);
 }
 
@@ -78,6 +79,7 @@ int registry_new_mem(Mem **ret_mem, Registry *registry) {
         if (!mem)
                 return error_origin(-ENOMEM);
         *mem = (Mem){.registry = registry};
+        list_init(&mem->link);
         id_new(&mem->id, number);
         registry->n_mems++;
         *ret_mem = mem;
@@ -163,7 +165,9 @@ bool registry_reap(Registry *registry) {
 
         while (registry->n_released < end && !list_is_empty(&registry->ending))
                 session_reap(container_of(list_first(&registry->ending), Session, link), end);
-        return !list_is_empty(&registry->ending);
+        while (registry->n_released < end && !list_is_empty(&registry->revoked))
+                session_drop(mem_find_hold(container_of(list_first(&registry->revoked), Mem, link)));
+        return !list_is_empty(&registry->ending) || !list_is_empty(&registry->revoked);
 }
 
 void registry_trim(Registry *registry, uid_t uid) {

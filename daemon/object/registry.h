@@ -25,6 +25,7 @@ struct Registry {
         NameTable names;     /* by device, owner and name */
         Slab sessions;       /* those too that have ended and are not reaped */
         List ending;         /* Session.link, of the latter */
+        List revoked;        /* Mem.link */
         UserTable users;
         LeaseTable leases;
         size_t n_sessions; /* that have not ended */
@@ -78,7 +79,10 @@ Session *registry_find_session_number(Registry *registry, uint32_t number);
 /* Returns a device by id (`vulkan:0`), UUID or PCI address; NULL if there is none. */
 GpuDevice *registry_find_device(Registry *registry, const char *text);
 
-/* Goes on dropping what ended sessions held, a part in each loop turn. Returns whether there is more. */
+/*
+ * Goes on dropping what ended sessions held, and who held what was revoked, a part in each loop turn. Returns
+ * whether there is more.
+ */
 bool registry_reap(Registry *registry);
 
 /* Gives memory kept for `uid` back to the devices if none of its sessions is left to use it. */

@@ -146,14 +146,27 @@ int session_hold(Session *session, Mem *mem) {
         Hold *hold = session_find_hold(session, mem);
         int r;
 
-        if (hold)
-                return 0;
-        r = hold_new(&hold, session, mem);
-        if (r)
-                return r;
-        mem->n_holds++;
-        session->bytes += mem->size;
+        if (hold && hold->n_refs == GPUD_REFS_MAX)
+                return GPUD_E_RESOURCE_EXHAUSTED;
+        if (!hold) {
+                r = hold_new(&hold, session, mem);
+                if (r)
+                        return r;
+                mem->n_holds++;
+                session->bytes += mem->size;
+        }
+        hold->n_refs++;
+        mem->n_refs++;
         return 0;
+}
+
+void session_close(Hold *hold) {
+        if (hold->n_refs == 1) {
+                session_drop(hold);
+                return;
+        }
+        hold->n_refs--;
+        hold->mem->n_refs--;
 }
 
 void session_drop(Hold *hold) {
@@ -161,6 +174,7 @@ void session_drop(Hold *hold) {
         Mem *mem = hold->mem;
 
         session->registry->n_released++;
+        mem->n_refs -= hold->n_refs;
         hold_set_unlink(&session->holds, hold);
         hold_free(hold);
         session->bytes -= mem->size;

@@ -67,13 +67,16 @@ int session_set_client(Session *session, const char *client);
 /* Whether the session's user is the owner, or an administrator. */
 bool session_owns(const Session *session, uid_t uid);
 
-/* Returns the session's reference to `mem`; NULL if it has none. */
+/* Returns the session's references to `mem`; NULL if it has none. */
 Hold *session_find_hold(Session *session, Mem *mem);
 
-/* Adds a reference unless it has one. Returns 0 or -ENOMEM. */
+/* Adds a reference. Returns 0, GPUD_E_RESOURCE_EXHAUSTED if the session has refs_max of them, or -ENOMEM. */
 int session_hold(Session *session, Mem *mem);
 
-/* Drops the reference; the allocation goes with the last one. */
+/* Gives one reference back; the allocation goes with the last one. */
+void session_close(Hold *hold);
+
+/* Drops all the references of the hold; the allocation goes with the last one. */
 void session_drop(Hold *hold);
 
 void session_get_info(const Session *session, struct gpud_session_info *ret_info);

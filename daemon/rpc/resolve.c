@@ -41,11 +41,15 @@ static int refuse_sealed(Request *request, const Mem *mem) {
 static int resolve_mem(Request *request, ProtoKind kind, MemRef *ref) {
         Session *session = request_get_session(request);
         Mem *mem = registry_find_mem(request->rpc->registry, &ref->id);
-        unsigned rights = mem ? mem_get_rights(mem, session) : 0;
+        bool is_use = kind == PROTO_MEM_R || kind == PROTO_MEM_W;
+        unsigned rights;
 
-        if (!mem || (rights == 0 && !session_owns(session, mem->uid)))
+        /* The bytes of one that was given up are for who holds it; its owner may still ask after it. */
+        if (!mem || !mem_is_visible(mem, session) ||
+            (is_use && mem->is_given_up && !session_find_hold(session, mem)))
                 return refuse_unknown(request, "allocation", &ref->id,
                                       shm_find(session, &ref->id) ? ": it is a shared-memory region" : "");
+        rights = mem_get_rights(mem, session);
         if ((kind == PROTO_MEM_OWN && !session_owns(session, mem->uid)) ||
             (kind == PROTO_MEM_R && !(rights & MEM_RIGHT_R)) ||
             (kind == PROTO_MEM_W && !(rights & MEM_RIGHT_W)))

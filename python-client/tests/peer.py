@@ -15,13 +15,20 @@ from dataclasses import fields
 from typing import Any, NamedTuple, Self
 
 import msgpack
-
 from gpud import Client, Limits, SessionHelloResult, limits
 from gpud._connection import Connection
 
-LIMITS = Limits(**{field.name: getattr(limits, field.name.upper()) for field in fields(Limits)})
+LIMITS = Limits(**{field.name: getattr(limits, field.name.upper(), 1 << 40) for field in fields(Limits)})
+"""the ones that are said once, and of those that are configured enough"""
 HELLO = SessionHelloResult(
-    session=str(uuid.UUID(int=1)), token="secret", server="peer 0", protocol=1, limits=LIMITS
+    session=str(uuid.UUID(int=1)),
+    token="secret",
+    server="peer 0",
+    protocol=1,
+    limits=LIMITS,
+    uid=os.getuid(),
+    gid=os.getgid(),
+    is_admin=False,
 )
 DEVICE = "vulkan:0"
 
@@ -173,8 +180,10 @@ class Store(Peer):
 
     mem_open = mem_info
 
-    def mem_free(self, mem: str) -> None:
+    def mem_close(self, mem: str) -> None:
         del self.mems[mem]
+
+    mem_free = mem_close
 
     def mem_write(
         self,

@@ -141,7 +141,7 @@ static void do_pair(void *side, char **args) {
                         must(lib, "mem.alloc", gpud_mem_alloc_submit(lib->client, &alloc, on_mem, lib));
                 wait_all(lib, "mem.alloc");
                 for (size_t j = 0; j < depth; j++) {
-                        const struct gpud_mem_ref ref = {.mem = lib->uuids[j]};
+                        const struct gpud_mem_free_args ref = {.mem = lib->uuids[j]};
 
                         must(lib, "mem.free", gpud_mem_free_submit(lib->client, &ref, on_none, lib));
                 }
@@ -153,7 +153,7 @@ static void do_pair(void *side, char **args) {
 /* ---- bytes ---- */
 
 static void free_slot(Lib *lib, size_t slot) {
-        const struct gpud_mem_ref ref = {.mem = lib->slots[slot].mem};
+        const struct gpud_mem_free_args ref = {.mem = lib->slots[slot].mem};
 
         if (lib->has_slot[slot])
                 must(lib, "mem.free", gpud_mem_free(lib->client, &ref));
@@ -382,7 +382,7 @@ static void do_hold(void *side, char **args) {
         const struct gpud_mem_alloc_args alloc = {.device = to_device(lib, args[0]),
                                                   .size = to_size(args[1])};
         struct gpud_mem_info info;
-        struct gpud_mem_ref ref;
+        struct gpud_mem_free_args ref = {0};
         double began = now_us();
         double had;
         double ended;

@@ -28,7 +28,7 @@ struct gpud_mem_info alloc(struct gpud_client *client, uint64_t size) {
 }
 
 void free_mem(struct gpud_client *client, struct gpud_uuid mem) {
-        RETURNS(0, gpud_mem_free(client, &(struct gpud_mem_ref){.mem = mem}));
+        RETURNS(0, gpud_mem_free(client, &(struct gpud_mem_free_args){.mem = mem}));
 }
 
 void *map(uint64_t size) {
@@ -158,7 +158,7 @@ static void story_refusals(void) {
         RETURNS(-GPUD_E_NOT_FOUND, gpud_mem_alloc(client, &args, NULL));
         RETURNS(-GPUD_E_INVALID_ARGUMENT,
                 gpud_mem_fill(client, &(struct gpud_mem_fill_args){.mem = mem, .pattern = {"abc", 3}}));
-        RETURNS(-GPUD_E_NOT_FOUND, gpud_mem_free(client, &(struct gpud_mem_ref){.mem = {{1, 2, 3}}}));
+        RETURNS(-GPUD_E_NOT_FOUND, gpud_mem_free(client, &(struct gpud_mem_free_args){.mem = {{1, 2, 3}}}));
 
         int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
         RETURNS(-GPUD_E_INVALID_ARGUMENT,
@@ -198,7 +198,7 @@ static void freed(struct gpud_client *client, int r, void *userdata) {
 
 static void allocated(struct gpud_client *client, int r, const struct gpud_mem_info *info, void *userdata) {
         Loop *loop = userdata;
-        struct gpud_mem_ref ref;
+        struct gpud_mem_free_args ref = {0};
 
         if (r < 0) {
                 loop->n_failed++;

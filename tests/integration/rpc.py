@@ -144,8 +144,8 @@ class Client:
     def list_mems(self, **arguments: Any) -> list[dict[str, Any]]:
         return self.list_all("mem", **arguments)
 
-    def list_sessions(self) -> list[dict[str, Any]]:
-        return self.list_all("session")
+    def list_sessions(self, **arguments: Any) -> list[dict[str, Any]]:
+        return self.list_all("session", **arguments)
 
 
 class Region:

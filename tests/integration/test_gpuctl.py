@@ -239,7 +239,7 @@ def test_progress_bar(gpuctl: Gpuctl, some_file: pathlib.Path) -> None:
         ([], "gpuctl help"),
         (["mme", "list"], 'did you mean "mem"'),
         (["stauts"], 'did you mean "status"'),
-        (["mem"], "alloc, open, free"),
+        (["mem"], "alloc, open, close, free"),
         (["mem", "aloc"], 'did you mean "alloc"'),
         (["mem", "alloc", "vulkan:0"], "size is missing"),
         (["mem", "alloc", "vulkan:0", "1", "--nmae=x"], "did you mean --name"),

@@ -3,18 +3,16 @@ was its own, everything it published."""
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Any
 
-import pytest
 from harness import IS_ASAN, Daemon
 from rpc import Client, Region, RpcError, registered, until
 from schema import Schema, objects_of
+from users import as_user, needs_root
 
 # How many clients are killed in the middle of a copy. 200 in `make check`.
 KILLS = int(os.environ.get("GPUD_TEST_KILLS", "20" if IS_ASAN else "200"))
@@ -48,7 +46,12 @@ def test_info_of_an_allocation(client: Client) -> None:
         "created_ns": info["created_ns"],
         "refs": 1,
         "meta_size": 3,
+        "given_up": False,
+        "holders": 1,
+        "pid": os.getpid(),
+        "comm": info["comm"],
     }
+    assert info["comm"]
     assert before <= info["created_ns"] <= time.time_ns()
     assert client.call("mem.info", mem=info["mem"]) == info
     assert client.list_mems() == [info]
@@ -62,24 +65,6 @@ def test_device_by_uuid(client: Client) -> None:
     mem = client.alloc(64, device=device["uuid"])
     assert client.call("mem.info", mem=mem)["device"] == DEVICE
     client.free(mem)
-
-
-def test_references_are_counted_by_session(daemon: Daemon, client: Client) -> None:
-    mem = client.alloc(4096, name="shared")
-    client.write(mem, b"kept")
-    with daemon.connect() as second, daemon.connect() as third:
-        assert second.call("mem.open", mem=mem)["refs"] == 2
-        # Opening what one holds already adds nothing.
-        assert second.call("mem.open", mem=mem)["refs"] == 2
-        assert third.call("mem.open", device=DEVICE, name="shared")["mem"] == mem
-        assert refs(client, mem) == 3
-        client.free(mem)
-        assert refs(second, mem) == 2
-        third.close()
-        assert until(lambda: refs(second, mem) == 1)
-        assert second.read(mem, 4) == b"kept"
-        second.free(mem)
-        assert second.refusal("mem.info", mem=mem).name == "NOT_FOUND"
 
 
 def test_session_ends_with_its_connection(daemon: Daemon, client: Client) -> None:
@@ -102,7 +87,7 @@ def test_persistent(daemon: Daemon, client: Client) -> None:
     refusal = client.refusal("mem.open", device=DEVICE, name="kept", uid=uid)
     assert refusal.name == "INVALID_ARGUMENT" and str(uid) in refusal.message
     assert client.read(mem, 10) == b"still here"
-    # Its owner's free drops both references.
+    # Its owner's word ends both references.
     client.free(mem)
     assert client.refusal("mem.info", mem=mem).name == "NOT_FOUND"
 
@@ -285,52 +270,7 @@ def test_clients_killed_with_many_requests_in_flight(daemon: Daemon, client: Cli
     assert client.call("daemon.ping") == {}
 
 
-# Two users. These need root to become somebody else.
-
-needs_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
-
-
-@contextmanager
-def as_user(daemon: Daemon, uid: int, groups: list[int]) -> Iterator[Callable[..., Client]]:
-    """A function that connects as that user. The socket is made for all to reach, from its folder on."""
-    os.chmod(daemon.socket, 0o666)
-    os.chmod(daemon.directory, 0o711)
-    clients: list[Client] = []
-
-    def connect() -> Client:
-        # The kernel notes who connects, so a child does, and hands the socket over.
-        ours, theirs = socket.socketpair()
-        child = os.fork()
-        if child == 0:
-            status = 1
-            try:
-                # The folders above are root's alone.
-                os.chdir(daemon.directory)
-                os.setgroups(groups)
-                os.setresgid(uid, uid, uid)
-                os.setresuid(uid, uid, uid)
-                connected = Client(os.path.basename(daemon.socket))
-                socket.send_fds(theirs, [b"x"], [connected.socket.fileno()])
-                status = 0
-            finally:
-                os._exit(status)
-        theirs.close()
-        _, fds, _, _ = socket.recv_fds(ours, 1, 1)
-        assert os.waitpid(child, 0)[1] == 0
-        ours.close()
-        connection = socket.socket(fileno=fds[0])
-        connection.settimeout(120)
-        client = Client.__new__(Client)
-        client.adopt(connection)
-        clients.append(client)
-        return client
-
-    try:
-        yield connect
-    finally:
-        for client in clients:
-            client.close()
-
+# Two users.
 
 OWNERS_ALONE = ("name", "uid", "gid", "mode", "lifetime", "expires_ns", "sealed")
 """fields of mem_info that only the owner can change"""
@@ -345,7 +285,7 @@ def is_allowed(
     info = owner.call("mem.alloc", device=DEVICE, size=len(KEPT), mode=mode, name="theirs")
     mem = info["mem"]
     owner.write(mem, KEPT)
-    # Also so that there is a reference to free.
+    # Also so that there is a reference to close.
     other.call("mem.open", mem=mem)
     with objects_of(other) as (objects, region):
         arguments = schema.call_with(method, objects, argument, mem)
@@ -363,7 +303,7 @@ def is_allowed(
     after = owner.call("mem.info", mem=mem)
     assert {key: after[key] for key in OWNERS_ALONE} == {key: info[key] for key in OWNERS_ALONE}, where
     with suppress(RpcError):
-        other.free(mem)
+        other.call("mem.close", mem=mem)
     owner.free(mem)
     return result is not None
 
@@ -421,8 +361,8 @@ class TestUsers:
             owner.call("mem.chmod", mem=mem, mode=0o602)
             assert other.call("mem.write", mem=mem, data=b"x") == {}
             assert other.refusal("mem.read", mem=mem, size=1).name == "PERMISSION_DENIED"
-            # The other's free drops the other's reference and no more.
-            other.free(mem)
+            # To give it up is the owner's.
+            assert "uid 12345" in other.refusal("mem.free", mem=mem).message
             assert owner.read(mem, 1) == b"x"
             owner.free(mem)
 

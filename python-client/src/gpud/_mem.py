@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -273,11 +272,12 @@ class Mem:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._is_freed or (self._info.lifetime == "persistent" and self._info.uid == os.geteuid()):
+        if self._is_freed:
             return
         # A session that has ended took its references with it.
         with contextlib.suppress(ConnectionLostError):
-            await self.free()
+            await self._client.mem_close(mem=self.handle)
+            self._is_freed = True
 
     def __repr__(self) -> str:
         name = f" {self.name!r}" if self.name is not None else ""

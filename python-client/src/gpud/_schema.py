@@ -61,14 +61,14 @@ __all__ = [
     "DaemonDescribeResult",
 ]
 
-PROTOCOL: Final = 2
+PROTOCOL: Final = 3
 """version of the protocol"""
 SOCKET_DEFAULT: Final = "/run/gpud/gpud.sock"
 """where gpud listens unless told otherwise"""
 
 Lifetime: TypeAlias = Literal[
     "session",  # until no session holds it
-    "persistent",  # until its owner frees it
+    "persistent",  # until its owner frees it, and no session holds it
 ]
 """How long an allocation lives."""
 
@@ -274,8 +274,12 @@ class Limits:
     """file descriptors of one connection waiting for the message that takes them"""
     client_max: int
     """bytes of a client's name"""
+    refs_max: int
+    """references of one session to one allocation"""
     pattern_max: int
     """bytes of a fill pattern"""
+    shm_max: int
+    """bytes of the regions that one session may have registered at once, as configured; 0: it did not say"""
 
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any]) -> Self:
@@ -293,7 +297,9 @@ class Limits:
             items_max=wire.get("items_max", 256),
             fds_max=wire.get("fds_max", 16),
             client_max=wire.get("client_max", 64),
+            refs_max=wire.get("refs_max", 65536),
             pattern_max=wire.get("pattern_max", 16),
+            shm_max=wire.get("shm_max", 0),
         )
 
 
@@ -311,6 +317,12 @@ class SessionHelloResult:
     """protocol version"""
     limits: Limits
     """the limits of this daemon"""
+    uid: int
+    """user id of the caller as gpud sees it; 4294967295: it did not say"""
+    gid: int
+    """group id of the caller, likewise"""
+    is_admin: bool
+    """whether the caller may do everything: root, or named in the configuration"""
 
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any]) -> Self:
@@ -321,6 +333,9 @@ class SessionHelloResult:
             server=wire["server"],
             protocol=wire["protocol"],
             limits=Limits.from_wire(wire["limits"]),
+            uid=wire.get("uid", 4294967295),
+            gid=wire.get("gid", 4294967295),
+            is_admin=wire.get("is_admin", False),
         )
 
 
@@ -563,9 +578,17 @@ class MemInfo:
     created_ns: int
     """when it was allocated"""
     refs: int
-    """references that keep it: sessions that hold it, and one if it is persistent"""
+    """references that keep it: one for each time a session allocated or opened it, and one if it is persistent"""
     meta_size: int
     """bytes of metadata kept with it"""
+    given_up: bool
+    """its owner freed it; it stays for the sessions that hold it, and nobody opens it any more"""
+    holders: int
+    """sessions that hold it; `session.list` with `mem` lists them"""
+    pid: int | None
+    """process id of one of them: of the session that allocated it, while that holds it"""
+    comm: str | None
+    """command name of that process when it connected"""
 
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any]) -> Self:
@@ -585,6 +608,10 @@ class MemInfo:
             created_ns=wire["created_ns"],
             refs=wire["refs"],
             meta_size=wire["meta_size"],
+            given_up=wire.get("given_up", False),
+            holders=wire.get("holders", 0),
+            pid=wire.get("pid"),
+            comm=wire.get("comm"),
         )
 
 
@@ -966,15 +993,19 @@ class Methods:
         self,
         *,
         cursor: int | None = None,
+        mem: str | None = None,
     ) -> SessionListResult:
         """List the sessions.
 
         Args:
             cursor: where to go on: `next` of the reply before
+            mem: only those that hold this allocation
         """
         args: dict[str, Any] = {}
         if cursor is not None:
             args["cursor"] = cursor
+        if mem is not None:
+            args["mem"] = mem
         wire = await self._call("session.list", args)
         return SessionListResult.from_wire(wire)
 
@@ -1098,7 +1129,7 @@ class Methods:
         name: str | None = None,
         uid: int | None = None,
     ) -> MemInfo:
-        """Take a reference to an allocation, by handle or by device and name.
+        """Take a reference to an allocation, by handle or by device and name: one more with each call.
 
         Args:
             mem: handle of the allocation
@@ -1118,12 +1149,12 @@ class Methods:
         wire = await self._call("mem.open", args)
         return MemInfo.from_wire(wire)
 
-    async def mem_free(
+    async def mem_close(
         self,
         *,
         mem: str,
     ) -> None:
-        """Drop the caller's reference and, by its owner, the persistent one.
+        """Give one reference of this session back. The allocation goes with the last reference to it.
 
         Args:
             mem: handle of the allocation
@@ -1131,7 +1162,66 @@ class Methods:
         args: dict[str, Any] = {
             "mem": mem,
         }
+        await self._call("mem.close", args)
+
+    async def mem_free(
+        self,
+        *,
+        mem: str,
+        force: bool | None = None,
+    ) -> None:
+        """Give an allocation up: its name and its persistent reference go at once, and those of this session. Other sessions keep it until they close it, and nobody opens it any more.
+
+        Args:
+            mem: handle of the allocation
+            force: also take the references of all sessions: what they do with it next is refused
+        """
+        args: dict[str, Any] = {
+            "mem": mem,
+        }
+        if force is not None:
+            args["force"] = force
         await self._call("mem.free", args)
+
+    async def mem_publish(
+        self,
+        *,
+        mem: str,
+        name: str | None = None,
+        mode: int | None = None,
+        lifetime: Lifetime | None = None,
+        ttl_s: int | None = None,
+        seal: bool | None = None,
+        replace: bool | None = None,
+    ) -> MemInfo:
+        """Name an allocation, let it outlive its sessions, set its mode and seal it, all in one step.
+
+        Args:
+            mem: handle of the allocation
+            name: new name; as it is when absent; at most 255 bytes
+            mode: new permission bits; as they are when absent
+            lifetime: persistent when absent; session leaves the lifetime as it is
+            ttl_s: seconds until the lease of a persistent allocation ends, unless renewed; as it is when absent
+            seal: make it read-only for ever
+            replace: take the name over from the owner's allocation that has it, which is given up and stays for its sessions
+        """
+        args: dict[str, Any] = {
+            "mem": mem,
+        }
+        if name is not None:
+            args["name"] = name
+        if mode is not None:
+            args["mode"] = mode
+        if lifetime is not None:
+            args["lifetime"] = lifetime
+        if ttl_s is not None:
+            args["ttl_s"] = ttl_s
+        if seal is not None:
+            args["seal"] = seal
+        if replace is not None:
+            args["replace"] = replace
+        wire = await self._call("mem.publish", args)
+        return MemInfo.from_wire(wire)
 
     async def mem_info(
         self,

@@ -27,5 +27,7 @@ FDS_MAX = 16
 """file descriptors of one connection waiting for the message that takes them"""
 CLIENT_MAX = 64
 """bytes of a client's name"""
+REFS_MAX = 65536
+"""references of one session to one allocation"""
 PATTERN_MAX = 16
 """bytes of a fill pattern"""

@@ -157,7 +157,7 @@ START_TEST(refusal_has_its_message) {
         Peer peer = peer_new();
 
         peer_refuse(&peer, 0, GPUD_E_OUT_OF_RANGE, "offset 4096 + size 8192 exceeds allocation size 8192");
-        ck_assert_int_eq(gpud_mem_free(peer.client, &(struct gpud_mem_ref){0}), -GPUD_E_OUT_OF_RANGE);
+        ck_assert_int_eq(gpud_mem_free(peer.client, &(struct gpud_mem_free_args){0}), -GPUD_E_OUT_OF_RANGE);
         ck_assert_str_eq(gpud_error_message(peer.client),
                          "offset 4096 + size 8192 exceeds allocation size 8192");
         ck_assert_uint_eq(gpud_pending(peer.client), 0);
