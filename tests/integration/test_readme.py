@@ -33,6 +33,15 @@ def run(*command: str, daemon: Daemon, cwd: pathlib.Path = ROOT, **env: str) -> 
     return done.stdout
 
 
+def msgpack_libs() -> list[str]:
+    """Debian 13 has the library, and its module, by other names than Debian 12."""
+    found = [
+        subprocess.run(["pkg-config", "--libs", name], capture_output=True, text=True)
+        for name in ("msgpack-c", "msgpack")
+    ]
+    return next(done.stdout.split() for done in found if done.returncode == 0)
+
+
 def test_python(daemon: Daemon) -> None:
     run(sys.executable, "-c", block("python", "gpud.connect"), daemon=daemon, PYTHONPATH="python-client/src")
 
@@ -42,7 +51,7 @@ def test_python(daemon: Daemon) -> None:
 def test_c(daemon: Daemon, tmp_path: pathlib.Path) -> None:
     (tmp_path / "first.c").write_text(block("c", "gpud_connect"))
     shared = [f"-L{BUILD}", "-lgpud"]
-    static = [f"{BUILD}/libgpud.a", "-lmsgpackc"]
+    static = [f"{BUILD}/libgpud.a", *msgpack_libs()]
     for library, arguments in (("shared", shared), ("static", static)):
         program = str(tmp_path / library)
         source = str(tmp_path / "first.c")

@@ -41,11 +41,13 @@ TAKEN = {
 
 
 def state(client: Client) -> Any:
-    """All that a refused call must leave as it was."""
+    """All that a refused call must leave as it was. Of the driver's numbers others have a part."""
     status = client.call("daemon.status")
+    devices = [device["device"] for device in client.call("device.list")["devices"]]
+    memories = [client.call("device.memory", device=device) for device in devices]
     return (
         [status[key] for key in ("sessions", "mems", "shms", "fds")],
-        [client.call("device.memory", device=d["device"]) for d in client.call("device.list")["devices"]],
+        [[memory[key] for key in ("used", "available", "reserved")] for memory in memories],
         client.list_mems(),
     )
 
