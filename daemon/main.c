@@ -103,10 +103,8 @@ static int check_limits(uint64_t connections_max) {
                             "%" PRIu64 " and the devices: some clients will be refused",
                             (uintmax_t)n_fds, connections_max);
         if (file_size != RLIM_INFINITY)
-                log_warning(
-                        "a file may have no more than %ju bytes (RLIMIT_FSIZE): the log may end there, and "
-                        "so may memory of software devices",
-                        (uintmax_t)file_size);
+                log_warning("a file may have no more than %ju bytes (RLIMIT_FSIZE): the log may end there",
+                            (uintmax_t)file_size);
         return 0;
 }
 

@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include "daemon/gpu/device-internal.h"
 #include "daemon/gpu/record.h"
@@ -273,10 +274,28 @@ int device_new_timeline(const GpuDevice *device, VkSemaphore *ret_semaphore) {
         return GPU_TRY(vkCreateSemaphore(device->vk, &info, NULL, ret_semaphore));
 }
 
+/*
+ * The memory of Mesa's software device is a file, and whether that grew Mesa does not look: gpud would end by
+ * SIGBUS where it did not. Returns 0, or GPU_E_NO_DEVICE if files may not grow as they will have to.
+ */
+static int check_file_size(const GpuDevice *device) {
+        struct rlimit limit;
+
+        if (!device->is_cpu || getrlimit(RLIMIT_FSIZE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY)
+                return 0;
+        log_error("%s has its memory in a file, which may have no more than %ju bytes (RLIMIT_FSIZE): lift "
+                  "that limit",
+                  device->info.id, (uintmax_t)limit.rlim_cur);
+        return GPU_E_NO_DEVICE;
+}
+
 static int device_init(GpuDevice *device) {
         GpuQueueChoice choices[GPU_N_QUEUES_MAX];
         int r;
 
+        r = check_file_size(device);
+        if (r)
+                return r;
         r = choose_queues(device->physical, choices);
         if (r)
                 return r;
