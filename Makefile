@@ -7,7 +7,7 @@
 #
 # Source lists are explicit: a file in the tree is a decision, and `make lint` checks that each is in a list.
 
-VERSION := $(shell sed -n 's/^\#define GPUD_VERSION "\(.*\)"$$/\1/p' daemon/util/version.h)
+VERSION := $(shell sed -n 's/^\#define GPUD_VERSION "\(.*\)"$$/\1/p' proto/version.h)
 
 MODE   ?= release
 PREFIX ?= /usr/local
@@ -137,7 +137,8 @@ CLIENT_SRCS := \
 	client/region.c \
 	client/spin.c \
 	client/stream.c \
-	client/uuid.c
+	client/uuid.c \
+	client/version.c
 
 # gpuctl but for main().
 GPUCTL_SRCS := \
@@ -371,9 +372,6 @@ $(OUT)/libgpud.a: $(CLIENT_OBJS) $(PROTO_OBJS)
 	$(Q)rm -f $@ && $(CC) $(CFLAGS_MODE) $(LTO) $(if $(LTO),-flinker-output=nolto-rel) -r -nostdlib -o $(OBJ)/libgpud.o $^
 	$(Q)objcopy --localize-hidden $(OBJ)/libgpud.o
 	$(Q)$(AR) rcs $@ $(OBJ)/libgpud.o
-
-# gpuctl may not include the daemon's headers, where the version is.
-$(call objs,$(GPUCTL_MAIN)): CPPFLAGS_ALL += -DGPUD_VERSION='"$(VERSION)"'
 
 $(OUT)/gpuctl: $(call objs,$(GPUCTL_MAIN)) $(GPUCTL_OBJS) $(CLIENT_OBJS) $(PROTO_OBJS)
 	$(call say,LINK,$@)

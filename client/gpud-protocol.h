@@ -17,6 +17,9 @@ extern "C" {
 
 struct gpud_client;
 
+/* Version of what this header came with; gpud_version() is that of the library. */
+#define GPUD_VERSION "0.1.0"
+
 /* Version of the protocol. */
 #define GPUD_PROTOCOL 3
 

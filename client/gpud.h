@@ -56,6 +56,9 @@ extern "C" {
 #endif
 #pragma GCC visibility push(default)
 
+/* The version of the library that is linked; GPUD_VERSION is that of the header. */
+const char *gpud_version(void);
+
 /* ---- connection ---- */
 
 /*

@@ -32,7 +32,7 @@
 #include "daemon/util/error.h"
 #include "daemon/util/fd.h"
 #include "daemon/util/log.h"
-#include "daemon/util/version.h"
+#include "proto/version.h"
 
 /* How long clients get at the end to take the replies they asked for. */
 #define DRAIN_NS (5 * NS_PER_S)

@@ -19,9 +19,9 @@
 #include "daemon/util/fd.h"
 #include "daemon/util/log.h"
 #include "daemon/util/macros.h"
-#include "daemon/util/version.h"
 #include "proto/socket.h"
 #include "proto/types.h"
+#include "proto/version.h"
 
 #define EXIT_USAGE 2
 

@@ -8,6 +8,7 @@
 
 #include "proto/table.h"
 #include "proto/types.h"
+#include "proto/version.h"
 
 #define COLUMNS 110
 #define INDENT  8
@@ -229,6 +230,9 @@ void dump_header(FILE *file) {
               "#endif\n"
               "#pragma GCC visibility push(default)\n\n"
               "struct gpud_client;\n\n",
+              file);
+        fputs("/* Version of what this header came with; gpud_version() is that of the library. */\n"
+              "#define GPUD_VERSION \"" GPUD_VERSION "\"\n\n",
               file);
         fprintf(file, "/* Version of the protocol. */\n#define GPUD_PROTOCOL %d\n\n", GPUD_PROTOCOL);
         fprintf(file,

@@ -11,7 +11,7 @@
 #include "daemon/rpc/rpc.h"
 #include "daemon/util/clock.h"
 #include "daemon/util/error.h"
-#include "daemon/util/version.h"
+#include "proto/version.h"
 
 int method_daemon_ping(Request *request, const struct none *args, struct gpud_none *ret) {
         return 0;

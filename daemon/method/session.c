@@ -8,7 +8,7 @@
 #include "daemon/object/registry.h"
 #include "daemon/rpc/rpc.h"
 #include "daemon/util/error.h"
-#include "daemon/util/version.h"
+#include "proto/version.h"
 
 int method_session_hello(Request *request, const struct session_hello_args *args,
                          struct gpud_session_hello_result *ret) {

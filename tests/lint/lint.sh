@@ -152,7 +152,7 @@ python_types() {
         (cd python-client && "$VENV/bin/mypy" --strict --python-executable "$VENV/bin/python" --cache-dir ../build/mypy src)
 }
 
-# The version stands in daemon/util/version.h and, for those who install the package alone, in the package.
+# The version stands in proto/version.h and, for those who install the package alone, in the package.
 version() {
         file=python-client/src/gpud/__init__.py
         grep -qx "__version__ = \"$VERSION\"" $file || { echo "$file does not say __version__ = \"$VERSION\""; return 1; }

@@ -1,0 +1,5 @@
+#include "client/gpud.h"
+
+const char *gpud_version(void) {
+        return GPUD_VERSION;
+}
