@@ -283,11 +283,32 @@ int codec_decode(const ProtoStruct *type, CodecRole role, Cursor cursor, msgpack
         return decode_struct(&decoder, type, &item, ret_value);
 }
 
-static bool field_is_absent(const ProtoField *field, const void *base) {
+/* Of a kind that is absent by a flag. */
+static bool value_is_zero(const ProtoField *field, const void *value) {
+        static const struct gpud_uuid zero;
+
+        switch (field->wire) {
+        case PROTO_WIRE_BOOL:
+                return !*(const bool *)value;
+        case PROTO_WIRE_ENUM:
+                return *(const int *)value == 0;
+        case PROTO_WIRE_UUID:
+                return memcmp(value, &zero, sizeof(zero)) == 0;
+        default:
+                return *(const uint64_t *)value == 0;
+        }
+}
+
+/*
+ * An argument that is not zero is wanted, whether or not its `has_` member says so: whoever writes
+ * `.mode = 0644` means it. In a result the member alone counts.
+ */
+static bool field_is_absent(const ProtoField *field, CodecRole role, const void *base) {
         const void *value = (const char *)base + field->offset;
 
         if (field->has_offset != PROTO_NO_OFFSET)
-                return !*((const bool *)base + field->has_offset);
+                return !*((const bool *)base + field->has_offset) &&
+                       (role == CODEC_RESULT || value_is_zero(field, value));
         if (field->is_required)
                 return false;
         if (field->wire == PROTO_WIRE_STR)
@@ -370,7 +391,7 @@ static size_t count_fields(const ProtoStruct *type, CodecRole role, const void *
         if (role == CODEC_RESULT)
                 return type->n_fields;
         for (size_t i = 0; i < type->n_fields; i++)
-                n += !field_is_absent(&type->fields[i], value);
+                n += !field_is_absent(&type->fields[i], role, value);
         return n;
 }
 
@@ -382,7 +403,7 @@ void codec_encode(Writer *writer, const ProtoStruct *type, CodecRole role, const
         at = writer_reserve(writer, WRITER_ITEM_MAX);
         writer_commit(writer, writer_put_map(at, count_fields(type, role, value)));
         for (const ProtoField *field = type->fields; field < end; field++) {
-                is_absent = field_is_absent(field, value);
+                is_absent = field_is_absent(field, role, value);
                 if (is_absent && role == CODEC_ARGUMENTS)
                         continue;
                 at = writer_put_short_str(writer_reserve(writer, FIELD_MAX), field->n_name);

@@ -82,6 +82,46 @@ START_TEST(arguments_go_round) {
 }
 END_TEST
 
+/* `.mode = 0640` is said, with or without its flag; a zero is said by the flag alone. */
+START_TEST(a_value_needs_no_flag) {
+        const struct gpud_mem_alloc_args in = {
+                .device = "d",
+                .mode = 0640,
+                .lifetime = GPUD_LIFETIME_PERSISTENT,
+                .has_ttl_s = true,
+                .exportable = true,
+        };
+        const struct gpud_mem_open_args open = {.name = "n", .mem = {{1}}, .has_uid = true};
+        struct gpud_mem_open_args open_out;
+        struct gpud_mem_alloc_args out;
+
+        ck_assert_int_eq(message_pack_request(&box.packer, 1, &proto_methods[PROTO_METHOD_mem_alloc], &in),
+                         0);
+        ck_assert_int_eq(decode_alloc(box.buffer.data, box.buffer.size, &out), 0);
+        ck_assert(out.has_mode && out.mode == 0640);
+        ck_assert(out.has_lifetime && out.lifetime == GPUD_LIFETIME_PERSISTENT);
+        ck_assert(out.has_ttl_s && out.ttl_s == 0);
+        ck_assert(out.has_exportable && out.exportable);
+
+        box.buffer.size = 0;
+        ck_assert_int_eq(message_pack_request(&box.packer, 1, &proto_methods[PROTO_METHOD_mem_open], &open),
+                         0);
+        ck_assert_int_eq(parse(box.buffer.data, box.buffer.size), 0);
+        ck_assert_int_eq(codec_decode(proto_methods[PROTO_METHOD_mem_open].args, CODEC_ARGUMENTS,
+                                      box.message.arguments, &box.zone, &open_out, &box.fault),
+                         0);
+        ck_assert(open_out.has_mem && open_out.mem.bytes[0] == 1);
+        ck_assert(open_out.has_uid && open_out.uid == 0);
+
+        box.buffer.size = 0;
+        ck_assert_int_eq(message_pack_request(&box.packer, 1, &proto_methods[PROTO_METHOD_mem_alloc],
+                                              &(struct gpud_mem_alloc_args){.device = "d"}),
+                         0);
+        ck_assert_int_eq(decode_alloc(box.buffer.data, box.buffer.size, &out), 0);
+        ck_assert(!out.has_mode && !out.has_lifetime && !out.has_ttl_s && !out.has_exportable);
+}
+END_TEST
+
 START_TEST(results_go_round_with_lists_and_nils) {
         struct gpud_mem_info mems[3] = {
                 {.device = "vulkan:0", .size = 1, .name = "one", .expires_ns = 9, .has_expires_ns = true},
@@ -249,6 +289,7 @@ int main(void) {
 
         tcase_add_checked_fixture(tests, setup, teardown);
         tcase_add_test(tests, arguments_go_round);
+        tcase_add_test(tests, a_value_needs_no_flag);
         tcase_add_test(tests, results_go_round_with_lists_and_nils);
         tcase_add_test(tests, refusals_name_argument_and_limit);
         tcase_add_test(tests, bounded_fields_are_bounded);
