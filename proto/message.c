@@ -29,6 +29,10 @@ static bool read_msgid(Cursor *cursor, uint32_t *ret_msgid) {
         return true;
 }
 
+static int refuse_msgid(ProtoFault *fault) {
+        return proto_fault(fault, GPUD_E_INVALID_ARGUMENT, "msgid is not an integer of 32 bits");
+}
+
 static int parse_call(Cursor *cursor, Message *message, ProtoFault *fault) {
         static const uint8_t nil = 0xc0;
         Item method = cursor_read(cursor);
@@ -48,14 +52,25 @@ static int parse_call(Cursor *cursor, Message *message, ProtoFault *fault) {
         return 0;
 }
 
-static void parse_response(Cursor *cursor, Message *message) {
+/* An error has nil for the msgid where gpud does not know which request it refuses, or refuses them all. */
+static int parse_response(Cursor *cursor, Message *message, ProtoFault *fault) {
+        Cursor start = *cursor;
+        Item msgid = cursor_read(&start);
         Item error;
 
+        message->has_msgid = msgid.kind != ITEM_NIL;
+        if (!message->has_msgid)
+                *cursor = start;
+        else if (!read_msgid(cursor, &message->msgid))
+                return refuse_msgid(fault);
         message->error = *cursor;
         error = cursor_read(cursor);
         cursor_skip(cursor, &error);
         message->is_error = error.kind != ITEM_NIL;
         message->result = *cursor;
+        if (!message->has_msgid && !message->is_error)
+                return proto_fault(fault, GPUD_E_INVALID_ARGUMENT, "a result has no msgid");
+        return 0;
 }
 
 int message_parse(const void *data, size_t n_data, Message *ret_message, ProtoFault *fault) {
@@ -79,12 +94,12 @@ int message_parse(const void *data, size_t n_data, Message *ret_message, ProtoFa
         if (ret_message->type == MESSAGE_NOTIFICATION)
                 return parse_call(&cursor, ret_message, fault);
 
-        if (!read_msgid(&cursor, &ret_message->msgid))
-                return proto_fault(fault, GPUD_E_INVALID_ARGUMENT, "msgid is not an integer of 32 bits");
-        if (ret_message->type == MESSAGE_REQUEST)
-                return parse_call(&cursor, ret_message, fault);
-        parse_response(&cursor, ret_message);
-        return 0;
+        if (ret_message->type == MESSAGE_RESPONSE)
+                return parse_response(&cursor, ret_message, fault);
+        ret_message->has_msgid = read_msgid(&cursor, &ret_message->msgid);
+        if (!ret_message->has_msgid)
+                return refuse_msgid(fault);
+        return parse_call(&cursor, ret_message, fault);
 }
 
 bool message_peek_msgid(const void *data, size_t n_data, uint32_t *ret_msgid) {

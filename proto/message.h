@@ -23,6 +23,7 @@ typedef enum MessageType {
 typedef struct Message {
         MessageType type;
         uint32_t msgid;     /* of a request or response */
+        bool has_msgid;     /* not of a response to no request in particular */
         const char *method; /* of a request or notification; not terminated */
         size_t n_method;
         Cursor arguments; /* of a request or notification: at the map, or at a nil */

@@ -140,9 +140,9 @@ static void decode_error(const Message *message) {
         assert(proto_error_find(fault.code));
         msgpack_sbuffer_init(&buffer);
         msgpack_packer_init(&packer, &buffer, msgpack_sbuffer_write);
-        assert(message_pack_error(&packer, &message->msgid, &fault) == 0);
+        assert(message_pack_error(&packer, message->has_msgid ? &message->msgid : NULL, &fault) == 0);
         parse_packed(&buffer, &packed);
-        assert(packed.is_error && packed.msgid == message->msgid);
+        assert(packed.is_error && packed.has_msgid == message->has_msgid && packed.msgid == message->msgid);
         message_read_error(packed.error, &again);
         assert(again.code == fault.code);
         /* Without a text there is that of the code. */
