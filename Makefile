@@ -129,6 +129,7 @@ CLIENT_SRCS := \
 	client/bytes.c \
 	client/call.c \
 	client/client.c \
+	client/connect.c \
 	client/conn.c \
 	client/copier.c \
 	client/error.c \
@@ -138,7 +139,8 @@ CLIENT_SRCS := \
 	client/spin.c \
 	client/stream.c \
 	client/uuid.c \
-	client/version.c
+	client/version.c \
+	client/wait.c
 
 # gpuctl but for main().
 GPUCTL_SRCS := \

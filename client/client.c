@@ -4,21 +4,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #include "client/cleanup.h"
 #include "client/fork.h"
 #include "client/region.h"
+#include "client/wait.h"
 #include "proto/codec.h"
-#include "proto/socket.h"
 
 #define CALL_NONE UINT32_MAX
 
@@ -87,72 +84,47 @@ static void call_complete(struct gpud_client *client, uint32_t slot, int r, cons
         client->is_in_callback = false;
 }
 
-static void complete_blocking(struct gpud_client *client, const Call *call, int r, const void *result) {
-        BlockingCall *blocking = call->userdata;
-
-        (void)client;
-        if (r == 0 && blocking->ret_result)
-                memcpy(blocking->ret_result, result, blocking->n_result);
-        blocking->r = r;
-        blocking->is_done = true;
-}
-
 /* ---- connection ---- */
+
+/* Ends every pending call with the reason why the connection is lost. */
+static void fail_pending(struct gpud_client *client) {
+        for (uint32_t i = 0; i < client->n_calls; i++)
+                if (client->calls[i].method) {
+                        client->fault = client->lost;
+                        call_complete(client, i, -client->lost.code, NULL);
+                }
+}
 
 /*
  * Gives the connection up, for the reason `why` if it was not lost before, and ends every pending call with
- * it. Returns -GPUD_E_CONNECTION_LOST.
+ * it. Returns the reason's code negated.
  */
-static int client_lose(struct gpud_client *client, const char *why) {
-        if (!client->lost[0]) {
-                snprintf(client->lost, sizeof(client->lost), "%s", why);
+static int lose_for(struct gpud_client *client, const ProtoFault *why) {
+        if (!client->lost.code) {
+                client->lost = *why;
                 /* A forked child leaves the socket alone: its parent goes on with it. */
                 if (client->fork_depth == fork_get_depth())
                         shutdown(client->conn.fd, SHUT_RDWR);
-                for (uint32_t i = 0; i < client->n_calls; i++)
-                        if (client->calls[i].method) {
-                                client_fail(client, GPUD_E_CONNECTION_LOST, "%s", client->lost);
-                                call_complete(client, i, -GPUD_E_CONNECTION_LOST, NULL);
-                        }
+                fail_pending(client);
         }
-        return client_fail(client, GPUD_E_CONNECTION_LOST, "%s", client->lost);
+        client->fault = client->lost;
+        return -client->lost.code;
 }
 
-/* Whether the connection can be used at all, here and now. */
-static int client_check(struct gpud_client *client) {
-        if (client->lost[0] || client->fork_depth != fork_get_depth())
+__attribute__((format(printf, 2, 3))) static int client_lose(struct gpud_client *client, const char *format,
+                                                             ...) {
+        ProtoFault why = {.code = GPUD_E_CONNECTION_LOST};
+        va_list args;
+
+        va_start(args, format);
+        vsnprintf(why.text, sizeof(why.text), format, args);
+        va_end(args);
+        return lose_for(client, &why);
+}
+
+int client_check(struct gpud_client *client) {
+        if (client->lost.code || client->fork_depth != fork_get_depth())
                 return client_lose(client, "the connection belongs to the process before the fork");
-        return 0;
-}
-
-const char *gpud_socket_path(const char *path) {
-        if (!path)
-                path = getenv("GPUD_SOCKET");
-        return path && *path ? path : PROTO_SOCKET_DEFAULT;
-}
-
-/* errno says why after an error. */
-static int open_socket(int *ret_fd, const char *path) {
-        struct sockaddr_un address = {.sun_family = AF_UNIX};
-        _cleanup_(fd_closep) int fd = -1;
-        int r;
-
-        if (strlen(path) >= sizeof(address.sun_path)) {
-                errno = ENAMETOOLONG;
-                return -GPUD_E_CONNECTION_LOST;
-        }
-        strcpy(address.sun_path, path);
-        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        if (fd < 0)
-                return -GPUD_E_SYSTEM_CALL;
-        do
-                r = connect(fd, (const struct sockaddr *)&address, sizeof(address));
-        while (r < 0 && errno == EINTR);
-        if (r < 0)
-                return errno == EACCES || errno == EPERM ? -GPUD_E_PERMISSION_DENIED
-                                                         : -GPUD_E_CONNECTION_LOST;
-        *ret_fd = fd;
-        fd = -1;
         return 0;
 }
 
@@ -181,19 +153,6 @@ int client_new(struct gpud_client **ret_client, int fd) {
                 return -GPUD_E_SYSTEM_CALL;
         *ret_client = STEAL(client);
         return 0;
-}
-
-int gpud_connect(struct gpud_client **ret_client, const char *path) {
-        int fd, r;
-
-        *ret_client = NULL;
-        r = open_socket(&fd, gpud_socket_path(path));
-        if (r < 0)
-                return r;
-        r = client_new(ret_client, fd);
-        if (r < 0)
-                errno = ENOMEM;
-        return r;
 }
 
 void gpud_close(struct gpud_client *client) {
@@ -228,33 +187,33 @@ size_t gpud_pending(const struct gpud_client *client) {
 }
 
 void client_flush(struct gpud_client *client) {
-        if (!client->lost[0])
+        if (!client->lost.code)
                 conn_flush(&client->conn);
 }
 
 /* ---- out ---- */
 
 /* Refuses what the codec, which trusts the program, would pack: unknown values and missing pointers. */
-static int check_args(struct gpud_client *client, const ProtoStruct *type, const void *args) {
-        const ProtoField *field;
-        const char *value;
+static int check_arg(struct gpud_client *client, const ProtoField *field, const void *value) {
+        const unsigned *choice = value;
+        const char *const *text = value;
+        const struct gpud_bin *bin = value;
 
-        for (size_t i = 0; i < type->n_fields; i++) {
-                field = &type->fields[i];
-                value = (const char *)args + field->offset;
-                if (field->wire == PROTO_WIRE_ENUM &&
-                    (field->has_offset == PROTO_NO_OFFSET || *((const bool *)args + field->has_offset)) &&
-                    *(const unsigned *)(const void *)value >= field->choices->n_values)
-                        return client_fail(client, GPUD_E_INVALID_ARGUMENT,
-                                           "`%s` is %u, no value of enum gpud_%s", field->name,
-                                           *(const unsigned *)(const void *)value, field->choices->name);
-                if (field->is_required &&
-                    ((field->wire == PROTO_WIRE_BIN &&
-                      !((const struct gpud_bin *)(const void *)value)->data) ||
-                     (field->wire == PROTO_WIRE_STR && !*(const char *const *)(const void *)value)))
-                        return client_fail(client, GPUD_E_INVALID_ARGUMENT, "`%s` is missing", field->name);
-        }
+        if (field->wire == PROTO_WIRE_ENUM && *choice >= field->choices->n_values)
+                return client_fail(client, GPUD_E_INVALID_ARGUMENT, "`%s` is %u, no value of enum gpud_%s",
+                                   field->name, *choice, field->choices->name);
+        if (field->is_required &&
+            ((field->wire == PROTO_WIRE_BIN && !bin->data) || (field->wire == PROTO_WIRE_STR && !*text)))
+                return client_fail(client, GPUD_E_INVALID_ARGUMENT, "`%s` is missing", field->name);
         return 0;
+}
+
+static int check_args(struct gpud_client *client, const ProtoStruct *type, const void *args) {
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < type->n_fields; i++)
+                r = check_arg(client, &type->fields[i], (const char *)args + type->fields[i].offset);
+        return r;
 }
 
 /* Lets a copy of the descriptor travel with the request that was appended at `start`. */
@@ -308,11 +267,12 @@ int client_submit(struct gpud_client *client, const ProtoMethod *method, const v
         if (r < 0)
                 return r;
         if (client->n_pending >= CLIENT_PENDING_MAX)
-                return client_fail(client, GPUD_E_RESOURCE_EXHAUSTED, "%zu calls are pending, limit %d",
+                return client_fail(client, GPUD_E_RESOURCE_EXHAUSTED,
+                                   "%zu calls have no reply yet, the limit of libgpud is %d",
                                    client->n_pending, CLIENT_PENDING_MAX);
         if (conn_get_n_queued(&client->conn) >= CLIENT_OUTPUT_MAX)
                 return client_fail(client, GPUD_E_RESOURCE_EXHAUSTED,
-                                   "%zu bytes of requests wait for gpud, limit %d",
+                                   "%zu bytes of requests wait for gpud, the limit of libgpud is %d",
                                    conn_get_n_queued(&client->conn), CLIENT_OUTPUT_MAX);
         if (!args)
                 args = &absent;
@@ -363,32 +323,38 @@ static int take_response(struct gpud_client *client, const Message *message) {
                                 call->method->name, client->fault.text);
         else if (r < 0)
                 r = fail_no_memory(client);
-        else if (call->thunk == complete_blocking)
+        else if (call->thunk == wait_complete)
                 r = keep_result(client);
         call_complete(client, message->msgid, r, r == 0 ? &client->result : NULL);
         return 0;
 }
 
+/* gpud refuses no call in particular, but the connection, and closes it. */
+static int take_refusal(struct gpud_client *client, const Message *message) {
+        ProtoFault why;
+
+        message_read_error(message->error, &why);
+        return lose_for(client, &why);
+}
+
 static int take_message(struct gpud_client *client, const void *data, size_t size) {
-        char why[sizeof(client->lost)];
         ProtoFault fault;
         Message message;
         int r;
 
         r = message_parse(data, size, &message, &fault);
         if (r == 0 && message.type == MESSAGE_RESPONSE)
-                return take_response(client, &message);
+                return message.has_msgid ? take_response(client, &message) : take_refusal(client, &message);
         /* Nobody listens to notifications yet; a newer gpud may send some. */
         if (r == 0 && message.type == MESSAGE_NOTIFICATION)
                 return 0;
-        snprintf(why, sizeof(why), "gpud sent %.90s",
-                 r == 0 ? "a request, which only clients do" : fault.text);
-        return client_lose(client, why);
+        return client_lose(client, "gpud sent %.160s",
+                           r == 0 ? "a request, which only clients do" : fault.text);
 }
 
 /* Takes in every whole message that has come. */
 static int take_messages(struct gpud_client *client) {
-        char fault[96], why[sizeof(client->lost)];
+        char fault[96];
         const void *data;
         size_t size;
         int r;
@@ -397,10 +363,8 @@ static int take_messages(struct gpud_client *client) {
                 r = conn_next(&client->conn, &data, &size, fault, sizeof(fault));
                 if (r == CONN_E_MORE)
                         return 0;
-                if (r) {
-                        snprintf(why, sizeof(why), "gpud sent what is no reply: %s", fault);
-                        return client_lose(client, why);
-                }
+                if (r)
+                        return client_lose(client, "gpud sent what is no reply: %s", fault);
                 msgpack_zone_clear(client->zone);
                 r = take_message(client, data, size);
                 if (r < 0)
@@ -408,11 +372,10 @@ static int take_messages(struct gpud_client *client) {
         }
 }
 
-static int client_read(struct gpud_client *client, bool is_blocking) {
-        char why[sizeof(client->lost)];
-
+int client_read(struct gpud_client *client, bool is_blocking) {
         switch (conn_read(&client->conn, is_blocking)) {
         case 0:
+                client->n_heard++;
                 return take_messages(client);
         case CONN_E_AGAIN:
                 return 0;
@@ -421,72 +384,6 @@ static int client_read(struct gpud_client *client, bool is_blocking) {
         case CONN_E_NO_MEMORY:
                 return client_lose(client, "out of memory in this process");
         default:
-                snprintf(why, sizeof(why), "reading from gpud: %s", strerror(errno));
-                return client_lose(client, why);
+                return client_lose(client, "reading from gpud: %s", strerror(errno));
         }
-}
-
-/* ---- waiting ---- */
-
-int client_check_blocking(struct gpud_client *client) {
-        if (!client->is_in_callback)
-                return 0;
-        return client_fail(client, GPUD_E_BUSY, "a callback may submit calls, not wait for them");
-}
-
-int gpud_dispatch(struct gpud_client *client) {
-        int r;
-
-        r = client_check_blocking(client);
-        if (r == 0)
-                r = client_check(client);
-        if (r < 0)
-                return r;
-        conn_flush(&client->conn);
-        return client_read(client, false);
-}
-
-int gpud_wait(struct gpud_client *client, int timeout_ms) {
-        struct pollfd poll_fd = {.fd = client->conn.fd};
-        int r;
-
-        r = client_check_blocking(client);
-        if (r == 0)
-                r = client_check(client);
-        if (r < 0)
-                return r;
-        conn_flush(&client->conn);
-        if (timeout_ms < 0 && conn_get_n_queued(&client->conn) == 0)
-                return client_read(client, true);
-
-        poll_fd.events = gpud_events(client);
-        r = poll(&poll_fd, 1, timeout_ms);
-        if (r == 0)
-                return client_fail(client, GPUD_E_DEADLINE_EXCEEDED, "nothing came within %d ms", timeout_ms);
-        return r < 0 ? 0 : gpud_dispatch(client);
-}
-
-void gpud_set_spin(struct gpud_client *client, uint32_t spin_us) {
-        spin_init(&client->spin, spin_us);
-}
-
-int client_call(struct gpud_client *client, const ProtoMethod *method, const void *args, int fd,
-                void *ret_result) {
-        BlockingCall blocking = {.ret_result = ret_result, .n_result = method->result->size};
-        struct pollfd poll_fd = {.fd = client->conn.fd};
-        int r;
-
-        r = client_check_blocking(client);
-        if (r == 0)
-                r = client_submit(client, method, args, fd, complete_blocking, NULL, &blocking);
-        if (r < 0)
-                return r;
-        conn_flush(&client->conn);
-        /* A lost connection ends the call as well. */
-        while (!blocking.is_done) {
-                poll_fd.events = gpud_events(client);
-                spin_before(&client->spin, &poll_fd);
-                gpud_wait(client, -1);
-        }
-        return blocking.r;
 }

@@ -33,14 +33,6 @@ struct Call {
         uint32_t next_free; /* slot, while free */
 };
 
-/* What a blocking call waits for. */
-typedef struct BlockingCall {
-        bool is_done;
-        int r;
-        void *ret_result; /* may be NULL */
-        size_t n_result;
-} BlockingCall;
-
 /* Room for any method's arguments or result. */
 typedef union AnyStruct {
 #define STRUCT(name_, doc_) struct gpud_##name_ name_;
@@ -60,9 +52,11 @@ struct gpud_client {
         msgpack_zone *zone;      /* of the reply being taken in */
         msgpack_zone *kept_zone; /* of the last blocking call's result */
         AnyStruct result;
-        ProtoFault fault; /* the last failure */
-        char lost[128];   /* why the connection is lost; empty while it is not */
-        Spin spin;        /* before a blocking call sleeps */
+        ProtoFault fault;    /* the last failure */
+        ProtoFault lost;     /* why the connection is lost; code 0 while it is not */
+        uint64_t n_heard;    /* times that something came */
+        uint32_t timeout_ms; /* that gpud may be silent while a call waits; 0: for ever */
+        Spin spin;           /* before a blocking call sleeps */
         bool is_in_callback;
         struct gpud_region *regions; /* every region made with this client */
         struct gpud_region *arena;   /* of these, the one bytes are copied through; NULL until first used */
@@ -71,6 +65,12 @@ struct gpud_client {
 
 /* Makes a client on a connected socket. Takes over `fd`, also when it fails. 0 or -GPUD_E_SYSTEM_CALL. */
 int client_new(struct gpud_client **ret_client, int fd);
+
+/* 0, or why the connection cannot be used, here and now. */
+int client_check(struct gpud_client *client);
+
+/* Takes in what has come, and if `is_blocking` waits for something. 0, or why the connection is lost. */
+int client_read(struct gpud_client *client, bool is_blocking);
 
 /* Notes a failure and returns its code negated. */
 int client_fail(struct gpud_client *client, int code, const char *format, ...)

@@ -1,6 +1,7 @@
 /* The words of errors.def. */
 
 #include "client/client.h"
+#include "client/connect.h"
 
 static const ProtoError *find_error(int r) {
         return r == INT32_MIN ? NULL : proto_error_find(r < 0 ? -r : r);
@@ -25,5 +26,5 @@ const char *gpud_error_hint(int r) {
 }
 
 const char *gpud_error_message(const struct gpud_client *client) {
-        return client->fault.text;
+        return client ? client->fault.text : connect_get_message();
 }

@@ -44,8 +44,9 @@ static int copy_from_file(const Bulk *bulk, void *data, uint64_t position, size_
                         return refuse_system(fault, "reading");
                 if (n == 0)
                         return proto_fault(fault, GPUD_E_OUT_OF_RANGE,
-                                           "the file ends after %" PRIu64 " bytes, %" PRIu64 " were expected",
-                                           position + n_done, bulk->size);
+                                           "the file ends %" PRIu64 " bytes after file_offset %" PRIu64
+                                           ", %" PRIu64 " were expected",
+                                           position + n_done, file->offset, bulk->size);
                 n_done += (size_t)n;
         }
         return 0;

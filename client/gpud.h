@@ -9,8 +9,10 @@
  *      int r;
  *
  *      r = gpud_connect(&client, NULL);
- *      if (r < 0)
+ *      if (r < 0) {
+ *              fprintf(stderr, "%s: %s\n", gpud_strerror(r), gpud_error_message(NULL));
  *              return r;
+ *      }
  *      struct gpud_mem_alloc_args args = {.device = "vulkan:0", .size = sizeof(weights), .name = "weights"};
  *      r = gpud_mem_alloc(client, &args, &info);
  *      if (r == 0)
@@ -26,10 +28,12 @@
  * says what the code means, gpud_error_message() what was wrong this time. No call sets errno but
  * gpud_connect().
  *
- * Arguments. A structure zeroed but for the fields you want is right: strings and bytes are absent while
- * their pointer is NULL, other optional fields while their `has_` member is false. Arguments need to live
- * only until the call returns. Sizes and offsets are bytes; times ending in `_ns` are nanoseconds since the
- * epoch. `ret_` parameters may be NULL when nobody wants the result.
+ * Arguments. A structure zeroed but for the fields you want is right. An optional field that is zero
+ * (false, NULL, the first constant of an enumeration) is absent, one that is not is there: `{.mode =
+ * 0644}` says all. A zero that is meant (a mode of 0, the uid of root, a size of 0 where absent means all)
+ * needs its `has_` member true beside it. In a result the `has_` member alone says whether a field
+ * applies. Arguments need to live only until the call returns. Sizes and offsets are bytes; times ending
+ * in `_ns` are nanoseconds since the epoch. `ret_` parameters may be NULL when nobody wants the result.
  *
  * Lifetime of results. Strings, bytes and lists in the result of a blocking call live until the next blocking
  * call on that client, or gpud_close(). Those handed to a callback end with the callback. An enumeration may
@@ -63,10 +67,21 @@ const char *gpud_version(void);
 
 /*
  * Connects to gpud. `path` NULL: the environment's GPUD_SOCKET, else /run/gpud/gpud.sock. Returns
- * -GPUD_E_CONNECTION_LOST, or -GPUD_E_PERMISSION_DENIED where the socket is closed to this user; errno then
- * says why, and *ret_client is NULL.
+ * -GPUD_E_CONNECTION_LOST, or -GPUD_E_PERMISSION_DENIED where the socket is closed to this user;
+ * *ret_client is then NULL, gpud_error_message(NULL) names the path and what is wrong, and errno says the
+ * same to a program.
+ *
+ * gpud may refuse a connection that the kernel made: where it has connections_max already, say. The first
+ * call then returns gpud's error (-GPUD_E_RESOURCE_EXHAUSTED) with its message, and so does every later
+ * one.
  */
 int gpud_connect(struct gpud_client **ret_client, const char *path);
+
+/*
+ * The same for a program that will not wait for ever: a gpud that takes no connection for so long (0: without
+ * end) is -GPUD_E_DEADLINE_EXCEEDED, and gpud_set_timeout() is done.
+ */
+int gpud_connect_timeout(struct gpud_client **ret_client, const char *path, uint32_t timeout_ms);
 
 /* The socket that gpud_connect() takes for `path`. */
 const char *gpud_socket_path(const char *path);
@@ -110,7 +125,18 @@ int gpud_wait(struct gpud_client *client, int timeout_ms);
 #define GPUD_SPIN_US 100
 void gpud_set_spin(struct gpud_client *client, uint32_t spin_us);
 
-/* How many submitted calls have no reply yet. */
+/*
+ * Sets how long gpud may say nothing at all while a blocking call waits for it, in milliseconds; 0, as in
+ * the beginning, is for ever. Then the call returns -GPUD_E_DEADLINE_EXCEEDED. What it asked for may still
+ * be done, but its reply is dropped when it comes, and a reference or region that it brings is given back;
+ * the client works on. A copy of many pieces goes on for as long as pieces get done. After a mem.write or
+ * mem.read through a region of yours that came to nothing so, the region is in gpud's hands until
+ * gpud_pending() is 0 or it is freed. Submitted calls, gpud_wait() and gpud_dispatch() do not look at
+ * this.
+ */
+void gpud_set_timeout(struct gpud_client *client, uint32_t timeout_ms);
+
+/* How many calls have no reply yet: those submitted, and those that a time-out ended. */
 size_t gpud_pending(const struct gpud_client *client);
 
 /*
@@ -131,8 +157,9 @@ const char *gpud_error_name(int r);
 /* What can be done about it, or NULL. */
 const char *gpud_error_hint(int r);
 /*
- * What was wrong with the last call that failed on this client, with the offending value and the limit. In a
- * callback it is about that callback's call. Lives until the next failure. Never NULL.
+ * What was wrong with the last call that failed on this client, with the offending value and the limit; with
+ * NULL, with this thread's last gpud_connect() that failed. In a callback it is about that callback's call.
+ * Lives until the next failure. Never NULL.
  */
 const char *gpud_error_message(const struct gpud_client *client);
 

@@ -214,21 +214,55 @@ static int set_field(Arguments *arguments, const ProtoField *field, const char *
         return r;
 }
 
+/*
+ * Whether the word is this option of gpuctl's, and its value: behind a '=', or the next word; NULL if none
+ * is.
+ */
+static bool take_value(const char *option, const char *const *words, size_t n_words, size_t *index,
+                       const char **ret_value) {
+        const char *word = words[*index];
+        size_t n = strlen(option);
+
+        if (strncmp(word, option, n) != 0 || (word[n] && word[n] != '='))
+                return false;
+        if (word[n])
+                *ret_value = word + n + 1;
+        else
+                *ret_value = *index + 1 < n_words ? words[++*index] : NULL;
+        return true;
+}
+
+static int set_timeout(Gpuctl *ctl, const char *text) {
+        double seconds;
+        char *end;
+
+        seconds = strtod(text, &end);
+        if (end == text || *end || !(seconds >= 0 && seconds <= UINT32_MAX / 1000))
+                return complain(EXIT_USAGE, "--timeout: \"%s\" is no number of seconds from 0 to %u", text,
+                                UINT32_MAX / 1000);
+        ctl->timeout_ms = (uint32_t)(seconds * 1000);
+        /* 0 would be for ever. */
+        if (seconds > 0 && ctl->timeout_ms == 0)
+                ctl->timeout_ms = 1;
+        return EXIT_SUCCESS;
+}
+
 bool gpuctl_take_option(Gpuctl *ctl, const char *const *words, size_t n_words, size_t *index, int *ret_exit) {
         const char *word = words[*index];
+        const char *value;
 
         *ret_exit = EXIT_SUCCESS;
         if (strcmp(word, "--json") == 0) {
                 ctl->is_json = true;
         } else if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
                 ctl->is_help = true;
-        } else if (strncmp(word, "--socket=", 9) == 0) {
-                ctl->socket = word + 9;
-        } else if (strcmp(word, "--socket") == 0) {
-                if (*index + 1 == n_words)
+        } else if (take_value("--socket", words, n_words, index, &value)) {
+                ctl->socket = value;
+                if (!value)
                         *ret_exit = complain(EXIT_USAGE, "--socket needs a path");
-                else
-                        ctl->socket = words[++*index];
+        } else if (take_value("--timeout", words, n_words, index, &value)) {
+                *ret_exit = value ? set_timeout(ctl, value)
+                                  : complain(EXIT_USAGE, "--timeout needs a number of seconds");
         } else {
                 return false;
         }

@@ -22,7 +22,7 @@ int arguments_init(Arguments *arguments, Gpuctl *ctl, const char *what, const Pr
                    const char *const *words, size_t n_words);
 void arguments_deinit(Arguments *arguments);
 
-/* Takes --json, --socket or --help at words[*index] and steps past it. False if it is none of them. */
+/* Takes an option of gpuctl itself at words[*index] and steps past it. False if it is none of them. */
 bool gpuctl_take_option(Gpuctl *ctl, const char *const *words, size_t n_words, size_t *index, int *ret_exit);
 
 /*

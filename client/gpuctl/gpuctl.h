@@ -15,8 +15,12 @@
 #define EXIT_FAILED 1
 #define EXIT_USAGE  2
 
+/* Longer than a gpud takes that has just been started by this very connection. */
+#define GPUCTL_TIMEOUT_MS 30000
+
 typedef struct Gpuctl {
-        const char *socket; /* of --socket, or NULL */
+        const char *socket;  /* of --socket, or NULL */
+        uint32_t timeout_ms; /* of --timeout: gpud may be silent for so long; 0: for ever */
         bool is_json;
         bool is_help;           /* --help: explain the command, do not run it */
         bool is_terminal;       /* stdout is one: people read it */

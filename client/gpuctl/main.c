@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "client/cleanup.h"
@@ -16,23 +15,19 @@
 #include "client/gpuctl/complain.h"
 
 int gpuctl_connect(Gpuctl *ctl) {
-        const char *path = gpud_socket_path(ctl->socket);
         const ProtoError *error;
         int r;
 
         if (ctl->client)
                 return EXIT_SUCCESS;
-        r = gpud_connect(&ctl->client, ctl->socket);
+        r = gpud_connect_timeout(&ctl->client, ctl->socket, ctl->timeout_ms);
         if (r == 0)
                 return EXIT_SUCCESS;
         error = proto_error_find(-r);
+        /* The message has the way out where there is one; errors.def's hint is about allocations. */
         if (r == -GPUD_E_PERMISSION_DENIED)
-                return complain(error->exit_code, "%s: %s; you must be in the group that owns the socket",
-                                path, strerror(errno));
-        if (errno == ENAMETOOLONG)
-                return complain(error->exit_code, "%s: %s: a socket's path has at most %zu bytes",
-                                error->text, path, sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1);
-        return complain(error->exit_code, "%s: %s: %s; %s", error->text, path, strerror(errno), error->hint);
+                return complain(error->exit_code, "%s", gpud_error_message(NULL));
+        return complain(error->exit_code, "%s: %s; %s", error->text, gpud_error_message(NULL), error->hint);
 }
 
 static int run_command(Gpuctl *ctl, const Command *command, const char *const *words, size_t n_words) {
@@ -112,6 +107,7 @@ static bool wants_colour(void) {
 
 int main(int argc, char **argv) {
         Gpuctl ctl = {
+                .timeout_ms = GPUCTL_TIMEOUT_MS,
                 .is_terminal = isatty(STDOUT_FILENO),
                 .is_error_terminal = isatty(STDERR_FILENO),
         };

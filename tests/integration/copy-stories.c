@@ -208,7 +208,9 @@ void story_wrong_files(void) {
         fd = open_file("short", O_RDWR | O_CREAT);
         MUST(ftruncate(fd, 10 * MIB - 1) == 0);
         RETURNS(-GPUD_E_OUT_OF_RANGE, gpud_put_file(client, mem, 0, fd, 0, 10 * MIB, NULL, NULL));
-        check_error(client, "the file ends after 10485759 bytes, 10485760 were expected");
+        check_error(client, "the file ends 10485759 bytes after file_offset 0, 10485760 were expected");
+        RETURNS(-GPUD_E_OUT_OF_RANGE, gpud_put_file(client, mem, 0, fd, 10 * MIB - 2, 5, NULL, NULL));
+        check_error(client, "the file ends 1 bytes after file_offset 10485758, 5 were expected");
         RETURNS(-GPUD_E_OUT_OF_RANGE, gpud_put_file(client, mem, 0, fd, 10 * MIB - 1, 1, NULL, NULL));
         RETURNS(0, gpud_put_file(client, mem, 0, fd, 10 * MIB - 1, 0, NULL, NULL));
         RETURNS(0, gpud_put_file(client, mem, 1, fd, 0, 10 * MIB - 1, NULL, NULL));

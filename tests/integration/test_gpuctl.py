@@ -349,7 +349,7 @@ def test_completion_in_bash(gpuctl: Gpuctl, client: Client, tmp_path: pathlib.Pa
             for field in structs[method["args"]]
             if not field["required"]
         }
-        assert offers(f"gpuctl {noun} {verb} --") == options | {"--json", "--socket=", "--help"}
+        assert offers(f"gpuctl {noun} {verb} --") == options | {"--json", "--socket=", "--timeout=", "--help"}
     words = own_commands(gpuctl).keys() | verbs.keys()
     assert offers("gpuctl ") == offers("gpuctl --json --socket /x ") == offers("gpuctl help ") == words
     for noun in verbs:

@@ -64,7 +64,8 @@ static inline void peer_reply(const Peer *peer, uint32_t msgid, const ProtoStruc
         msgpack_sbuffer_destroy(&buffer);
 }
 
-static inline void peer_refuse(const Peer *peer, uint32_t msgid, int code, const char *text) {
+/* `msgid` NULL: nil. */
+static inline void peer_refuse_any(const Peer *peer, const uint32_t *msgid, int code, const char *text) {
         ProtoFault fault = {.code = code};
         msgpack_sbuffer buffer;
         msgpack_packer packer;
@@ -72,9 +73,13 @@ static inline void peer_refuse(const Peer *peer, uint32_t msgid, int code, const
         snprintf(fault.text, sizeof(fault.text), "%s", text);
         msgpack_sbuffer_init(&buffer);
         msgpack_packer_init(&packer, &buffer, msgpack_sbuffer_write);
-        ck_assert_int_eq(message_pack_error(&packer, &msgid, &fault), 0);
+        ck_assert_int_eq(message_pack_error(&packer, msgid, &fault), 0);
         peer_send(peer, buffer.data, buffer.size);
         msgpack_sbuffer_destroy(&buffer);
+}
+
+static inline void peer_refuse(const Peer *peer, uint32_t msgid, int code, const char *text) {
+        peer_refuse_any(peer, &msgid, code, text);
 }
 
 static inline int run_suite(Suite *suite) {

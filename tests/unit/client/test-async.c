@@ -131,6 +131,84 @@ START_TEST(callback_may_submit) {
 }
 END_TEST
 
+/*
+ * What the client has sent: the msgid of the last request, its method in the packed form, and whether it
+ * is there.
+ */
+static bool has_sent(const Peer *peer, const char *method, uint32_t *ret_msgid) {
+        msgpack_zone *zone = msgpack_zone_new(1024);
+        msgpack_object object;
+        char data[1024];
+        size_t offset = 0;
+        ssize_t n = recv(peer->fd, data, sizeof(data), MSG_DONTWAIT);
+        bool found = false;
+
+        while (n > 0 && offset < (size_t)n &&
+               msgpack_unpack(data, (size_t)n, &offset, zone, &object) >= MSGPACK_UNPACK_EXTRA_BYTES) {
+                const msgpack_object *item = object.via.array.ptr;
+
+                found = item[2].via.str.size == strlen(method) &&
+                        memcmp(item[2].via.str.ptr, method, strlen(method)) == 0;
+                *ret_msgid = (uint32_t)item[1].via.u64;
+        }
+        msgpack_zone_free(zone);
+        return found;
+}
+
+/* gpud says nothing: the call ends, the client works on, and what the late reply brings goes back. */
+START_TEST(silence_ends_a_call) {
+        const struct gpud_mem_alloc_args alloc = {.device = "d", .size = 1};
+        const struct gpud_mem_info info = {.mem = {{7}}, .device = "d"};
+        struct gpud_mem_info taken = {.size = 77};
+        uint32_t late = 0, msgid = 0;
+        Peer peer = peer_new();
+
+        gpud_set_timeout(peer.client, 20);
+        ck_assert_int_eq(gpud_mem_alloc(peer.client, &alloc, &taken), -GPUD_E_DEADLINE_EXCEEDED);
+        ck_assert_str_eq(gpud_error_message(peer.client), "gpud said nothing for 20 ms");
+        ck_assert(has_sent(&peer, "mem.alloc", &late));
+        ck_assert_int_eq(gpud_daemon_ping(peer.client), -GPUD_E_DEADLINE_EXCEEDED);
+        ck_assert(has_sent(&peer, "daemon.ping", &msgid));
+        ck_assert_uint_ne(msgid, late);
+        ck_assert_uint_eq(gpud_pending(peer.client), 2);
+
+        peer_reply(&peer, late, &proto_struct_mem_info, &info);
+        peer_reply(&peer, msgid, &proto_struct_none, NULL);
+        while (gpud_pending(peer.client) > 1)
+                ck_assert_int_eq(gpud_wait(peer.client, 1000), 0);
+        ck_assert_int_eq(gpud_dispatch(peer.client), 0);
+        ck_assert(has_sent(&peer, "mem.close", &msgid));
+        peer_reply(&peer, msgid, &proto_struct_none, NULL);
+        while (gpud_pending(peer.client) > 0)
+                ck_assert_int_eq(gpud_wait(peer.client, 1000), 0);
+        ck_assert_uint_eq(taken.size, 77);
+        peer_free(&peer);
+}
+END_TEST
+
+/* Other replies say that gpud is at work. */
+START_TEST(a_time_out_is_of_silence) {
+        Peer peer = peer_new();
+        int status;
+        pid_t pid;
+
+        gpud_set_timeout(peer.client, 400);
+        for (int i = 0; i < 10; i++)
+                ck_assert_int_eq(gpud_daemon_ping_submit(peer.client, NULL, NULL), 0);
+        pid = fork();
+        if (pid == 0) {
+                for (uint32_t i = 0; i <= 10; i++) {
+                        usleep(100 * 1000);
+                        peer_reply(&peer, i, &proto_struct_none, NULL);
+                }
+                _exit(0);
+        }
+        ck_assert_int_eq(gpud_daemon_ping(peer.client), 0);
+        ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+        peer_free(&peer);
+}
+END_TEST
+
 static void try_to_block(struct gpud_client *client, int r, void *userdata) {
         int *n_refused = userdata;
         char byte;
@@ -239,6 +317,8 @@ int main(void) {
         tcase_add_test(tcase, hang_up_ends_every_call_once);
         tcase_add_test(tcase, closing_ends_every_call_once);
         tcase_add_test(tcase, callback_may_submit);
+        tcase_add_test(tcase, silence_ends_a_call);
+        tcase_add_test(tcase, a_time_out_is_of_silence);
         tcase_add_test(tcase, callback_may_not_block);
         tcase_add_test(tcase, blocking_call_runs_callbacks);
         tcase_add_test(tcase, pending_calls_are_bounded);

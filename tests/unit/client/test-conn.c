@@ -215,6 +215,11 @@ static const struct {
         BYTES("\xd4\x01\x01"),
 };
 
+static void note_result(struct gpud_client *client, int r, void *userdata) {
+        (void)client;
+        *(int *)userdata = r;
+}
+
 START_TEST(nonsense_ends_the_connection) {
         Peer peer = peer_new();
 
@@ -225,6 +230,26 @@ START_TEST(nonsense_ends_the_connection) {
         ck_assert_int_eq(gpud_daemon_ping(peer.client), -GPUD_E_CONNECTION_LOST);
         ck_assert_int_eq(gpud_dispatch(peer.client), -GPUD_E_CONNECTION_LOST);
         ck_assert_int_eq(gpud_wait(peer.client, -1), -GPUD_E_CONNECTION_LOST);
+        peer_free(&peer);
+}
+END_TEST
+
+/* As gpud does where it has as many connections as it may: before it has read anything. */
+START_TEST(a_refused_connection_says_why) {
+        Peer peer = peer_new();
+        int r = -1;
+
+        ck_assert_int_eq(gpud_daemon_ping_submit(peer.client, note_result, &r), 0);
+        peer_refuse_any(&peer, NULL, GPUD_E_RESOURCE_EXHAUSTED,
+                        "gpud has 3 connections, limit connections_max = 3");
+        peer_hang_up(&peer);
+        for (int i = 0; i < 2; i++) {
+                ck_assert_int_eq(gpud_daemon_ping(peer.client), -GPUD_E_RESOURCE_EXHAUSTED);
+                ck_assert_str_eq(gpud_error_message(peer.client),
+                                 "gpud has 3 connections, limit connections_max = 3");
+        }
+        ck_assert_int_eq(r, -GPUD_E_RESOURCE_EXHAUSTED);
+        ck_assert_int_eq(gpud_wait(peer.client, -1), -GPUD_E_RESOURCE_EXHAUSTED);
         peer_free(&peer);
 }
 END_TEST
@@ -427,6 +452,7 @@ int main(void) {
         tcase_add_test(tcase, refusal_has_its_message);
         tcase_add_test(tcase, strange_result_fails_one_call);
         tcase_add_loop_test(tcase, nonsense_ends_the_connection, 0, sizeof(nonsense) / sizeof(*nonsense));
+        tcase_add_test(tcase, a_refused_connection_says_why);
         tcase_add_test(tcase, half_a_reply_and_silence);
         tcase_add_test(tcase, last_words_are_read);
         tcase_add_test(tcase, descriptor_travels_with_its_message);
