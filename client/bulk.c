@@ -11,16 +11,22 @@
  * No piece enters its second stage before gpud has said how large the allocation is: a range that does not
  * fit is refused whole, in gpud's words, and no byte of allocation or sink has changed. The question goes out
  * while the first piece is copied.
+ *
+ * A run that gpud is silent in for too long is abandoned: the arena is gpud's until it has answered every
+ * piece, so the run keeps both until then, and the next copy gets an arena of its own.
  */
 
 #include "client/bulk.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "client/cleanup.h"
 #include "client/client.h"
 #include "client/copier.h"
 #include "client/region.h"
+#include "client/wait.h"
 
 #define SLOTS_MAX 16
 
@@ -35,7 +41,10 @@
 /* Fewer bytes are copied before other threads have woken, so the owner copies them alone. */
 #define SHARED_MIN (4 * 1024 * 1024)
 
+typedef struct BulkRun BulkRun;
+
 typedef struct Slot {
+        BulkRun *run;
         bool is_taken;    /* by a piece */
         bool is_busy;     /* gpud moves it */
         int r;            /* of the last move */
@@ -49,9 +58,10 @@ typedef struct Question {
         ProtoFault fault;
 } Question;
 
-typedef struct BulkRun {
-        const Bulk *bulk;
-        struct gpud_region *region;
+struct BulkRun {
+        const Bulk *bulk;           /* gone when the run is abandoned */
+        bool is_abandoned;          /* nobody waits for it any more: the last reply frees it */
+        struct gpud_region *region; /* its own once it is abandoned */
         Copier *copier;
         size_t piece_size;
         size_t n_slots;
@@ -60,7 +70,7 @@ typedef struct BulkRun {
         Question question;
         Slot slots[SLOTS_MAX];
         size_t slot_of[SLOTS_MAX]; /* of piece k at k % SLOTS_MAX */
-} BulkRun;
+};
 
 /* `start` begins the stage for a piece; `check` says whether it is over, 1 or 0, or what went wrong. */
 typedef struct Stage {
@@ -74,6 +84,30 @@ static uint64_t piece_start(const BulkRun *run, uint64_t piece) {
 
 static uint64_t piece_end(const BulkRun *run, uint64_t piece) {
         return piece + 1 == run->n_pieces ? run->bulk->size : (piece + 1) * run->piece_size;
+}
+
+/* ---- what gpud has yet to say ---- */
+
+/* Whether gpud has yet to reply to something. */
+static bool is_waiting(const BulkRun *run) {
+        if (run->question.is_asked)
+                return true;
+        for (size_t i = 0; i < run->n_slots; i++)
+                if (run->slots[i].is_busy)
+                        return true;
+        return false;
+}
+
+static void run_freep(BulkRun **run) {
+        if (*run && (*run)->is_abandoned)
+                gpud_region_free((*run)->region);
+        free(*run);
+}
+
+/* After each reply. */
+static void free_abandoned(BulkRun *run) {
+        if (run->is_abandoned && !is_waiting(run))
+                run_freep(&run);
 }
 
 /* ---- slots ---- */
@@ -101,7 +135,9 @@ static void answer(struct gpud_client *client, int r, const struct gpud_mem_info
 
         question->is_asked = false;
         question->r = r;
-        if (r < 0)
+        if (run->is_abandoned)
+                free_abandoned(run);
+        else if (r < 0)
                 question->fault = client->fault;
         else if (bulk->offset > info->size || bulk->size > info->size - bulk->offset)
                 question->r =
@@ -166,6 +202,7 @@ static void complete_write(struct gpud_client *client, int r, void *userdata) {
         slot->r = r;
         if (r < 0)
                 slot->fault = client->fault;
+        free_abandoned(slot->run);
 }
 
 static void complete_read(struct gpud_client *client, int r, const struct gpud_mem_read_result *result,
@@ -237,16 +274,6 @@ static int check_move(BulkRun *run, uint64_t piece) {
         return slot->is_busy ? 0 : slot->r < 0 ? slot->r : 1;
 }
 
-/* Whether gpud has yet to reply to something. */
-static bool is_waiting(const BulkRun *run) {
-        if (run->question.is_asked)
-                return true;
-        for (size_t i = 0; i < run->n_slots; i++)
-                if (run->slots[i].is_busy)
-                        return true;
-        return false;
-}
-
 /* ---- the whole ---- */
 
 /* A piece is a request: small ones get bytes to the GPU sooner, large ones cost less. A copy has some 8. */
@@ -260,7 +287,9 @@ static int init_pipeline(BulkRun *run, const Bulk *bulk) {
         struct gpud_client *client = bulk->client;
         int r;
 
-        *run = (BulkRun){.bulk = bulk};
+        run->bulk = bulk;
+        for (size_t i = 0; i < SLOTS_MAX; i++)
+                run->slots[i].run = run;
         r = client_check_blocking(client);
         if (r < 0)
                 return r;
@@ -326,13 +355,13 @@ static size_t count_moving_bytes(const BulkRun *run) {
 }
 
 /* Copies what may be copied, or waits for a helper's copy, or lets another piece begin, or waits for gpud. */
-static void make_progress(BulkRun *run) {
+static int make_progress(BulkRun *run) {
         if (copier_step(run->copier) || copier_wait(run->copier))
-                return;
-        if (run->n_ahead < run->n_slots && count_moving_bytes(run) < MOVING_MIN)
-                run->n_ahead++;
-        else
-                gpud_wait(run->bulk->client, -1);
+                return 0;
+        if (run->n_ahead >= run->n_slots || count_moving_bytes(run) >= MOVING_MIN)
+                return wait_for_gpud(run->bulk->client);
+        run->n_ahead++;
+        return 0;
 }
 
 /* Takes every piece through both stages, the first of which is stages[0]. */
@@ -349,42 +378,63 @@ static int run_stages(BulkRun *run, const Stage stages[2]) {
                 if (bulk->progress && marks.done > reported)
                         bulk->progress(piece_end(run, marks.done - 1), bulk->progress_data);
                 reported = marks.done;
-                if (r == 0)
-                        make_progress(run);
+                /* A lost connection ends the pieces, which tell. */
+                if (r == 0 && make_progress(run) == -GPUD_E_DEADLINE_EXCEEDED)
+                        return -GPUD_E_DEADLINE_EXCEEDED;
         }
         return 0;
 }
 
-/* Waits for whatever is in flight. The client keeps the message of the failure that ended the copy. */
-static void drain(BulkRun *run) {
+/* Leaves the arena to what gpud still does with it. */
+static void abandon(BulkRun *run) {
+        run->bulk->client->arena = NULL;
+        run->is_abandoned = true;
+}
+
+/* Waits for whatever is in flight. The client keeps the message of the failure `r` that ended the copy. */
+static void drain(BulkRun *run, int r) {
         struct gpud_client *client = run->bulk->client;
         ProtoFault fault = client->fault, unused;
 
         copier_end(run->copier, &unused);
-        while (is_waiting(run))
-                gpud_wait(client, -1);
+        while (is_waiting(run) && r != -GPUD_E_DEADLINE_EXCEEDED)
+                r = wait_for_gpud(client);
+        if (is_waiting(run))
+                abandon(run);
         client->fault = fault;
 }
 
-static int move_bulk(const Bulk *bulk, const Stage stages[2]) {
-        BulkRun run;
+static int run_bulk(BulkRun *run, const Stage stages[2]) {
         const CopyJob job = {
                 .copy = copy_grain,
-                .userdata = &run,
+                .userdata = run,
                 .grain = GRAIN,
-                .is_serial = bulk->is_serial || bulk->size < SHARED_MIN,
+                .is_serial = run->bulk->is_serial || run->bulk->size < SHARED_MIN,
         };
         int r;
 
-        r = init_pipeline(&run, bulk);
+        r = ask(run);
         if (r < 0)
                 return r;
-        r = ask(&run);
-        if (r < 0)
-                return r;
-        copier_begin(run.copier, &job);
-        r = run_stages(&run, stages);
-        drain(&run);
+        copier_begin(run->copier, &job);
+        r = run_stages(run, stages);
+        drain(run, r);
+        return r;
+}
+
+static int move_bulk(const Bulk *bulk, const Stage stages[2]) {
+        _cleanup_(run_freep) BulkRun *run = NULL;
+        int r;
+
+        run = calloc(1, sizeof(*run));
+        if (!run)
+                return client_fail(bulk->client, GPUD_E_SYSTEM_CALL, "out of memory in this process");
+        r = init_pipeline(run, bulk);
+        if (r == 0)
+                r = run_bulk(run, stages);
+        /* The last reply frees it. */
+        if (run->is_abandoned)
+                run = NULL;
         return r;
 }
 

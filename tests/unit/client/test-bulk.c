@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <sys/mman.h>
 
@@ -28,11 +29,18 @@ typedef struct Daemon {
         int fd;            /* received, not yet taken */
         int fail_at;       /* the n-th copy is refused; 0: none */
         int hang_at;       /* the connection closes at the n-th copy; 0: never */
+        int pause_at;      /* nothing is said from the n-th copy on until `go_on` is posted; 0: never */
+        sem_t go_on;
+        int mute_at; /* the n-th copy has no reply; 0: none */
         int n_copies;
 } Daemon;
 
 static bool daemon_check(Daemon *daemon, uint32_t msgid, uint64_t offset, uint64_t size) {
         daemon->n_copies++;
+        if (daemon->n_copies == daemon->pause_at)
+                sem_wait(&daemon->go_on);
+        if (daemon->n_copies == daemon->mute_at)
+                return false;
         if (daemon->n_copies == daemon->fail_at) {
                 peer_refuse(&daemon->peer, msgid, GPUD_E_DEVICE_LOST, "copy refused by the test");
                 return false;
@@ -91,6 +99,11 @@ static void daemon_register(Daemon *daemon, uint32_t msgid, const struct gpud_sh
         peer_reply(&daemon->peer, msgid, &proto_struct_shm_register_result, &result);
 }
 
+static void daemon_release(Daemon *daemon, uint32_t msgid) {
+        daemon->n_released++;
+        peer_reply(&daemon->peer, msgid, &proto_struct_none, NULL);
+}
+
 static void daemon_info(Daemon *daemon, uint32_t msgid) {
         const struct gpud_mem_info info = {.device = "vulkan:0", .size = daemon->size};
 
@@ -116,7 +129,7 @@ static bool daemon_serve(Daemon *daemon, const void *data, size_t size) {
         else if (method == &proto_methods[PROTO_METHOD_shm_register])
                 daemon_register(daemon, message.msgid, &args.shm_register_args);
         else if (method == &proto_methods[PROTO_METHOD_shm_release])
-                daemon->n_released++;
+                daemon_release(daemon, message.msgid);
         else if (method == &proto_methods[PROTO_METHOD_mem_info])
                 daemon_info(daemon, message.msgid);
         msgpack_zone_free(zone);
@@ -169,6 +182,7 @@ static Daemon *daemon_new(size_t size) {
         daemon->memory = malloc(size + 1);
         daemon->size = size;
         daemon->fd = -1;
+        sem_init(&daemon->go_on, 0, 0);
         for (size_t i = 0; i < size; i++)
                 daemon->memory[i] = (char)(i * 31 + (i >> 12));
         return daemon;
@@ -275,6 +289,54 @@ START_TEST(daemon_dies_in_the_middle) {
         ck_assert_int_eq(gpud_read(daemon->peer.client, some_mem, 0, data, size), -GPUD_E_CONNECTION_LOST);
         ck_assert_uint_eq(gpud_pending(daemon->peer.client), 0);
         ck_assert_int_eq(gpud_write(daemon->peer.client, some_mem, 0, data, size), -GPUD_E_CONNECTION_LOST);
+        free(data);
+        daemon_free(daemon);
+}
+END_TEST
+
+/*
+ * The copy ends, and the arena stays until gpud has answered: the next copy does not share it with the
+ * last.
+ */
+START_TEST(silence_in_the_middle) {
+        size_t size = 9 * SLOT;
+        Daemon *daemon = daemon_new(size);
+        char *data = malloc(size);
+
+        memset(data, 'd', size);
+        daemon->pause_at = _i;
+        daemon_start(daemon);
+        gpud_set_timeout(daemon->peer.client, 100);
+        ck_assert_int_eq(gpud_write(daemon->peer.client, some_mem, 0, data, size), -GPUD_E_DEADLINE_EXCEEDED);
+        ck_assert_str_eq(gpud_error_message(daemon->peer.client), "gpud said nothing for 100 ms");
+        ck_assert_uint_gt(gpud_pending(daemon->peer.client), 0);
+        ck_assert_uint_eq(daemon->n_released, 0);
+
+        gpud_set_timeout(daemon->peer.client, 0);
+        sem_post(&daemon->go_on);
+        memset(data, 'e', size);
+        ck_assert_int_eq(gpud_write(daemon->peer.client, some_mem, 0, data, size), 0);
+        ck_assert_mem_eq(daemon->memory, data, size);
+        while (gpud_pending(daemon->peer.client) > 0)
+                ck_assert_int_eq(gpud_wait(daemon->peer.client, 10000), 0);
+        ck_assert_uint_eq(daemon->n_regions, 2);
+        ck_assert_uint_eq(daemon->n_released, 1);
+        free(data);
+        daemon_free(daemon);
+}
+END_TEST
+
+/* Nor does a program that ends meanwhile meet the run again. */
+START_TEST(silence_and_then_the_end) {
+        size_t size = 9 * SLOT;
+        Daemon *daemon = daemon_new(size);
+        char *data = malloc(size);
+
+        daemon->mute_at = _i;
+        daemon_start(daemon);
+        gpud_set_timeout(daemon->peer.client, 100);
+        ck_assert_int_eq(gpud_read(daemon->peer.client, some_mem, 0, data, size), -GPUD_E_DEADLINE_EXCEEDED);
+        ck_assert_uint_gt(gpud_pending(daemon->peer.client), 0);
         free(data);
         daemon_free(daemon);
 }
@@ -495,6 +557,8 @@ int main(void) {
         tcase_add_test(tcase, nothing_is_copied);
         tcase_add_loop_test(tcase, failure_in_the_middle, 1, 9);
         tcase_add_loop_test(tcase, daemon_dies_in_the_middle, 1, 9);
+        tcase_add_loop_test(tcase, silence_in_the_middle, 1, 9);
+        tcase_add_loop_test(tcase, silence_and_then_the_end, 1, 3);
         tcase_add_test(tcase, range_may_not_wrap);
         tcase_add_test(tcase, range_past_the_end_is_refused_whole);
         tcase_add_test(tcase, region_is_shared_memory);
