@@ -71,7 +71,8 @@ static void story_hello(void) {
         RETURNS(0,
                 gpud_session_hello(client, &(struct gpud_session_hello_args){.client = "stories"}, &hello));
         MUST(hello.protocol == GPUD_PROTOCOL);
-        MUST(strncmp(hello.server, "gpud ", 5) == 0);
+        MUST(strcmp(hello.server, "gpud " GPUD_VERSION) == 0);
+        MUST(strcmp(gpud_version(), GPUD_VERSION) == 0);
         MUST(hello.limits.inline_max == GPUD_INLINE_MAX);
         struct gpud_uuid session = hello.session;
         RETURNS(0, gpud_session_list(client, NULL, &sessions));
@@ -135,6 +136,33 @@ static void story_persistence(void) {
         MUST(memcmp(back, "end", 3) == 0);
         free_mem(client, info.mem);
         RETURNS(-GPUD_E_NOT_FOUND, gpud_mem_info(client, &(struct gpud_mem_ref){info.mem}, NULL));
+        gpud_close(client);
+}
+
+/* What is written down is meant: no has_ member beside a value that is not zero. */
+static void story_plain_values(void) {
+        const struct gpud_mem_alloc_args args = {
+                .device = "vulkan:0", .size = 8, .mode = 0644, .lifetime = GPUD_LIFETIME_PERSISTENT};
+        struct gpud_client *client = connect_client();
+        struct gpud_mem_info info;
+
+        RETURNS(0, gpud_mem_alloc(client, &args, &info));
+        MUST(info.mode == 0644 && info.lifetime == GPUD_LIFETIME_PERSISTENT);
+        gpud_close(client);
+        client = connect_client();
+        RETURNS(0, gpud_mem_open(client, &(struct gpud_mem_open_args){.mem = info.mem}, &info));
+        /* A zero that is meant has its member. */
+        RETURNS(0, gpud_mem_fill(client, &(struct gpud_mem_fill_args){
+                                                 .mem = info.mem, .has_size = true, .pattern = {"x", 1}}));
+        char back[8];
+        RETURNS(0, gpud_read(client, info.mem, 0, back, 8));
+        MUST(memcmp(back, "\0\0\0\0\0\0\0\0", 8) == 0);
+        RETURNS(0,
+                gpud_mem_fill(client, &(struct gpud_mem_fill_args){
+                                              .mem = info.mem, .offset = 6, .size = 1, .pattern = {"x", 1}}));
+        RETURNS(0, gpud_read(client, info.mem, 0, back, 8));
+        MUST(memcmp(back, "\0\0\0\0\0\0x\0", 8) == 0);
+        RETURNS(0, gpud_mem_free(client, &(struct gpud_mem_free_args){.mem = info.mem}));
         gpud_close(client);
 }
 
@@ -375,17 +403,69 @@ static void story_death(void) {
         MUST(r == -GPUD_E_CONNECTION_LOST);
 }
 
+/* A gpud that is stopped holds nobody who set a time-out; going on, it takes back what nobody waited for. */
+static void story_silence(void) {
+        const struct gpud_mem_alloc_args args = {.device = "vulkan:0", .size = 4096};
+        struct gpud_client *client = connect_client();
+        struct gpud_uuid kept = alloc(client, 64 * MIB).mem;
+        struct gpud_daemon_status_result status;
+        pid_t pid = (pid_t)atoi(getenv("GPUD_PID"));
+        char *data = map(64 * MIB);
+        struct gpud_region *region;
+
+        gpud_set_timeout(client, 100);
+        RETURNS(0, gpud_write(client, kept, 0, data, 64 * MIB));
+        MUST(kill(pid, SIGSTOP) == 0);
+        RETURNS(-GPUD_E_DEADLINE_EXCEEDED, gpud_daemon_ping(client));
+        MUST(strcmp(gpud_error_message(client), "gpud said nothing for 100 ms") == 0);
+        RETURNS(-GPUD_E_DEADLINE_EXCEEDED, gpud_mem_alloc(client, &args, NULL));
+        RETURNS(-GPUD_E_DEADLINE_EXCEEDED,
+                gpud_mem_open(client, &(struct gpud_mem_open_args){.mem = kept}, NULL));
+        RETURNS(-GPUD_E_DEADLINE_EXCEEDED, gpud_region_new(client, 4096, &region));
+        RETURNS(-GPUD_E_DEADLINE_EXCEEDED, gpud_write(client, kept, 0, data, 64 * MIB));
+        RETURNS(-GPUD_E_DEADLINE_EXCEEDED, gpud_read(client, kept, 0, data, 64 * MIB));
+        MUST(kill(pid, SIGCONT) == 0);
+
+        gpud_set_timeout(client, 60000);
+        fill_pattern(data, 64 * MIB, 6);
+        RETURNS(0, gpud_write(client, kept, 0, data, 64 * MIB));
+        memset(data, 0, 64 * MIB);
+        RETURNS(0, gpud_read(client, kept, 0, data, 64 * MIB));
+        check_pattern(data, 64 * MIB, 6);
+        while (gpud_pending(client) > 0)
+                RETURNS(0, gpud_wait(client, 60000));
+        RETURNS(0, gpud_daemon_status(client, &status));
+        MUST(status.mems == 1 && status.shms == 1);
+        struct gpud_mem_info info;
+        RETURNS(0, gpud_mem_info(client, &(struct gpud_mem_ref){kept}, &info));
+        MUST(info.refs == 1);
+        free_mem(client, kept);
+        gpud_close(client);
+}
+
+/* gpud has as many connections as it may. */
+static void story_one_too_many(void) {
+        struct gpud_client *client = connect_client();
+
+        for (int i = 0; i < 2; i++) {
+                RETURNS(-GPUD_E_RESOURCE_EXHAUSTED, gpud_daemon_ping(client));
+                MUST(strstr(gpud_error_message(client), "connections_max = 2"));
+        }
+        gpud_close(client);
+}
+
 static const struct {
         const char *name;
         void (*run)(void);
 } stories[] = {
 #define STORY(name_)                                                                                         \
         { #name_, story_##name_ }
-        STORY(hello),     STORY(ranges),      STORY(gibibyte),       STORY(region),
-        STORY(sharing),   STORY(persistence), STORY(refusals),       STORY(pipelining),
-        STORY(order),     STORY(listing),     STORY(meta),           STORY(device_to_device),
-        STORY(files),     STORY(sparse_file), STORY(part_of_a_file), STORY(wrong_files),
-        STORY(full_disk), STORY(death),       STORY(spinning),
+        STORY(hello),     STORY(ranges),       STORY(gibibyte),       STORY(region),
+        STORY(sharing),   STORY(persistence),  STORY(refusals),       STORY(pipelining),
+        STORY(order),     STORY(listing),      STORY(meta),           STORY(device_to_device),
+        STORY(files),     STORY(sparse_file),  STORY(part_of_a_file), STORY(wrong_files),
+        STORY(full_disk), STORY(death),        STORY(spinning),       STORY(plain_values),
+        STORY(silence),   STORY(one_too_many),
 };
 
 int main(int argc, char **argv) {

@@ -14,9 +14,11 @@ from harness import IS_ASAN, ROOT, Daemon
 SOURCE = ROOT / "tests/integration/client-stories.c"
 PROGRAM = ROOT / "build" / ("asan" if IS_ASAN else "") / "tests/integration/client-stories"
 
-# A gpud of its own for the one that dies, a file system of its own for the one that is full.
+# A gpud of its own for those that die, stand still or are full; a file system for the one that is full.
 STORIES = [
-    name for name in re.findall(r"STORY\((\w+)\),", SOURCE.read_text()) if name not in ("death", "full_disk")
+    name
+    for name in re.findall(r"STORY\((\w+)\),", SOURCE.read_text())
+    if name not in ("death", "full_disk", "silence", "one_too_many")
 ]
 
 
@@ -57,3 +59,24 @@ def test_gpud_dies(program: pathlib.Path, spawn: Callable[..., Daemon]) -> None:
     # A driver may take a while to let go of a process that was killed.
     assert daemon.process is not None
     assert daemon.process.wait(60) == -signal.SIGKILL
+
+
+def test_gpud_stands_still(program: pathlib.Path, spawn: Callable[..., Daemon]) -> None:
+    tell(program, "silence", spawn())
+
+
+def test_a_connection_too_many(program: pathlib.Path, spawn: Callable[..., Daemon]) -> None:
+    daemon = spawn(gpud={"connections_max": 2})
+    with daemon.connect() as one, daemon.connect() as two:
+        assert one.call("daemon.ping") == two.call("daemon.ping") == {}
+        tell(program, "one_too_many", daemon)
+
+
+@pytest.mark.skipif(IS_ASAN, reason="what is installed is looked at once")
+@pytest.mark.skipif(shutil.which("pkg-config") is None, reason="no pkg-config here")
+def test_static_link_is_told_of_threads(tmp_path: pathlib.Path) -> None:
+    made = (ROOT / "client/libgpud.pc.in").read_text().replace("@MSGPACK@", "")
+    (tmp_path / "libgpud.pc").write_text(made.replace("Requires.private:", ""))
+    words = ["pkg-config", "--static", "--libs", "libgpud"]
+    env = dict(os.environ, PKG_CONFIG_PATH=str(tmp_path))
+    assert "-pthread" in subprocess.run(words, env=env, check=True, capture_output=True, text=True).stdout
