@@ -154,7 +154,10 @@ uint32_t device_get_memory_types(const GpuDevice *device, uint32_t types, VkMemo
         return found;
 }
 
-/* Takes the largest device-local heap, or as much of it as is configured. Drivers list the types of a heap from the fastest on. */
+/*
+ * Takes the largest device-local heap, or as much of it as is configured. Drivers list the types of a heap
+ * from the fastest on.
+ */
 static void device_choose_memory(GpuDevice *device) {
         VkPhysicalDeviceMemoryProperties memory;
 

@@ -15,6 +15,7 @@ from dataclasses import fields
 from typing import Any, NamedTuple, Self
 
 import msgpack
+
 from gpud import Client, Limits, SessionHelloResult, limits
 from gpud._connection import Connection
 
