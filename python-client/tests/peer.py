@@ -135,6 +135,7 @@ class Store(Peer):
     def __init__(self) -> None:
         super().__init__()
         self.mems: dict[str, bytearray] = {}
+        self.refs: dict[str, int] = {}
         self.shms: dict[str, mmap.mmap] = {}
         self.held: set[str] = set()
         self.late: list[Request] = []
@@ -174,17 +175,23 @@ class Store(Peer):
     def mem_alloc(self, device: str, size: int) -> dict[str, Any]:
         mem = str(uuid.uuid4())
         self.mems[mem] = bytearray(size)
+        self.refs[mem] = 1
         return info(mem, size)
 
     def mem_info(self, mem: str) -> dict[str, Any]:
         return info(mem, len(self.mems[mem]))
 
-    mem_open = mem_info
+    def mem_open(self, mem: str) -> dict[str, Any]:
+        self.refs[mem] += 1
+        return self.mem_info(mem)
 
     def mem_close(self, mem: str) -> None:
-        del self.mems[mem]
+        self.refs[mem] -= 1
+        if self.refs[mem] == 0:
+            del self.mems[mem]
 
-    mem_free = mem_close
+    def mem_free(self, mem: str) -> None:
+        del self.mems[mem]
 
     def mem_write(
         self,
@@ -228,5 +235,7 @@ def info(mem: str, size: int, **changed: Any) -> dict[str, Any]:
         "created_ns": 1,
         "refs": 1,
         "meta_size": 0,
+        "pid": None,
+        "comm": None,
         **changed,
     }

@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 from peer import Peer, info, open_descriptors
@@ -49,15 +50,32 @@ async def test_reply_of_a_cancelled_call_is_dropped() -> None:
         assert await second == "right"
 
 
-async def test_cancelled_alloc_is_freed_when_it_comes() -> None:
+@pytest.mark.parametrize(
+    ("method", "args", "undo"),
+    [
+        ("alloc", {"device": "vulkan:0", "size": 10}, "mem.close"),
+        ("alloc", {"device": "vulkan:0", "size": 10, "lifetime": "persistent"}, "mem.free"),
+        ("open", {"mem": "a-handle"}, "mem.close"),
+    ],
+)
+async def test_reference_that_comes_after_a_cancellation_is_given_back(
+    method: str, args: dict[str, Any], undo: str
+) -> None:
     async with Peer() as peer:
-        call = asyncio.ensure_future(peer.client.alloc("vulkan:0", 10))
-        request = await peer.request("mem.alloc")
+        call = asyncio.ensure_future(getattr(peer.client, method)(**args))
+        request = await peer.request(f"mem.{method}")
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
         peer.reply(request, info("a-handle", 10))
-        assert (await peer.request("mem.free")).args == {"mem": "a-handle"}
+        given_back = await peer.request(undo)
+        assert given_back.args == {"mem": "a-handle"}
+        # Whatever gpud replies, nobody is bothered with it.
+        peer.refuse(given_back, 2, "no allocation a-handle")
+        ping = asyncio.ensure_future(peer.client.ping())
+        peer.reply(await peer.request("daemon.ping"))
+        await ping
+        assert not peer.client._late
 
 
 async def test_lost_connection_fails_every_call_once_and_all_later_ones() -> None:

@@ -105,6 +105,8 @@ async def test_opening_by_handle() -> None:
         mem = await store.client.alloc(DEVICE, 10)
         async with store.client.open(mem.handle) as same:
             assert same.handle == mem.handle
+        assert await mem.read() == bytes(10)
+        await mem.close()
         assert not store.mems
 
 

@@ -1,12 +1,14 @@
-"""Fixtures: `daemon`, a gpud shared by the tests of a module, `client`, a connection to it, and `spawn` for a
-test that needs a gpud of its own. After each test the shared one must hold nothing any more."""
+"""Fixtures: `daemon`, a gpud shared by the tests of a module, `client`, a connection to it, `run` for stories
+told in Python's asyncio, and `spawn` for a test that needs a gpud of its own. After each test the shared one
+must hold nothing any more."""
 
+import asyncio
 import pathlib
 import resource
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -18,6 +20,8 @@ from rpc import Client  # noqa: E402
 
 # The package as it lies in the tree.
 sys.path.insert(0, str(ROOT / "python-client/src"))
+
+import gpud  # noqa: E402
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -55,6 +59,30 @@ def daemon(shared_daemon: Daemon) -> Iterator[Daemon]:
 def client(daemon: Daemon) -> Iterator[Client]:
     with daemon.connect() as client:
         yield client
+
+
+def loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
+    if name == "asyncio":
+        return asyncio.new_event_loop
+    factory: Callable[[], asyncio.AbstractEventLoop] = pytest.importorskip("uvloop").new_event_loop
+    return factory
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def run(
+    request: pytest.FixtureRequest, daemon: Daemon
+) -> Callable[[Callable[[gpud.Client], Awaitable[None]]], None]:
+    """Plays a story with a client of its own."""
+
+    def run(story: Callable[[gpud.Client], Awaitable[None]]) -> None:
+        async def play() -> None:
+            async with gpud.connect(daemon.socket, client="story") as client:
+                await asyncio.wait_for(story(client), 300)
+
+        with asyncio.Runner(loop_factory=loop_factory(request.param)) as runner:
+            runner.run(play())
+
+    return run
 
 
 @pytest.fixture

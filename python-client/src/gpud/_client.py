@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -13,9 +15,11 @@ from gpud._connection import Connection
 from gpud._files import File, FileLike, open_file
 from gpud._mem import Mem
 from gpud._opening import opening
+from gpud._publication import Publication
 from gpud._region import Region
 from gpud._schema import (
     SOCKET_DEFAULT,
+    AlreadyExistsError,
     DaemonDescribeResult,
     DaemonStatusResult,
     DeviceInfo,
@@ -24,6 +28,7 @@ from gpud._schema import (
     Limits,
     MemInfo,
     Methods,
+    NotFoundError,
     SessionHelloResult,
     SessionInfo,
 )
@@ -58,6 +63,21 @@ class Client(Methods):
     def server(self) -> str:
         """The daemon's name and version."""
         return self._hello.server
+
+    @property
+    def uid(self) -> int:
+        """User id of this client as gpud sees it; 4294967295 if an older gpud does not say."""
+        return self._hello.uid
+
+    @property
+    def gid(self) -> int:
+        """Group id of this client, likewise."""
+        return self._hello.gid
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether gpud lets this client do everything."""
+        return self._hello.is_admin
 
     @property
     def limits(self) -> Limits:
@@ -160,23 +180,18 @@ class Client(Methods):
 
         Cancelled, it leaves nothing allocated.
         """
-        task = asyncio.ensure_future(
-            self.mem_alloc(
-                device=device,
-                size=size,
-                name=name,
-                mode=mode,
-                lifetime=lifetime,
-                ttl_s=ttl_s,
-                exportable=exportable,
-                meta=meta,
-            )
+        call = self.mem_alloc(
+            device=device,
+            size=size,
+            name=name,
+            mode=mode,
+            lifetime=lifetime,
+            ttl_s=ttl_s,
+            exportable=exportable,
+            meta=meta,
         )
-        try:
-            return Mem(self, await asyncio.shield(task))
-        except asyncio.CancelledError:
-            task.add_done_callback(self._free_late)
-            raise
+        # A persistent one has a reference beside that of the session, and it is nobody else's.
+        return await self._acquire(call, "mem.free" if lifetime == "persistent" else "mem.close")
 
     @opening
     async def put_file(
@@ -192,8 +207,10 @@ class Client(Methods):
         ttl_s: int | None = None,
         exportable: bool | None = None,
         meta: Buffer | None = None,
+        seal: bool | None = None,
+        replace: bool | None = None,
     ) -> Mem:
-        """Makes an allocation of a file's bytes: alloc() and Mem.write_from_file() in one.
+        """Makes an allocation of a file's bytes, which others see when all of them are there, and not before.
 
         Args:
             file: a path, a descriptor or an open file object; a regular file or a block device
@@ -201,37 +218,39 @@ class Client(Methods):
             size: bytes; the rest of the file when absent
             file_offset: first byte of the file
             name, mode, lifetime, ttl_s, exportable, meta: of the allocation, as for alloc()
+            seal: whether it is read-only for ever
+            replace: whether to take the name over from an allocation of yours that has it; who holds that
+                one keeps it
 
         Raises:
             OSError: the file cannot be opened or read; FileNotFoundError and the others of its kind
             OutOfRangeError: the file is shorter than `size`, or became so meanwhile
             InvalidArgumentError: nothing is left of the file behind `file_offset`, or it is a pipe or socket
             OutOfMemoryError: the device has not so much memory left
+            AlreadyExistsError: you have one of that name there, and `replace` is not given
 
-        When it fails or is cancelled, it leaves nothing allocated.
+        When it fails or is cancelled, or this process dies, it leaves nothing allocated. What a cancellation
+        in the last moment has replaced already is whole.
         """
         threads = self._arena.file_threads
+        publication = Publication(name, mode, lifetime or "session", ttl_s, seal, replace)
+        publication.check()
         mem: Mem | None = None
         try:
             async with open_file(threads, lambda: File.for_reading(file, file_offset)) as source:
                 size = await threads.run(source.take, size)
                 if size == 0:
                     raise InvalidArgumentError(f"{source} has no bytes, and an allocation has at least one")
-                mem = await self.alloc(
-                    device,
-                    size,
-                    name=name,
-                    mode=mode,
-                    lifetime=lifetime,
-                    ttl_s=ttl_s,
-                    exportable=exportable,
-                    meta=meta,
-                )
+                if name is not None and not replace:
+                    await self._check_name(device, name)
+                mem = await self.alloc(device, size, exportable=exportable, meta=meta)
                 await self._arena.write_from_file(mem.handle, 0, size, source)
+            if not publication.is_empty:
+                await self._publish(mem, publication)
             return mem
         except BaseException:
             if mem is not None:
-                self._free_soon(mem.handle)
+                mem._close_soon()
             raise
 
     async def get_file(
@@ -258,9 +277,11 @@ class Client(Methods):
     ) -> Mem:
         """Takes a reference to an allocation: by its handle, or by device and name (of the owner `uid`).
 
-        Raises NotFoundError if there is none, or none that the caller may see.
+        Each call takes one more, which ends with its Mem. Raises NotFoundError if there is none, or none that
+        the caller may see, or its owner has freed it. Cancelled, it leaves no reference.
         """
-        return Mem(self, await self.mem_open(mem=mem, device=device, name=name, uid=uid))
+        call = self.mem_open(mem=mem, device=device, name=name, uid=uid)
+        return await self._acquire(call, "mem.close")
 
     @opening
     async def region(self, size: int) -> Region:
@@ -276,6 +297,12 @@ class Client(Methods):
         self, method: str, mem: str, offset: int, size: int, region: Region, region_offset: int
     ) -> None:
         """Mem.write_from() and Mem.read_to()."""
+        if region._connection is not self._connection:
+            raise InvalidArgumentError(
+                f"region {region.shm} is another client's", hint="use it with Mems of the client that made it"
+            )
+        if region._is_released:
+            raise NotFoundError(f"this Region was released: {region.shm}", hint="make another with region()")
         args = {"mem": mem, "offset": offset, "size": size, "shm": region.shm, "shm_offset": region_offset}
         await settled(self._connection.submit(method, args))
 
@@ -298,19 +325,52 @@ class Client(Methods):
     def __repr__(self) -> str:
         return f"<gpud.Client {self.session} of {self.server}{'' if self.is_open else ', closed'}>"
 
-    def _free_late(self, task: asyncio.Future[MemInfo]) -> None:
-        """Frees what an alloc() got after it was cancelled."""
-        if not task.cancelled() and task.exception() is None:
-            self._free_soon(task.result().mem)
+    async def _acquire(self, call: Coroutine[Any, Any, MemInfo], undo: str) -> Mem:
+        """A Mem of the reference that `call` takes. Cancelled, it has the method `undo` called when the
+        reference comes."""
+        return Mem(self, await self._or_undo(call, undo))
 
-    def _free_soon(self, mem: str) -> None:
-        """Frees without waiting for the reply."""
-        if not self.is_open:
+    async def _publish(self, mem: Mem, publication: Publication) -> None:
+        # What has been taken over cannot be given back: then the new version is there, and whole.
+        undo = "mem.close" if publication.replace else "mem.free"
+        mem._info = await self._or_undo(
+            self.mem_publish(mem=mem.handle, **dataclasses.asdict(publication)), undo
+        )
+
+    async def _or_undo(self, call: Coroutine[Any, Any, MemInfo], undo: str) -> MemInfo:
+        """The result of `call`. Cancelled, it has the method `undo` called with what comes later."""
+        task = asyncio.ensure_future(call)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(functools.partial(self._undo_late, undo))
+            raise
+
+    def _undo_late(self, undo: str, task: asyncio.Future[MemInfo]) -> None:
+        if not task.cancelled() and task.exception() is None:
+            self._give_back(task.result().mem, undo)
+
+    async def _check_name(self, device: str, name: str) -> None:
+        """Refuses a name that is taken. It may still be, later."""
+        try:
+            async with self.open(device=device, name=name) as taken:
+                pass
+        except NotFoundError:
             return
-        reply = self._connection.submit("mem.free", {"mem": mem})
+        raise AlreadyExistsError(
+            f'uid {taken.info.uid} already has an allocation named "{name}" on {taken.device}',
+            hint="choose another name, or give replace=True",
+        )
+
+    def _give_back(self, mem: str, method: str = "mem.close") -> asyncio.Future[Any] | None:
+        """Gives a reference back, whether anybody waits for the reply or not."""
+        if not self.is_open:
+            return None
+        reply = self._connection.submit(method, {"mem": mem})
         # Held until it is there, or the loop would drop it.
         self._late.add(reply)
         reply.add_done_callback(self._end_late)
+        return reply
 
     def _end_late(self, reply: asyncio.Future[Any]) -> None:
         self._late.discard(reply)

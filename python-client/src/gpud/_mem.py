@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from gpud import _buffers
 from gpud._files import File, FileLike, open_file
 from gpud._region import Region
-from gpud._schema import ConnectionLostError, MemInfo, OutOfRangeError
+from gpud._schema import ConnectionLostError, Lifetime, MemInfo, NotFoundError, OutOfRangeError
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -18,10 +19,11 @@ if TYPE_CHECKING:
 
 
 class Mem:
-    """A reference to an allocation, from Client.alloc() or Client.open(); as a context manager it is freed.
+    """A reference to an allocation, from Client.alloc() or Client.open(), counted like a file descriptor.
 
-    Except for a persistent one of the caller's own, which only free() takes from the device: that is what
-    persistent means. The reference to it ends with the session.
+    close() gives it back, as the end of an `async with` does, and the allocation goes with the last reference
+    to it; a persistent one has a reference of its own, which only free() takes. Two objects of one allocation
+    are two references. All that a client holds ends with its session.
 
     Copies of any size are one call. All take their arguments in one order: the other side, the size where
     that does not say it, the offset in this allocation, and by name the offset in the other side.
@@ -33,8 +35,8 @@ class Mem:
 
     def __init__(self, client: Client, info: MemInfo) -> None:
         self._client = client
-        self._is_freed = False
         self._info = info
+        self._ended: Literal["closed", "freed"] | None = None
 
     @property
     def handle(self) -> str:
@@ -63,7 +65,7 @@ class Mem:
 
     async def refresh(self) -> MemInfo:
         """Asks gpud what the allocation is like now."""
-        self._info = await self._client.mem_info(mem=self.handle)
+        self._info = await self._client.mem_info(mem=self._held())
         return self._info
 
     async def write(self, data: Buffer, offset: int = 0) -> None:
@@ -82,10 +84,10 @@ class Mem:
         view = _buffers.view_of(data)
         self._check_range(offset, view.nbytes)
         if view.nbytes <= self._client.limits.inline_max:
-            await self._client.mem_write(mem=self.handle, offset=offset, data=view)
+            await self._client.mem_write(mem=self._held(), offset=offset, data=view)
             return
         with _buffers.Pinned(view) as source:
-            await self._client._arena.write(self.handle, offset, source)
+            await self._client._arena.write(self._held(), offset, source)
 
     async def read(self, size: int | None = None, offset: int = 0) -> bytes:
         """Reads `size` bytes at `offset`; without a size, all that follow.
@@ -101,7 +103,7 @@ class Mem:
         data = _buffers.new_bytes(size)
         with _buffers.Pinned(data) as target:
             _buffers.prefer_huge_pages(target.address, size)
-            await self._client._arena.read(self.handle, offset, target)
+            await self._client._arena.read(self._held(), offset, target)
         return data
 
     async def read_into(self, buffer: Buffer, offset: int = 0) -> None:
@@ -120,7 +122,7 @@ class Mem:
         with _buffers.Pinned(buffer, writable=True) as target:
             self._check_range(offset, target.size)
             if target.size > self._client.limits.inline_max:
-                await self._client._arena.read(self.handle, offset, target)
+                await self._client._arena.read(self._held(), offset, target)
                 return
             with _buffers.Pinned(await self._read_inline(offset, target.size)) as source:
                 _buffers.copy(target.address, source.address, target.size)
@@ -136,7 +138,7 @@ class Mem:
         """
         size = max(region.size - region_offset, 0) if size is None else size
         region._check_range(region_offset, size)
-        await self._client._copy_region("mem.write", self.handle, offset, size, region, region_offset)
+        await self._client._copy_region("mem.write", self._held(), offset, size, region, region_offset)
 
     async def read_to(
         self, region: Region, size: int | None = None, offset: int = 0, *, region_offset: int = 0
@@ -149,7 +151,7 @@ class Mem:
         """
         size = self._rest(offset) if size is None else size
         region._check_range(region_offset, size)
-        await self._client._copy_region("mem.read", self.handle, offset, size, region, region_offset)
+        await self._client._copy_region("mem.read", self._held(), offset, size, region, region_offset)
 
     async def write_from_file(
         self, file: FileLike, size: int | None = None, offset: int = 0, *, file_offset: int = 0
@@ -173,11 +175,12 @@ class Mem:
 
         When it fails or is cancelled, a part may have been written.
         """
+        mem = self._held()
         threads = self._client._arena.file_threads
         async with open_file(threads, lambda: File.for_reading(file, file_offset)) as source:
             size = await threads.run(source.take, size)
             self._check_range(offset, size)
-            await self._client._arena.write_from_file(self.handle, offset, size, source)
+            await self._client._arena.write_from_file(mem, offset, size, source)
         return size
 
     async def read_to_file(
@@ -203,11 +206,12 @@ class Mem:
 
         When it fails or is cancelled, the file keeps what was written, with zeros in between.
         """
+        mem = self._held()
         size = self._rest(offset) if size is None else size
         self._check_range(offset, size)
         threads = self._client._arena.file_threads
         async with open_file(threads, lambda: File.for_writing(file, file_offset, size)) as target:
-            await self._client._arena.read_to_file(self.handle, offset, size, target)
+            await self._client._arena.read_to_file(mem, offset, size, target)
             await threads.run(target.begin)
         return size
 
@@ -220,8 +224,8 @@ class Mem:
         overlap is like memmove.
         """
         await self._client.mem_copy(
-            src=self.handle,
-            dst=dst.handle,
+            src=self._held(),
+            dst=dst._held(),
             size=self._rest(offset) if size is None else size,
             src_offset=offset,
             dst_offset=dst_offset,
@@ -232,39 +236,87 @@ class Mem:
 
         The pattern starts at `offset`, and its last repetition may be cut. OutOfRangeError beyond the end.
         """
-        await self._client.mem_fill(mem=self.handle, offset=offset, size=size, pattern=pattern)
+        await self._client.mem_fill(mem=self._held(), offset=offset, size=size, pattern=pattern)
 
     async def meta(self, meta: Buffer | None = None) -> bytes:
         """The bytes kept with the allocation; with an argument, replaces them first."""
-        return (await self._client.mem_meta(mem=self.handle, meta=meta)).meta
+        return (await self._client.mem_meta(mem=self._held(), meta=meta)).meta
 
     async def rename(self, name: str | None) -> None:
         """Gives it another name, or none."""
-        self._info = await self._client.mem_rename(mem=self.handle, name=name)
+        self._info = await self._client.mem_rename(mem=self._held(), name=name)
 
     async def chmod(self, mode: int) -> None:
         """Changes who else may use it."""
-        self._info = await self._client.mem_chmod(mem=self.handle, mode=mode)
+        self._info = await self._client.mem_chmod(mem=self._held(), mode=mode)
 
     async def persist(self) -> None:
         """Lets it outlive the sessions that hold it, until its owner frees it."""
-        self._info = await self._client.mem_persist(mem=self.handle)
+        self._info = await self._client.mem_persist(mem=self._held())
 
     async def renew(self, ttl_s: int) -> None:
         """Extends the lease of a persistent allocation to `ttl_s` seconds from now."""
-        self._info = await self._client.mem_renew(mem=self.handle, ttl_s=ttl_s)
+        self._info = await self._client.mem_renew(mem=self._held(), ttl_s=ttl_s)
 
     async def seal(self) -> None:
         """Makes it read-only for ever."""
-        self._info = await self._client.mem_seal(mem=self.handle)
+        self._info = await self._client.mem_seal(mem=self._held())
 
-    async def free(self) -> None:
-        """Drops this session's reference and, where the caller is its owner, the persistent one.
+    async def publish(
+        self,
+        name: str | None = None,
+        *,
+        mode: int | None = None,
+        lifetime: Lifetime | None = None,
+        ttl_s: int | None = None,
+        seal: bool | None = None,
+        replace: bool | None = None,
+    ) -> None:
+        """Lets others have what has been written: all of this in one step, or nothing of it.
 
-        Copies in flight end first. With the last reference the bytes are gone: NotFoundError from then on.
+        Args:
+            name: its name from now on; as it is when absent
+            mode: permission bits like a file's; as they are when absent
+            lifetime: persistent when absent; "session" leaves it as it is
+            ttl_s: seconds until the lease ends, unless renewed
+            seal: whether it is read-only from now on, for ever
+            replace: whether to take the name over from an allocation of yours that has it, which is given up
+                as by free(): who holds that one keeps it
+
+        Raises:
+            AlreadyExistsError: you have one of that name on the device, and `replace` is not given
+            PermissionDeniedError: it is another user's
         """
-        await self._client.mem_free(mem=self.handle)
-        self._is_freed = True
+        self._info = await self._client.mem_publish(
+            mem=self._held(),
+            name=name,
+            mode=mode,
+            lifetime=lifetime,
+            ttl_s=ttl_s,
+            seal=seal,
+            replace=replace,
+        )
+
+    async def close(self) -> None:
+        """Gives this reference back; what else keeps the allocation still does. Any number of times.
+
+        Copies in flight end first. Cancelled or not, it is closed.
+        """
+        reply = self._close_soon()
+        if reply is not None:
+            # Where the session has ended or all was freed, this reference is gone as well.
+            with contextlib.suppress(ConnectionLostError, NotFoundError):
+                await asyncio.shield(reply)
+
+    async def free(self, *, force: bool = False) -> None:
+        """Gives the allocation up, which is for its owner and administrators; close() is for everybody.
+
+        Nobody can open it any more, and its name is free at once. All references of this session go, and the
+        persistent one; who else holds it reads on until he closes it, or with `force` loses it now. Copies in
+        flight end first. Raises PermissionDeniedError if it is another user's.
+        """
+        await self._client.mem_free(mem=self._held(), force=force or None)
+        self._ended = "freed"
 
     async def __aenter__(self) -> Self:
         return self
@@ -272,17 +324,28 @@ class Mem:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._is_freed:
-            return
-        # A session that has ended took its references with it.
-        with contextlib.suppress(ConnectionLostError):
-            await self._client.mem_close(mem=self.handle)
-            self._is_freed = True
+        await self.close()
 
     def __repr__(self) -> str:
         name = f" {self.name!r}" if self.name is not None else ""
-        freed = ", freed" if self._is_freed else ""
-        return f"<gpud.Mem {self.handle}{name}: {self.size} bytes on {self.device}{freed}>"
+        ended = f", {self._ended}" if self._ended else ""
+        return f"<gpud.Mem {self.handle}{name}: {self.size} bytes on {self.device}{ended}>"
+
+    def _held(self) -> str:
+        """The handle, for what needs the reference."""
+        if self._ended:
+            raise NotFoundError(
+                f"this Mem was {self._ended}: {self.handle}",
+                hint="what is still there can be opened anew with Client.open()",
+            )
+        return self.handle
+
+    def _close_soon(self) -> asyncio.Future[Any] | None:
+        """Gives the reference back and does not wait for the reply; None if there is none to wait for."""
+        if self._ended:
+            return None
+        self._ended = "closed"
+        return self._client._give_back(self.handle)
 
     def _rest(self, offset: int) -> int:
         """The bytes from `offset` to the end. An offset past it is for gpud to refuse."""
@@ -294,5 +357,5 @@ class Mem:
             raise OutOfRangeError(f"offset {offset} + size {size} exceeds allocation size {self.size}")
 
     async def _read_inline(self, offset: int, size: int) -> bytes:
-        data = (await self._client.mem_read(mem=self.handle, offset=offset, size=size)).data
+        data = (await self._client.mem_read(mem=self._held(), offset=offset, size=size)).data
         return data if data is not None else b""
