@@ -10,12 +10,13 @@ import os
 import resource
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from peer import DEVICE, Store, open_descriptors
+from peer import DEVICE, Peer, Store, info, open_descriptors
 from test_arena import SIZE, SLOT, store_with_small_slots, until
 
 import gpud
@@ -28,7 +29,15 @@ pytestmark = pytest.mark.anyio
 def _descriptors_are_closed() -> Iterator[None]:
     before = open_descriptors()
     yield
+    # A thread that is about to end may hold the last error, and with it what that refers to.
+    deadline = time.monotonic() + 10
+    while not open_descriptors() <= before and time.monotonic() < deadline:
+        time.sleep(0.01)
     assert open_descriptors() <= before
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(os.listdir(folder))
 
 
 @contextlib.contextmanager
@@ -181,6 +190,7 @@ async def test_full_disk(tmp_path: Path) -> None:
         with file_size_limit(SLOT + 1000), pytest.raises(OSError, match="full") as caught:
             await mem.read_to_file(tmp_path / "full")
         assert caught.value.errno == errno.EFBIG
+        assert names(tmp_path) == []
         assert await mem.read_to_file(tmp_path / "full") == SIZE
 
 
@@ -214,6 +224,72 @@ async def test_refusal_leaves_the_file_as_it_was(tmp_path: Path) -> None:
         with pytest.raises(gpud.NotFoundError):
             await call
         assert (tmp_path / "file").read_bytes() == b"old"
+        assert names(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("call", ["fsync", "close", "replace"])
+async def test_error_at_the_end_leaves_the_file_as_it_was(
+    tmp_path: Path, call: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A quota of a file system that is elsewhere shows when the file is closed."""
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    real = getattr(os, call)
+
+    def fail(what: int | bytes, *to: bytes) -> None:
+        name = os.readlink(f"/proc/self/fd/{what}") if isinstance(what, int) else os.fsdecode(what)
+        is_ours = ".file.gpud-" in name
+        if call == "close" or not is_ours:
+            real(what, *to)
+        if is_ours:
+            raise OSError(errno.EDQUOT, "Disk quota exceeded")
+
+    async with store_with_small_slots() as store:
+        mem = await store.client.alloc(DEVICE, SIZE)
+        monkeypatch.setattr(_files.os, call, fail)
+        with pytest.raises(OSError, match="quota") as caught:
+            await mem.read_to_file(path)
+        monkeypatch.undo()
+        assert (caught.value.errno, caught.value.filename) == (errno.EDQUOT, str(path))
+        assert path.read_bytes() == b"old"
+        assert names(tmp_path) == ["file"]
+
+
+async def test_replaced_file_keeps_its_place_in_the_world(tmp_path: Path) -> None:
+    async with store_with_small_slots() as store:
+        mem = await store.client.alloc(DEVICE, 10)
+        await mem.write(b"0123456789")
+        (tmp_path / "far").mkdir()
+        (tmp_path / "near").mkdir()
+        (tmp_path / "far" / "file").write_bytes(b"old")
+        (tmp_path / "far" / "file").chmod(0o751)
+        if os.getuid() == 0:
+            os.chown(tmp_path / "far" / "file", 1234, 4321)
+        owner = (tmp_path / "far" / "file").stat().st_uid, (tmp_path / "far" / "file").stat().st_gid
+        (tmp_path / "near" / "link").symlink_to("../far/file")
+        with open(tmp_path / "far" / "file", "rb") as reader:
+            await mem.read_to_file(tmp_path / "near" / "link")
+            assert reader.read() == b"old"
+        assert names(tmp_path / "near") == ["link"]
+        assert names(tmp_path / "far") == ["file"]
+        assert (tmp_path / "near" / "link").is_symlink()
+        assert (tmp_path / "far" / "file").read_bytes() == b"0123456789"
+        status = (tmp_path / "far" / "file").stat()
+        assert (status.st_mode & 0o777, (status.st_uid, status.st_gid)) == (0o751, owner)
+        # A link to nothing yet, a name as long as may be, and the umask.
+        (tmp_path / "near" / "dangling").symlink_to(tmp_path / "far" / "new")
+        mask = os.umask(0o026)
+        try:
+            for path in (tmp_path / "near" / "dangling", tmp_path / ("x" * 255)):
+                assert await mem.read_to_file(path) == 10
+                assert path.stat().st_mode & 0o777 == 0o640
+        finally:
+            os.umask(mask)
+        assert names(tmp_path / "far") == ["file", "new"]
+        for path in (tmp_path / "", f"{tmp_path}/none/", ""):
+            with pytest.raises(OSError):  # noqa: PT011
+                await mem.read_to_file(path)
+        assert names(tmp_path) == ["far", "near", "x" * 255]
 
 
 @pytest.mark.parametrize("writes", [True, False])
@@ -248,6 +324,8 @@ async def test_cancelled_file_copies(tmp_path: Path, writes: bool, monkeypatch: 
             await call
         n_left = len(left)
         assert n_left >= 1
+        assert path.read_bytes() == b"\xff" * SIZE
+        assert names(tmp_path) == ["file"]
         await until(lambda: len(store.client._arena._free) == len(store.shms))
         monkeypatch.undo()
         assert len(left) == n_left
@@ -271,6 +349,79 @@ async def test_cancelled_put_file_leaves_nothing_allocated(tmp_path: Path) -> No
             store.held = set()
             store.let_go()
             await until(lambda: not store.mems)
+
+
+async def test_put_file_publishes_last(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(os.urandom(100))
+    async with Peer() as peer:
+        call = asyncio.ensure_future(
+            peer.client.put_file(path, DEVICE, name="w", mode=0o644, lifetime="persistent", seal=True)
+        )
+        request = await peer.request("mem.open")
+        assert request.args == {"device": DEVICE, "name": "w"}
+        peer.refuse(request, 2, "no such allocation")
+        request = await peer.request("mem.alloc")
+        assert request.args == {"device": DEVICE, "size": 100}
+        peer.reply(request, info("a-handle", 100))
+        request = await peer.request("shm.register")
+        peer.reply(request, {"shm": "a-region", "imported": True})
+        os.close(request.fds[0])
+        peer.reply(await peer.request("mem.write"))
+        request = await peer.request("mem.publish")
+        assert request.args == {
+            "mem": "a-handle",
+            "name": "w",
+            "mode": 0o644,
+            "lifetime": "persistent",
+            "seal": True,
+        }
+        peer.reply(request, info("a-handle", 100, name="w"))
+        assert (await call).name == "w"
+
+
+@pytest.mark.parametrize(("replace", "undo"), [(None, "mem.free"), (True, "mem.close")])
+async def test_cancelled_while_it_is_being_published(tmp_path: Path, replace: bool | None, undo: str) -> None:
+    """What was not there before goes again. What has been replaced cannot come back: the new one stays."""
+    (tmp_path / "file").write_bytes(os.urandom(SIZE))
+    async with store_with_small_slots() as store:
+        store.held = {"mem.open", "mem.publish"}
+        call = asyncio.ensure_future(
+            store.client.put_file(tmp_path / "file", DEVICE, name="w", lifetime="persistent", replace=replace)
+        )
+        if not replace:
+            await until(lambda: store.late)
+            store.refuse(store.late.pop(), 2, "no such allocation")
+        await until(lambda: store.late)
+        (request,) = store.late
+        assert request.method == "mem.publish"
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        store.held = {"mem.open", "mem.free", "mem.close"}
+        store.late.clear()
+        store.reply(request, info(request.args["mem"], SIZE))
+        await until(lambda: len(store.late) == 2)
+        assert [request.method for request in store.late] == ["mem.close", undo]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"mode": 644}, "`mode` is 0o1204, limit 0o777"),
+        ({"ttl_s": 60}, "`ttl_s` is 60, but only a persistent"),
+        ({"ttl_s": 0, "lifetime": "persistent"}, "`ttl_s` is 0, at least 1"),
+        ({"replace": True}, "no `name`"),
+    ],
+)
+async def test_what_would_be_refused_in_the_end_is_refused_first(
+    tmp_path: Path, wrong: dict[str, Any], message: str
+) -> None:
+    (tmp_path / "file").write_bytes(b"bytes")
+    async with Peer() as peer:
+        with pytest.raises(gpud.InvalidArgumentError, match=message):
+            await peer.client.put_file(tmp_path / "file", DEVICE, **wrong)
+        assert peer.requests.empty()
 
 
 async def test_closed_client(tmp_path: Path) -> None:

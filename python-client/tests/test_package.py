@@ -127,6 +127,16 @@ def test_errors_travel_between_processes(kind: type[gpud.Error]) -> None:
     assert came.__notes__ == ["hint: do"]
 
 
+@pytest.mark.parametrize("kind", [kind for kind in ERRORS if issubclass(kind, OSError)])
+def test_errors_that_are_of_the_system_have_its_number(kind: type[gpud.Error]) -> None:
+    """And it is that of the built-in exception: OSError makes one of the number."""
+    error = kind("what and why")
+    assert isinstance(error, OSError)
+    made = OSError(error.errno, "what and why")
+    assert isinstance(error, type(made)) or type(made) is BrokenPipeError
+    assert (str(error), error.errno) == ("what and why", pickle.loads(pickle.dumps(error)).errno)
+
+
 def test_results_travel_and_tell_their_types() -> None:
     result = gpud.MemListResult(mems=(), next=7)
     assert pickle.loads(pickle.dumps(result)) == result

@@ -1,7 +1,6 @@
 """The Python package against the real gpud, on asyncio's loop and on uvloop's."""
 
 import asyncio
-import errno
 import gc
 import os
 import pathlib
@@ -291,20 +290,12 @@ def test_files(run: Callable[[Story], None], tmp_path: pathlib.Path) -> None:
     run(story)
 
 
-def test_files_that_disappoint(
-    run: Callable[[Story], None], small_disk: pathlib.Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    directory = tmp_path_factory.mktemp("files")
+def test_files_that_disappoint(run: Callable[[Story], None], tmp_path: pathlib.Path) -> None:
+    directory = tmp_path
 
     async def story(client: gpud.Client) -> None:
         mem = await client.alloc(DEVICE, 12 * MIB)
         await mem.fill(b"full")
-        with pytest.raises(OSError, match="No space left") as caught:
-            await mem.read_to_file(small_disk / "file")
-        assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(small_disk / "file"))
-        # There was no room from the start, so nothing was written.
-        assert (small_disk / "file").stat().st_blocks == 0
-        assert await mem.read_to_file(small_disk / "file", 7 * MIB) == 7 * MIB
         # A hole is zeros, and what lies around the range stays out of it.
         with open(directory / "sparse", "w+b") as sparse:
             sparse.seek(20 * MIB)

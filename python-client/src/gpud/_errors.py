@@ -2,6 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+
+# Of those kinds of OSError that stand for one number. The first that fits counts.
+_ERRNOS: tuple[tuple[type[OSError], int], ...] = (
+    (PermissionError, errno.EACCES),
+    (FileExistsError, errno.EEXIST),
+    (BlockingIOError, errno.EAGAIN),
+    (TimeoutError, errno.ETIMEDOUT),
+    (ConnectionError, errno.ENOTCONN),
+    (OSError, errno.EIO),
+)
+
 
 class Error(Exception):
     """A refusal by gpud, or the loss of it. Each kind is a class of its own and a built-in exception too."""
@@ -15,7 +27,13 @@ class Error(Exception):
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
+        if isinstance(self, OSError):
+            _set_errno(self)
         if hint is not None:
             self.hint = hint
         if self.hint:
             self.add_note(f"hint: {self.hint}")
+
+
+def _set_errno(error: OSError) -> None:
+    error.errno = next(number for kind, number in _ERRNOS if isinstance(error, kind))

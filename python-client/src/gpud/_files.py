@@ -11,7 +11,7 @@ import os
 import stat
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Protocol, TypeAlias
+from typing import Protocol, Self, TypeAlias
 
 from gpud._schema import InvalidArgumentError, OutOfRangeError
 from gpud._threads import Threads
@@ -32,6 +32,8 @@ class HasFileno(Protocol):
 
 FileLike: TypeAlias = str | bytes | os.PathLike[str] | os.PathLike[bytes] | int | HasFileno
 """a path, a descriptor or an open file object"""
+Name: TypeAlias = str | bytes | int
+"""what the caller knows a file by"""
 
 
 class File:
@@ -40,52 +42,50 @@ class File:
     An OSError names the file. Owns its descriptor; that of the caller is another and stays open.
     """
 
-    def __init__(
-        self, fd: int, name: str | bytes | int, start: int, *, size: int = 0, is_replaced: bool = False
-    ) -> None:
-        """Takes over `fd`, also if it raises. `size` bytes will be written, if any; with `is_replaced`, they
-        are the file's only ones."""
+    def __init__(self, fd: int, name: Name, start: int, *, size: int = 0) -> None:
+        """Takes over `fd`. `size` bytes will be written, if any."""
         self._fd = fd
         self._name = name
         self._start = start
         self._size = size
-        self._is_replaced = is_replaced
         self._is_begun = False
         self._lock = threading.Lock()
+
+    def checked(self) -> Self:
+        """Itself, if there are places in it to read or write at; else it is closed."""
         try:
-            if start < 0:
-                raise OutOfRangeError(f"file_offset {start} is negative")
+            if self._start < 0:
+                raise OutOfRangeError(f"file_offset {self._start} is negative")
             with self._named():
-                mode = os.fstat(fd).st_mode
+                mode = os.fstat(self._fd).st_mode
                 if stat.S_ISDIR(mode):
-                    os.read(fd, 1)
+                    os.read(self._fd, 1)
             if not (stat.S_ISREG(mode) or stat.S_ISBLK(mode)):
                 raise InvalidArgumentError(
                     f"{self} has no offsets: it is neither a regular file nor a block device",
                     hint="move what comes from a pipe or socket with Mem.write() or through a region",
                 )
         except BaseException:
-            os.close(fd)
+            self.abandon()
             raise
+        return self
 
     @classmethod
     def for_reading(cls, file: FileLike, offset: int) -> File:
         """Opens it to be read from `offset` on."""
         fd, name = _open(file, os.O_RDONLY)
-        return cls(fd, name, offset)
+        return cls(fd, name, offset).checked()
 
     @classmethod
-    def for_writing(cls, file: FileLike, offset: int | None, size: int) -> File:
-        """Opens or makes it, for `size` bytes to be written from `offset` on. A path without an offset is a
-        file made anew: what it had goes when the first bytes come."""
+    def for_writing(cls, file: FileLike, offset: int, size: int) -> File:
+        """Opens or makes it, for `size` bytes to be written from `offset` on. What lies around them stays."""
         fd, name = _open(file, os.O_WRONLY | os.O_CREAT)
         if fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_APPEND:
             os.close(fd)
             raise InvalidArgumentError(
                 f"{_quoted(name)} is open for appending and cannot be written in any order"
             )
-        is_replaced = offset is None and not isinstance(name, int)
-        return cls(fd, name, offset or 0, size=size, is_replaced=is_replaced)
+        return cls(fd, name, offset, size=size).checked()
 
     def size(self) -> int:
         """Bytes from the start to the end of the file."""
@@ -128,39 +128,41 @@ class File:
             with self._named():
                 n_done += os.pwritev(self._fd, [view[n_done:]], self._start + position + n_done)
 
-    def close(self) -> None:
-        """Ends it. An error of a file system that writes late shows here."""
+    def finish(self) -> None:
+        """Ends it, all went well. An error of a file system that writes late shows here."""
         with self._named():
-            os.close(self._fd)
+            self._close()
+
+    def abandon(self) -> None:
+        """Ends it after something else went wrong, and that is what is told."""
+        with contextlib.suppress(OSError):
+            self._close()
 
     def begin(self) -> None:
-        """Before the first bytes are written, drops what the file had, if it is to be made anew, and finds
-        room for all that will come."""
+        """Before the first bytes are written, finds room for all that will come."""
         if self._is_begun:
             return
         with self._lock, self._named():
             if self._is_begun:
                 return
-            if self._is_replaced:
-                os.ftruncate(self._fd, 0)
-            if self._size > 0:
-                self._reserve()
+            self._begin()
             self._is_begun = True
 
-    def _reserve(self) -> None:
+    def _close(self) -> None:
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def _begin(self) -> None:
         """Several threads write in any order: a file that grew with each of them would come in fragments,
         three times slower on ext4. And a full disk shows before the first byte is on its way."""
-        if _fallocate(self._fd, 0, self._start, self._size) != 0:
+        if self._size > 0 and _fallocate(self._fd, 0, self._start, self._size) != 0:
             error = ctypes.get_errno()
             if error in _NO_ROOM:
                 raise OSError(error, os.strerror(error))
 
-    @contextlib.contextmanager
-    def _named(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, self._name) from None
+    def _named(self) -> contextlib.AbstractContextManager[None]:
+        return named(self._name)
 
     def _too_short(self, has: int, wanted: int) -> OutOfRangeError:
         behind = f" behind file_offset {self._start}" if self._start else ""
@@ -173,11 +175,23 @@ class File:
         return _quoted(self._name)
 
 
-def _quoted(name: str | bytes | int) -> str:
+@contextlib.contextmanager
+def named(name: Name) -> Iterator[None]:
+    """An OSError from within names the file as the caller knows it."""
+    try:
+        yield
+    except OSError as error:
+        renamed = OSError(error.errno, error.strerror, name)
+        for note in getattr(error, "__notes__", ()):
+            renamed.add_note(note)
+        raise renamed from None
+
+
+def _quoted(name: Name) -> str:
     return f"file descriptor {name}" if isinstance(name, int) else repr(name)
 
 
-def _open(file: FileLike, flags: int) -> tuple[int, str | bytes | int]:
+def _open(file: FileLike, flags: int) -> tuple[int, Name]:
     """A descriptor of our own, and what to call it."""
     if isinstance(file, str | bytes | os.PathLike):
         # A FIFO that nobody has at its other end would block.
@@ -197,25 +211,23 @@ async def open_file(threads: Threads, make: Callable[[], File]) -> AsyncIterator
         file = await asyncio.shield(opening)
     except asyncio.CancelledError:
         # A file system may take its time; nobody has to wait for it.
-        opening.add_done_callback(_close_late)
+        opening.add_done_callback(_abandon_late)
         raise
     try:
         yield file
     except BaseException:
-        # What went wrong first is what is told.
-        with contextlib.suppress(OSError):
-            await _close(threads, file)
+        await _end(threads, file.abandon)
         raise
-    await _close(threads, file)
+    await _end(threads, file.finish)
 
 
-async def _close(threads: Threads, file: File) -> None:
+async def _end(threads: Threads, work: Callable[[], None]) -> None:
     if threads.is_open:
-        await threads.run(file.close)
+        await threads.run(work)
     else:
-        file.close()
+        work()
 
 
-def _close_late(opening: asyncio.Future[File]) -> None:
+def _abandon_late(opening: asyncio.Future[File]) -> None:
     if not opening.cancelled() and opening.exception() is None:
-        opening.result().close()
+        opening.result().abandon()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from gpud import _buffers
 from gpud._files import File, FileLike, open_file
 from gpud._region import Region
+from gpud._replacement import open_target
 from gpud._schema import ConnectionLostError, Lifetime, MemInfo, NotFoundError, OutOfRangeError
 
 if TYPE_CHECKING:
@@ -190,8 +191,9 @@ class Mem:
 
         Args:
             file: a path, a descriptor or an open file object; a regular file or a block device. A path
-                without a `file_offset` is made anew, with mode 0666 less the umask, and what it had before
-                goes when the first bytes come. Otherwise the bytes around the range stay.
+                without a `file_offset` becomes a new file, which takes the place of what was there when all
+                its bytes are on the disk. It has the mode of that, and the owner where permitted, or mode
+                0666 less the umask. Otherwise the bytes around the range stay.
             size: bytes; the rest of the allocation when absent
             offset: first byte of the allocation to read
             file_offset: first byte of the file to write; 0 when absent
@@ -204,13 +206,14 @@ class Mem:
             OutOfRangeError: the allocation has no such bytes; the file is as it was
             InvalidArgumentError: it is a pipe or socket, or open for appending
 
-        When it fails or is cancelled, the file keeps what was written, with zeros in between.
+        When it fails or is cancelled, a path alone still has what it had; a process that is killed may leave
+        a file `.NAME.gpud-XXXXXX` beside it. Another file keeps what was written, with zeros in between.
         """
         mem = self._held()
         size = self._rest(offset) if size is None else size
         self._check_range(offset, size)
         threads = self._client._arena.file_threads
-        async with open_file(threads, lambda: File.for_writing(file, file_offset, size)) as target:
+        async with open_file(threads, lambda: open_target(file, file_offset, size)) as target:
             await self._client._arena.read_to_file(mem, offset, size, target)
             await threads.run(target.begin)
         return size
