@@ -157,8 +157,10 @@ GPUCTL_SRCS := \
 	client/gpuctl/output.c \
 	client/gpuctl/progress.c \
 	client/gpuctl/put.c \
+	client/gpuctl/resolve.c \
 	client/gpuctl/status.c \
 	client/gpuctl/table.c \
+	client/gpuctl/value.c \
 	client/gpuctl/verb.c
 GPUCTL_MAIN := client/gpuctl/main.c
 

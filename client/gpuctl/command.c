@@ -12,8 +12,8 @@
 
 #define ROW(struct_, name_, kind_, need_, doc_)                                                              \
         .name = #name_, .n_name = sizeof(#name_) - 1, .doc = doc_, .kind = PROTO_##kind_,                    \
-        .wire = (ProtoWire)PROTO_WIRE_OF_##kind_, .is_required = NEED_##need_,                               \
-        .offset = offsetof(struct gpud_##struct_, name_),                                                    \
+        .wire = (ProtoWire)PROTO_WIRE_OF_##kind_, .object = (ProtoObject)PROTO_OBJECT_OF_##kind_,            \
+        .is_required = NEED_##need_, .offset = offsetof(struct gpud_##struct_, name_),                       \
         .has_offset = offsetof(struct gpud_##struct_, has_##name_)
 
 #define ENUM(name_, doc_)                                                                                    \
@@ -38,7 +38,7 @@
         ;                                                                                                    \
         const ProtoStruct proto_struct_##name_ = {#name_, about_##name_, sizeof(struct gpud_##name_),        \
                                                   fields_##name_, N_ELEMENTS(fields_##name_)};
-#define COMMAND(name_, args_, doc_, more_)                                                                   \
+#define COMMAND(name_, args_, WORDS_, doc_, more_)                                                           \
         static int run_##name_(Gpuctl *ctl, const void *args) {                                              \
                 return command_##name_(ctl, args);                                                           \
         }
@@ -48,7 +48,10 @@
 #undef COMMAND
 
 const Command gpuctl_commands[] = {
-#define COMMAND(name_, args_, doc_, more_) {#name_, doc_, more_, &proto_struct_##args_, run_##name_},
+#define IS_REPEATED_ONCE false
+#define IS_REPEATED_EACH true
+#define COMMAND(name_, args_, WORDS_, doc_, more_)                                                           \
+        {#name_, doc_, more_, &proto_struct_##args_, IS_REPEATED_##WORDS_, run_##name_},
 #include "proto/rows.h"
 #include "client/gpuctl/commands.def"
 #include "proto/view.h"

@@ -32,7 +32,8 @@ struct gpud_none;
         }                                                                                                    \
         ;                                                                                                    \
         extern const ProtoStruct proto_struct_##name_;
-#define COMMAND(name_, args_, doc_, more_) int command_##name_(Gpuctl *ctl, const struct gpud_##args_ *args);
+#define COMMAND(name_, args_, WORDS_, doc_, more_)                                                           \
+        int command_##name_(Gpuctl *ctl, const struct gpud_##args_ *args);
 #include "proto/rows.h"
 #include "client/gpuctl/commands.def"
 #include "proto/view.h"
@@ -43,6 +44,7 @@ typedef struct Command {
         const char *doc;
         const char *more; /* behind it, where there is room */
         const ProtoStruct *args;
+        bool is_repeated; /* for each of several last words */
         int (*run)(Gpuctl *ctl, const void *args);
 } Command;
 

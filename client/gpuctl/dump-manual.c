@@ -25,7 +25,7 @@ static void print_word(const char *name) {
 #define FIELD(struct_, name_, kind_, need_, doc_)  WORD_##need_(#name_)
 #define CHOICE(struct_, name_, enum_, need_, doc_) WORD_##need_(#name_)
 #define END_STRUCT(name_)                          }
-#define COMMAND(name_, args_, doc_, more_)
+#define COMMAND(name_, args_, WORDS_, doc_, more_)
 #include "proto/rows.h"
 #include "proto/methods.def"
 #include "client/gpuctl/commands.def"
@@ -49,12 +49,14 @@ static void print_text(const char *text) {
         putchar('\n');
 }
 
-static void print_command(const char *name, void (*print_words)(void), const char *doc, const char *more) {
+static void print_command(const char *name, void (*print_words)(void), const char *more_words,
+                          const char *doc, const char *more) {
         fputs(".TP\n.BI \"", stdout);
         for (; *name; name++)
                 fputs(*name == '_' ? "\\-" : (char[]){*name, '\0'}, stdout);
         fputs("\" \"", stdout);
         print_words();
+        fputs(more_words, stdout);
         fputs("\"\n", stdout);
         print_text(doc);
         if (*more)
@@ -62,7 +64,10 @@ static void print_command(const char *name, void (*print_words)(void), const cha
 }
 
 static void print_commands(void) {
-#define COMMAND(name_, args_, doc_, more_) print_command(#name_, words_##args_, doc_, more_);
+#define MORE_ONCE ""
+#define MORE_EACH "..."
+#define COMMAND(name_, args_, WORDS_, doc_, more_)                                                           \
+        print_command(#name_, words_##args_, MORE_##WORDS_, doc_, more_);
 #include "proto/rows.h"
 #include "client/gpuctl/commands.def"
 #include "proto/view.h"

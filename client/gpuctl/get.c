@@ -13,58 +13,12 @@
 #include "client/gpuctl/complain.h"
 #include "client/gpuctl/progress.h"
 
-/* What is looked for, and what was found. */
-typedef struct Search {
-        const char *name;
-        struct gpud_uuid mem; /* the first of that name */
-        size_t n_found;
-} Search;
-
-static void look_at(const void *item, void *userdata) {
-        const struct gpud_mem_info *mem = item;
-        Search *search = userdata;
-
-        if (mem->name && strcmp(mem->name, search->name) == 0 && search->n_found++ == 0)
-                search->mem = mem->mem;
-}
-
-/* The one allocation of that name which the caller may see. */
-static int find_named(Gpuctl *ctl, const struct gpud_get_args *args, struct gpud_uuid *ret_mem) {
-        struct gpud_mem_list_args list = {
-                .device = args->device,
-                .uid = args->uid,
-                .has_uid = args->has_uid,
-                .name_prefix = args->mem,
-        };
-        Search search = {.name = args->mem};
-        int r;
-
-        r = verb_each(ctl, &proto_methods[PROTO_METHOD_mem_list], &list, look_at, &search);
-        if (r < 0)
-                return complain_call(ctl, "get", r);
-        if (search.n_found == 0)
-                return complain(EXIT_FAILED, "get: nothing is called \"%s\"; `gpuctl ls` shows what there is",
-                                args->mem);
-        if (search.n_found > 1)
-                return complain(
-                        EXIT_USAGE,
-                        "get: %zu allocations are called \"%s\"; give --device or --uid, or the handle",
-                        search.n_found, args->mem);
-        *ret_mem = search.mem;
-        return EXIT_SUCCESS;
-}
-
 /* Holds the allocation, so that nobody frees it meanwhile, and checks the range against its size. */
 static int open_mem(Gpuctl *ctl, const struct gpud_get_args *args, struct gpud_mem_info *ret_info,
                     uint64_t *ret_size) {
-        struct gpud_mem_open_args open = {.has_mem = true};
+        const struct gpud_mem_open_args open = {.mem = args->mem, .has_mem = true};
         int r;
 
-        if (!gpud_uuid_from_string(args->mem, &open.mem)) {
-                r = find_named(ctl, args, &open.mem);
-                if (r)
-                        return r;
-        }
         r = gpud_mem_open(ctl->client, &open, ret_info);
         if (r < 0)
                 return complain_call(ctl, "get", r);

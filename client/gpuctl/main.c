@@ -30,14 +30,31 @@ int gpuctl_connect(Gpuctl *ctl) {
         return complain(error->exit_code, "%s: %s; %s", error->text, gpud_error_message(NULL), error->hint);
 }
 
+/* For each word where there may be several. It goes on after one fails, and exits as the first that did. */
+static int run_each(Gpuctl *ctl, const Command *command, const char *what, Arguments *arguments) {
+        int first = EXIT_SUCCESS, r;
+
+        for (;;) {
+                r = arguments_resolve(arguments, ctl, what);
+                if (r == EXIT_SUCCESS)
+                        r = command->run(ctl, arguments->values);
+                if (first == EXIT_SUCCESS)
+                        first = r;
+                if (arguments->i_more == arguments->n_more || (r && !ctl->client))
+                        return first;
+                arguments_next(arguments);
+        }
+}
+
 static int run_command(Gpuctl *ctl, const Command *command, const char *const *words, size_t n_words) {
         _cleanup_(arguments_deinit) Arguments arguments = {0};
         int r;
 
-        r = arguments_init(&arguments, ctl, words[0], command->args, words + 1, n_words - 1);
+        r = arguments_init(&arguments, ctl, words[0], command->args, command->is_repeated, words + 1,
+                           n_words - 1);
         if (r)
                 return r;
-        return ctl->is_help ? help_print(words, 1) : command->run(ctl, arguments.values);
+        return ctl->is_help ? help_print(words, 1) : run_each(ctl, command, words[0], &arguments);
 }
 
 static int run_method(Gpuctl *ctl, const ProtoMethod *method, const char *const *words, size_t n_words) {
@@ -46,10 +63,11 @@ static int run_method(Gpuctl *ctl, const ProtoMethod *method, const char *const 
         int r;
 
         snprintf(what, sizeof(what), "%s %s", method->noun, method->verb);
-        r = arguments_init(&arguments, ctl, what, method->args, words + 2, n_words - 2);
-        if (r)
-                return r;
-        return ctl->is_help ? help_print(words, 2) : verb_run(ctl, method, arguments.values);
+        r = arguments_init(&arguments, ctl, what, method->args, false, words + 2, n_words - 2);
+        if (r || ctl->is_help)
+                return r ? r : help_print(words, 2);
+        r = arguments_resolve(&arguments, ctl, what);
+        return r ? r : verb_run(ctl, method, arguments.values);
 }
 
 /* `words` begin with the command. */

@@ -4,6 +4,7 @@
 
 #include <ctype.h>
 #include <inttypes.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,6 +60,16 @@ const char *microseconds_to_text(uint64_t microseconds, char ret_text[OUTPUT_TEX
         }
         snprintf(ret_text, OUTPUT_TEXT_MAX, unit > 0 && value < 9.95 ? "%.1f %s" : "%.0f %s", value,
                  units[unit]);
+        return ret_text;
+}
+
+const char *user_to_text(uint64_t uid, char ret_text[OUTPUT_TEXT_MAX]) {
+        const struct passwd *user = getpwuid((uid_t)uid);
+
+        if (user)
+                snprintf(ret_text, OUTPUT_TEXT_MAX, "%s", user->pw_name);
+        else
+                snprintf(ret_text, OUTPUT_TEXT_MAX, "%" PRIu64, uid);
         return ret_text;
 }
 
@@ -187,6 +198,27 @@ static size_t screen_width(void) {
         return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
 }
 
+void output_print_text(const char *first, size_t indent, const char *text) {
+        size_t width = isatty(STDOUT_FILENO) ? screen_width() : SIZE_MAX;
+        size_t column = strlen(first), n;
+
+        fputs(first, stdout);
+        while (*text) {
+                n = strcspn(text, " ");
+                if (column > indent && column + 1 + n > width) {
+                        printf("\n%*s", (int)indent, "");
+                        column = indent;
+                } else if (column > indent) {
+                        putchar(' ');
+                        column++;
+                }
+                printf("%.*s", (int)n, text);
+                column += n;
+                text += n + strspn(text + n, " ");
+        }
+        putchar('\n');
+}
+
 void output_print_columns(const Gpuctl *ctl, const Table *table) {
         if (ctl->is_terminal)
                 table_print_aligned(table, stdout, ctl->is_colour);
@@ -284,6 +316,13 @@ static void print_dump(const struct gpud_bin *bytes) {
                         putchar(data[k] < 0x80 && isprint(data[k]) ? data[k] : '.');
                 putchar('\n');
         }
+}
+
+void output_print_handle(const struct gpud_uuid *mem) {
+        char text[GPUD_UUID_TEXT + 1];
+
+        gpud_uuid_to_string(mem, text);
+        puts(text);
 }
 
 void output_print_bytes(const Gpuctl *ctl, const struct gpud_bin *bytes) {

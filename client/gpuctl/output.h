@@ -20,6 +20,9 @@ const char *duration_to_text(uint64_t seconds, char ret_text[OUTPUT_TEXT_MAX]);
 /* "350 us", "1.2 ms", "42 s". */
 const char *microseconds_to_text(uint64_t microseconds, char ret_text[OUTPUT_TEXT_MAX]);
 
+/* "alice", or the number where it is nobody's here. */
+const char *user_to_text(uint64_t uid, char ret_text[OUTPUT_TEXT_MAX]);
+
 /* The name of an enumeration's value; "?" for one of a newer gpud. */
 const char *choice_to_text(const ProtoEnum *type, unsigned value);
 
@@ -36,10 +39,19 @@ void output_print_columns(const Gpuctl *ctl, const Table *table);
 void output_print_table(const Gpuctl *ctl, const Table *table);
 
 /*
+ * Text of a paragraph behind `first`. On a terminal its lines break between words, and all but the first
+ * begin with `indent` blanks.
+ */
+void output_print_text(const char *first, size_t indent, const char *text);
+
+/*
  * The whole structure: names and values below each other, then its lists as tables. To a program each row of
  * a list begins with the list's name, unless the structure is one list and no more.
  */
 void output_print_struct(const Gpuctl *ctl, const ProtoStruct *type, const void *base);
+
+/* A handle alone, for programs to take. */
+void output_print_handle(const struct gpud_uuid *mem);
 
 /* Bytes: as they are to a program, as hexadecimal and text to people. */
 void output_print_bytes(const Gpuctl *ctl, const struct gpud_bin *bytes);

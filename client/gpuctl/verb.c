@@ -1,5 +1,6 @@
-/* Any method of the schema as a command. Only mem.alloc is known by name: here its default is another. */
+/* Any method of the schema as a command. Few are known by name: a command has other habits than a program. */
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -91,21 +92,29 @@ static int run_paged(Gpuctl *ctl, const ProtoMethod *method, void *args) {
         return r;
 }
 
-static int run_once(Gpuctl *ctl, const ProtoMethod *method, const void *args) {
+static void print_result(const Gpuctl *ctl, const ProtoMethod *method, const char *result) {
         const ProtoField *bytes = proto_struct_find_kind(method->result, PROTO_BIN);
-        _cleanup_(freep) char *result = new_result(method);
-        int r;
 
-        r = gpud_call(ctl->client, method->name, args, -1, result);
-        if (r < 0)
-                return r;
         if (ctl->is_json)
                 output_print_json(output_to_json(method->result, result));
         else if (bytes)
                 output_print_bytes(ctl, (const struct gpud_bin *)(const void *)(result + bytes->offset));
+        else if (method == &proto_methods[PROTO_METHOD_mem_alloc] && !ctl->is_terminal)
+                output_print_handle(&((const struct gpud_mem_info *)(const void *)result)->mem);
+        else if (method == &proto_methods[PROTO_METHOD_daemon_ping] && ctl->is_terminal)
+                puts("pong");
         else
                 output_print_struct(ctl, method->result, result);
-        return 0;
+}
+
+static int run_once(Gpuctl *ctl, const ProtoMethod *method, const void *args) {
+        _cleanup_(freep) char *result = new_result(method);
+        int r;
+
+        r = gpud_call(ctl->client, method->name, args, -1, result);
+        if (r == 0)
+                print_result(ctl, method, result);
+        return r;
 }
 
 /* The session ends with the command, and would take an allocation along whose lifetime is the default. */
@@ -118,6 +127,19 @@ static void keep_allocation(const ProtoMethod *method, void *args) {
         }
 }
 
+/* gpud would ask for a region, which a command line has not. */
+static int check_read(const ProtoMethod *method, const void *args) {
+        const struct gpud_mem_read_args *read = args;
+
+        if (method != &proto_methods[PROTO_METHOD_mem_read] || read->size <= GPUD_INLINE_MAX)
+                return EXIT_SUCCESS;
+        return complain(EXIT_USAGE,
+                        "mem read: size %" PRIu64
+                        " exceeds %d, which one message holds; `gpuctl get NAME FILE "
+                        "--offset=%" PRIu64 " --size=%" PRIu64 "` reads as many as you like",
+                        read->size, GPUD_INLINE_MAX, read->offset, read->size);
+}
+
 int verb_run(Gpuctl *ctl, const ProtoMethod *method, void *args) {
         char what[64];
         int r;
@@ -127,7 +149,9 @@ int verb_run(Gpuctl *ctl, const ProtoMethod *method, void *args) {
                         EXIT_USAGE,
                         "%s takes a file descriptor, which a command line cannot give; use a client library",
                         method->name);
-        r = gpuctl_connect(ctl);
+        r = check_read(method, args);
+        if (r == EXIT_SUCCESS)
+                r = gpuctl_connect(ctl);
         if (r)
                 return r;
         keep_allocation(method, args);

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from harness import ROOT, Daemon
 from rpc import Client
+from test_lifetime import as_user, needs_root
 
 GPUCTL = os.path.abspath(os.environ.get("GPUCTL_BINARY", ROOT / "build/gpuctl"))
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -158,7 +159,58 @@ def test_any_method_is_a_command(gpuctl: Gpuctl) -> None:
     assert gpuctl.json("mem", "seal", handle)["sealed"] is True
     assert "sealed" in gpuctl.fails(3, "mem", "write", handle, "--data=x")
     assert gpuctl.run("mem", "free", handle)[0] == b""
-    assert gpuctl.json("daemon", "ping") == {}
+    assert gpuctl.json("daemon", "ping") == {} and gpuctl.text("daemon", "ping") == ""
+    assert gpuctl.screen("daemon", "ping") == "pong\n"
+
+
+def test_alloc_prints_the_handle(gpuctl: Gpuctl) -> None:
+    """Into a pipe, as put does. The device may be left out, where there is one."""
+    handle = gpuctl.text("mem", "alloc", "1.5M", "--name=x")
+    assert UUID.fullmatch(handle.strip())
+    assert gpuctl.json("mem", "info", handle.strip())["size"] == 3 << 19
+    assert re.search(r"^size +1.5 MiB$", gpuctl.screen("mem", "info", "x"), re.MULTILINE)
+    gpuctl.run("mem", "free", handle.strip())
+    assert gpuctl.json("device", "info")["device"] == "vulkan:0"
+    assert gpuctl.json("device", "memory", "vulkan:0") == gpuctl.json("device", "memory")
+
+
+def test_names_stand_for_handles(gpuctl: Gpuctl, client: Client) -> None:
+    """Wherever an allocation is an argument, of a method or of a command."""
+    a = client.alloc(64, name="w")
+    b = client.alloc(64, name="w prod")
+    gpuctl.run("mem", "write", "w", "--data=bytes")
+    gpuctl.run("mem", "copy", "w", "w prod", "5")
+    assert gpuctl.run("mem", "read", "w prod", "5")[0] == b"bytes"
+    assert gpuctl.run("get", "w prod", "-", "--size=5")[0] == b"bytes"
+    assert gpuctl.json("mem", "chmod", "--mem=w", "640", "--device=vulkan:0", "--uid=root")["mode"] == 0o640
+    assert gpuctl.json("mem", "open", "--mem=w")["mem"] == a
+    # Nothing but the whole name is one.
+    for words in (["info", "w pro"], ["free", "w p"], ["free", "W"], ["free", ""]):
+        assert "nothing is called" in gpuctl.fails(1, "mem", *words)
+    # The digits that a list shows are enough to look, and no more.
+    assert gpuctl.json("mem", "info", b[:8])["mem"] == gpuctl.json("mem", "info", b[:20].upper())["mem"] == b
+    assert "nothing is called" in gpuctl.fails(1, "mem", "info", b[:7])
+    assert "given whole" in gpuctl.fails(1, "mem", "write", b[:8], "--data=x")
+    # What looks like a handle is one, whatever has it for a name.
+    client.call("mem.rename", mem=a, name=b)
+    assert gpuctl.json("mem", "info", b)["name"] == "w prod"
+    client.free(a, b)
+
+
+@needs_root
+def test_a_name_that_several_have(gpuctl: Gpuctl, daemon: Daemon, client: Client) -> None:
+    mine = client.alloc(1, name="twice")
+    with as_user(daemon, 12345, []) as connect:
+        other = connect()
+        its = other.alloc(1, name="twice")
+        error = gpuctl.fails(2, "mem", "free", "twice")
+        assert mine in error and its in error and "of root" in error and "of 12345" in error
+        assert gpuctl.json("mem", "info", "twice", "--uid=12345")["mem"] == its
+        assert gpuctl.json("mem", "info", "twice", "--uid", "root")["mem"] == mine
+        assert "nothing is called" in gpuctl.fails(1, "mem", "info", "twice", "--uid=12346")
+        assert "vulkan:7" in gpuctl.fails(1, "mem", "info", "twice", "--device=vulkan:7")
+        other.free(its)
+    client.free(mine)
 
 
 def test_bytes_from_a_file(gpuctl: Gpuctl, client: Client, tmp_path: pathlib.Path) -> None:
@@ -241,10 +293,16 @@ def test_progress_bar(gpuctl: Gpuctl, some_file: pathlib.Path) -> None:
         (["stauts"], 'did you mean "status"'),
         (["mem"], "alloc, open, close, free"),
         (["mem", "aloc"], 'did you mean "alloc"'),
-        (["mem", "alloc", "vulkan:0"], "size is missing"),
+        (["mem", "alloc"], "size is missing"),
+        (["mem", "alloc", "vulkan:0"], 'size: "vulkan:0"'),
+        (["mem", "chmod", "x", "1777"], "exceeds 0777"),
+        (["mem", "renew", "x", "10M"], "15min"),
+        (["ls", "--uid=nobody-here"], '"nobody-here" is no user'),
+        (["ls", "--cursor=1"], "no option --cursor"),
+        (["ls", "--session=x"], "UUIDs"),
+        (["mem", "read", "00000000-0000-4000-8000-000000000000", "100000"], "gpuctl get"),
         (["mem", "alloc", "vulkan:0", "1", "--nmae=x"], "did you mean --name"),
         (["mem", "alloc", "vulkan:0", "12Q"], "64K"),
-        (["mem", "info", "nonsense"], "UUID"),
         (["shm", "register", "4096"], "file descriptor"),
         (["--colour", "ls"], "gpuctl help"),
         (["ls", "words"], "too many"),

@@ -8,6 +8,7 @@
 #include "client/gpuctl/argument.h"
 #include "client/gpuctl/complain.h"
 #include "client/gpuctl/output.h"
+#include "client/gpuctl/value.h"
 
 /* main.c's, which is not linked here. */
 int gpuctl_connect(Gpuctl *ctl) {
@@ -31,21 +32,19 @@ START_TEST(sizes_are_parsed) {
                 {"0x10", 16},
                 {"18446744073709551615", UINT64_MAX},
                 {"15E", 15ULL << 60},
+                {"1.5G", 3ULL << 29},
+                {"10GB", 10000000000},
+                {"10kB", 10000},
+                {"0.1K", 102},
+                {"1.000000000000000000001M", 1 << 20},
+                {"15.999999999999999999999E", UINT64_MAX},
+                {"18.4EB", 18400000000000000000ULL},
         };
-        static const char *const bad[] = {"",
-                                          "K",
-                                          "-1",
-                                          "+1",
-                                          " 1",
-                                          "1 K",
-                                          "1KB",
-                                          "1.5G",
-                                          "64Q",
-                                          "16E",
-                                          "18446744073709551616",
-                                          "0x",
-                                          "1KiBx",
-                                          "999999999999T"};
+        static const char *const bad[] = {
+                "",       "K",      "-1",           "+1",  " 1",     "1 K",
+                "1Kb",    "1.5",    "1.G",          ".5G", "1.5.5G", "1,5G",
+                "0x1.8K", "18.5EB", "1B",           "64Q", "16E",    "18446744073709551616",
+                "0x",     "1KiBx",  "999999999999T"};
         uint64_t value;
 
         for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++) {
@@ -57,10 +56,29 @@ START_TEST(sizes_are_parsed) {
 }
 END_TEST
 
+START_TEST(times_are_parsed) {
+        static const struct {
+                const char *text;
+                uint64_t value;
+        } good[] = {{"0", 0},     {"90", 90},     {"90s", 90},   {"15min", 900},
+                    {"15m", 900}, {"12h", 43200}, {"7d", 604800}};
+        static const char *const bad[] = {"",    "s",    "-1",    "10K",
+                                          "10M", "1.5h", "1h30m", "18446744073709551615min"};
+        uint64_t value;
+
+        for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++) {
+                ck_assert_msg(parse_duration(good[i].text, &value), "%s", good[i].text);
+                ck_assert_uint_eq(value, good[i].value);
+        }
+        for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+                ck_assert_msg(!parse_duration(bad[i], &value), "%s", bad[i]);
+}
+END_TEST
+
 static int parse(Arguments *arguments, const ProtoStruct *type, const char *const *words, size_t n) {
         Gpuctl ctl = {0};
 
-        return arguments_init(arguments, &ctl, "mem alloc", type, words, n);
+        return arguments_init(arguments, &ctl, "mem alloc", type, false, words, n);
 }
 
 #define PARSE(arguments_, type_, ...)                                                                        \
@@ -109,6 +127,9 @@ START_TEST(wrong_words_are_refused) {
                 {"vulkan:0", "1", "--naem=x", NULL},
                 {"vulkan:0", "1", "--name", NULL},
                 {"vulkan:0", "1", "--mode=9", NULL},
+                {"vulkan:0", "1", "--mode=1777", NULL},
+                {"vulkan:0", "1", "--ttl-s=10M", NULL},
+                {"vulkan:0", "1", "--uid=0", NULL},
                 {"vulkan:0", "1", "--lifetime=ever", NULL},
                 {"vulkan:0", "1", "--exportable=maybe", NULL},
                 {"vulkan:0", "1", "--meta=0xabc", NULL},
@@ -126,10 +147,33 @@ START_TEST(wrong_words_are_refused) {
                 ck_assert_int_eq(parse(&arguments, &proto_struct_mem_alloc_args, lines[i], n), EXIT_USAGE);
                 arguments_deinit(&arguments);
         }
-        ck_assert_int_eq(PARSE(&arguments, &proto_struct_mem_ref, "not-a-handle"), EXIT_USAGE);
-        arguments_deinit(&arguments);
         ck_assert_int_eq(PARSE(&arguments, &proto_struct_mem_alloc_args, "a", "1", "--meta=@/nonexistent"),
                          EXIT_FAILED);
+        arguments_deinit(&arguments);
+}
+END_TEST
+
+START_TEST(what_only_gpud_knows_is_left_open) {
+        static const char handle[] = "12345678-1234-4234-8234-123456789abc";
+        Arguments arguments;
+
+        ck_assert_int_eq(PARSE(&arguments, &proto_struct_mem_copy_args, handle, "a name", "--uid=0", "1"), 0);
+        ck_assert_uint_eq(arguments.n_names, 1);
+        ck_assert_str_eq(arguments.names[0].text, "a name");
+        ck_assert_str_eq(arguments.names[0].field->name, "dst");
+        ck_assert(arguments.name_options.has_uid && arguments.name_options.uid == 0);
+        ck_assert_ptr_null(arguments.device);
+        arguments_deinit(&arguments);
+
+        ck_assert_int_eq(PARSE(&arguments, &proto_struct_mem_alloc_args, "64K", "--name=x"), 0);
+        ck_assert_str_eq(arguments.device->name, "device");
+        ck_assert_uint_eq(((struct gpud_mem_alloc_args *)arguments.values)->size, 65536);
+        arguments_deinit(&arguments);
+        ck_assert_int_eq(PARSE(&arguments, &proto_struct_mem_list_args, "--uid=root"), 0);
+        ck_assert_uint_eq(((struct gpud_mem_list_args *)arguments.values)->uid, 0);
+        arguments_deinit(&arguments);
+        /* The pages of a list are gpuctl's to turn. */
+        ck_assert_int_eq(PARSE(&arguments, &proto_struct_mem_list_args, "--cursor=1"), EXIT_USAGE);
         arguments_deinit(&arguments);
 }
 END_TEST
@@ -237,8 +281,10 @@ int main(void) {
         int n_failed;
 
         tcase_add_test(tcase, sizes_are_parsed);
+        tcase_add_test(tcase, times_are_parsed);
         tcase_add_test(tcase, words_fill_the_structure);
         tcase_add_test(tcase, wrong_words_are_refused);
+        tcase_add_test(tcase, what_only_gpud_knows_is_left_open);
         tcase_add_test(tcase, near_words_are_guessed);
         tcase_add_test(tcase, sizes_and_durations_are_short);
         tcase_add_test(tcase, tables_are_aligned_or_tabs);
