@@ -158,6 +158,7 @@ GPUCTL_SRCS := \
 	client/gpuctl/progress.c \
 	client/gpuctl/put.c \
 	client/gpuctl/resolve.c \
+	client/gpuctl/rm.c \
 	client/gpuctl/status.c \
 	client/gpuctl/table.c \
 	client/gpuctl/value.c \

@@ -67,6 +67,6 @@ title "The bytes"
 printf '  %s  file\n  %s  after file - GPU - GPU - file\n' "$expected" "$(sha256 "$work/copy")"
 [ "$(sha256 "$work/copy")" = "$expected" ] || { echo "demo: the bytes differ" >&2; exit 1; }
 
-"$gpuctl" ls | cut -f 1 | while read -r mem; do "$gpuctl" mem free "$mem" > /dev/null; done
+"$gpuctl" rm demo demo/copy
 [ -z "$("$gpuctl" ls)" ] || { echo "demo: something is left" >&2; exit 1; }
 echo "  the same; freed, nothing left"

@@ -31,7 +31,7 @@ static bool matches(const Search *search, const struct gpud_mem_info *mem) {
         char handle[GPUD_UUID_TEXT + 1];
 
         if (!search->is_prefix)
-                return mem->name && strcmp(mem->name, search->text) == 0;
+                return mem->name && !mem->given_up && strcmp(mem->name, search->text) == 0;
         gpud_uuid_to_string(&mem->mem, handle);
         return strncasecmp(handle, search->text, strlen(search->text)) == 0;
 }

@@ -127,10 +127,20 @@ static void keep_allocation(const ProtoMethod *method, void *args) {
         }
 }
 
-/* gpud would ask for a region, which a command line has not. */
-static int check_read(const ProtoMethod *method, const void *args) {
+/* What only a program can do, since a command has no region and its session holds nothing. */
+static int check_habits(const ProtoMethod *method, const void *args) {
         const struct gpud_mem_read_args *read = args;
 
+        if (method->n_fds > 0)
+                return complain(
+                        EXIT_USAGE,
+                        "%s takes a file descriptor, which a command line cannot give; use a client library",
+                        method->name);
+        if (method == &proto_methods[PROTO_METHOD_mem_close])
+                return complain(EXIT_USAGE, "mem close gives back what a session holds, and this command's "
+                                            "session has just begun; "
+                                            "`gpuctl rm` frees an allocation, `gpuctl session list "
+                                            "--mem=NAME` shows who holds it");
         if (method != &proto_methods[PROTO_METHOD_mem_read] || read->size <= GPUD_INLINE_MAX)
                 return EXIT_SUCCESS;
         return complain(EXIT_USAGE,
@@ -144,12 +154,7 @@ int verb_run(Gpuctl *ctl, const ProtoMethod *method, void *args) {
         char what[64];
         int r;
 
-        if (method->n_fds > 0)
-                return complain(
-                        EXIT_USAGE,
-                        "%s takes a file descriptor, which a command line cannot give; use a client library",
-                        method->name);
-        r = check_read(method, args);
+        r = check_habits(method, args);
         if (r == EXIT_SUCCESS)
                 r = gpuctl_connect(ctl);
         if (r)

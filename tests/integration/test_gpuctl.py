@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from harness import ROOT, Daemon
 from rpc import Client
-from test_lifetime import as_user, needs_root
+from users import as_user, needs_root
 
 GPUCTL = os.path.abspath(os.environ.get("GPUCTL_BINARY", ROOT / "build/gpuctl"))
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -211,6 +211,40 @@ def test_a_name_that_several_have(gpuctl: Gpuctl, daemon: Daemon, client: Client
         assert "vulkan:7" in gpuctl.fails(1, "mem", "info", "twice", "--device=vulkan:7")
         other.free(its)
     client.free(mine)
+
+
+def test_rm(gpuctl: Gpuctl, client: Client) -> None:
+    """Names that are whole, or handles, as many as one likes; it goes on after one that fails."""
+    kept = client.call("mem.alloc", device="vulkan:0", size=1, name="w-prod", lifetime="persistent")
+    for name in ("w", "a b", "c"):
+        gpuctl.run("mem", "alloc", "64K", f"--name={name}")
+    handle = gpuctl.json("mem", "info", "c")["mem"]
+    assert "nothing is called" in gpuctl.fails(1, "rm", kept["mem"][:12])
+    done = subprocess.run([GPUCTL, "rm", "w", "w-pro", "a b", handle], env=gpuctl.env, capture_output=True)
+    assert done.returncode == 1 and done.stdout == b""
+    assert done.stderr.count(b"\n") == 1 and b'nothing is called "w-pro"' in done.stderr
+    assert [mem["name"] for mem in client.list_mems()] == ["w-prod"]
+    # Who holds it reads on, until it is forced.
+    gpuctl.run("rm", "w-prod")
+    assert client.read(kept["mem"], 1) == b"\0"
+    gpuctl.run("rm", "--force", kept["mem"])
+    assert client.list_mems() == []
+    assert "mem is missing" in gpuctl.fails(2, "rm")
+
+
+def test_rm_without_gpud(gpuctl: Gpuctl, daemon: Daemon) -> None:
+    """No gpud is said once, not once for each."""
+    missing = str(daemon.directory / "missing.sock")
+    assert "no connection" in gpuctl.fails(4, "rm", "a", "b", f"--socket={missing}")
+
+
+def test_close_is_of_no_use_here(gpuctl: Gpuctl, client: Client) -> None:
+    mem = client.alloc(1, name="held")
+    error = gpuctl.fails(2, "mem", "close", "held")
+    assert "gpuctl rm" in error and "session list --mem" in error
+    pids = {session["pid"] for session in gpuctl.json("session", "list", "--mem=held")["sessions"]}
+    assert pids == {os.getpid()}
+    client.free(mem)
 
 
 def test_bytes_from_a_file(gpuctl: Gpuctl, client: Client, tmp_path: pathlib.Path) -> None:
