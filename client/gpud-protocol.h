@@ -70,7 +70,7 @@ enum gpud_error {
         GPUD_E_BUSY = 9,                 /* busy */
         GPUD_E_DEVICE_LOST = 10,         /* device lost */
         GPUD_E_UNSUPPORTED = 11,         /* not supported */
-        GPUD_E_RESOURCE_EXHAUSTED = 12,  /* a limit of the daemon is reached */
+        GPUD_E_RESOURCE_EXHAUSTED = 12,  /* a limit is reached */
         GPUD_E_DEADLINE_EXCEEDED = 13,   /* deadline exceeded */
         GPUD_E_INTERNAL = 14,            /* internal error */
         GPUD_E_CONNECTION_LOST = 15,     /* no connection to gpud */
@@ -127,13 +127,15 @@ struct gpud_limits {
 /* Arguments of session.hello. */
 struct gpud_session_hello_args {
         const char *client; /* optional: what the client calls itself, shown to operators; at most 64 bytes */
-        const char *token;  /* optional: token of an earlier session to resume; at most 64 bytes */
+        const char *token;  /* optional: reserved: token of an earlier session to resume; no session can be
+                               resumed yet; at most 64 bytes */
 };
 
 /* Result of session.hello. */
 struct gpud_session_hello_result {
         struct gpud_uuid session;  /* the session of this connection */
-        const char *token;         /* secret that resumes the session on another connection */
+        const char *token;         /* reserved: secret that will resume the session on another connection;
+                                      nothing takes it yet */
         const char *server;        /* the daemon's name and version */
         uint64_t protocol;         /* protocol version */
         struct gpud_limits limits; /* the limits of this daemon */
@@ -255,12 +257,14 @@ struct gpud_mem_info {
         const char *name;            /* optional: its name */
         uint64_t uid;                /* owner */
         uint64_t gid;                /* group */
-        uint64_t mode;               /* permission bits like a file's: r read, w write and fill, x export */
+        uint64_t mode;               /* permission bits like a file's: r read, w write and fill, x reserved
+                                        for export */
         enum gpud_lifetime lifetime; /* how long it lives */
         uint64_t expires_ns;         /* optional: when its lease ends */
         bool has_expires_ns;
         bool sealed;                 /* read-only for ever */
-        bool exportable;             /* has its own device memory object that can be exported */
+        bool exportable;             /* reserved for export, which no method does yet: it has a device
+                                        memory object of its own, in one piece */
         uint64_t created_ns;         /* when it was allocated */
         uint64_t refs;               /* references that keep it: one for each time a session allocated or
                                         opened it, and one if it is persistent */
@@ -298,7 +302,8 @@ struct gpud_mem_alloc_args {
         uint64_t ttl_s;              /* optional: seconds until a persistent allocation's lease ends,
                                         unless renewed */
         bool has_ttl_s;
-        bool exportable;             /* optional: give it a device memory object of its own, in one piece */
+        bool exportable;             /* optional: reserved for export, which no method does yet: give it a
+                                        device memory object of its own, in one piece */
         bool has_exportable;
         struct gpud_bin meta;        /* optional: bytes of the client's own to keep with it; at most
                                         1048576 bytes */
@@ -478,7 +483,8 @@ struct gpud_daemon_status_result {
         uint64_t devices;                       /* devices */
         uint64_t sessions;                      /* connected sessions */
         uint64_t mems;                          /* live allocations */
-        uint64_t restored_mems;                 /* allocations taken over from the gpud before */
+        uint64_t restored_mems;                 /* reserved: allocations taken over from the gpud before;
+                                                   always 0 */
         uint64_t shms;                          /* registered regions */
         uint64_t inflight;                      /* requests in flight */
         uint64_t requests;                      /* requests answered since the start */

@@ -499,3 +499,24 @@ def test_full_output(gpuctl: Gpuctl) -> None:
     with open("/dev/full", "wb") as full:
         done = subprocess.run([GPUCTL, "device", "list"], env=gpuctl.env, stdout=full, stderr=subprocess.PIPE)
     assert done.returncode == 1 and b"No space left" in done.stderr
+
+
+def test_hints_name_what_is_installed(client: Client) -> None:
+    """Errors are read where there is gpuctl, and where there is the Python package alone, never this tree."""
+    schema = client.call("daemon.describe")
+    for error in schema["errors"]:
+        assert not re.search(r"proto/|\.md|NOUN|--socket", error["hint"]), error
+    docs = {
+        (struct["name"], field["name"]): field["doc"]
+        for struct in schema["structs"]
+        for field in struct["fields"]
+    }
+    # What is in the protocol for later says so wherever its documentation is printed.
+    for place in [
+        ("session_hello_args", "token"),
+        ("session_hello_result", "token"),
+        ("mem_alloc_args", "exportable"),
+        ("mem_info", "exportable"),
+        ("daemon_status_result", "restored_mems"),
+    ]:
+        assert docs[place].startswith("reserved"), place

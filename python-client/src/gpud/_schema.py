@@ -93,7 +93,7 @@ class InvalidArgumentError(Error, ValueError):
 
     code = 1
     name = "INVALID_ARGUMENT"
-    hint = "see `gpuctl help NOUN VERB` or proto/methods.md for what the method takes"
+    hint = "the message says which argument and what it may be; `gpuctl help` and Python's help() say the rest"
 
 
 class NotFoundError(Error, LookupError):
@@ -101,7 +101,7 @@ class NotFoundError(Error, LookupError):
 
     code = 2
     name = "NOT_FOUND"
-    hint = "list what there is with `gpuctl ls` or `gpuctl device list`"
+    hint = "it may have been freed, or be hidden from this user; `gpuctl ls` and `gpuctl device list` show what there is"
 
 
 class PermissionDeniedError(Error, PermissionError):
@@ -125,7 +125,7 @@ class OutOfRangeError(Error, ValueError):
 
     code = 5
     name = "OUT_OF_RANGE"
-    hint = "offset + size must lie within the allocation and the region"
+    hint = "offset and size must lie within what they address; the message has the numbers"
 
 
 class OutOfMemoryError(Error, MemoryError):
@@ -141,7 +141,7 @@ class QuotaExceededError(Error, MemoryError):
 
     code = 7
     name = "QUOTA_EXCEEDED"
-    hint = "free allocations, or ask an administrator for a larger quota"
+    hint = "reserved: this gpud knows no quotas"
 
 
 class SealedError(Error, PermissionError):
@@ -177,7 +177,7 @@ class UnsupportedError(Error, NotImplementedError):
 
 
 class ResourceExhaustedError(Error, RuntimeError):
-    """A limit of the daemon is reached."""
+    """A limit is reached."""
 
     code = 12
     name = "RESOURCE_EXHAUSTED"
@@ -205,7 +205,7 @@ class ConnectionLostError(Error, ConnectionError):
 
     code = 15
     name = "CONNECTION_LOST"
-    hint = "is gpud running? set GPUD_SOCKET or --socket to its socket"
+    hint = "is gpud running, and is this its socket? GPUD_SOCKET says another"
 
 
 class UnknownMethodError(Error, NotImplementedError):
@@ -213,7 +213,7 @@ class UnknownMethodError(Error, NotImplementedError):
 
     code = 16
     name = "UNKNOWN_METHOD"
-    hint = "`gpuctl help` lists the methods"
+    hint = "this gpud is another version than the client; `gpuctl daemon describe` shows what it has"
 
 
 class SystemCallError(Error, OSError):
@@ -310,7 +310,7 @@ class SessionHelloResult:
     session: str
     """the session of this connection"""
     token: str
-    """secret that resumes the session on another connection"""
+    """reserved: secret that will resume the session on another connection; nothing takes it yet"""
     server: str
     """the daemon's name and version"""
     protocol: int
@@ -566,7 +566,7 @@ class MemInfo:
     gid: int
     """group"""
     mode: int
-    """permission bits like a file's: r read, w write and fill, x export"""
+    """permission bits like a file's: r read, w write and fill, x reserved for export"""
     lifetime: Lifetime
     """how long it lives"""
     expires_ns: int | None
@@ -574,7 +574,7 @@ class MemInfo:
     sealed: bool
     """read-only for ever"""
     exportable: bool
-    """has its own device memory object that can be exported"""
+    """reserved for export, which no method does yet: it has a device memory object of its own, in one piece"""
     created_ns: int
     """when it was allocated"""
     refs: int
@@ -720,7 +720,7 @@ class DaemonStatusResult:
     mems: int
     """live allocations"""
     restored_mems: int
-    """allocations taken over from the gpud before"""
+    """reserved: allocations taken over from the gpud before; always 0"""
     shms: int
     """registered regions"""
     inflight: int
@@ -979,7 +979,7 @@ class Methods:
 
         Args:
             client: what the client calls itself, shown to operators; at most 64 bytes
-            token: token of an earlier session to resume; at most 64 bytes
+            token: reserved: token of an earlier session to resume; no session can be resumed yet; at most 64 bytes
         """
         args: dict[str, Any] = {}
         if client is not None:
@@ -1099,7 +1099,7 @@ class Methods:
             mode: permission bits; 0600 when absent
             lifetime: session when absent
             ttl_s: seconds until a persistent allocation's lease ends, unless renewed
-            exportable: give it a device memory object of its own, in one piece
+            exportable: reserved for export, which no method does yet: give it a device memory object of its own, in one piece
             meta: bytes of the client's own to keep with it; at most 1048576 bytes
         """
         args: dict[str, Any] = {
