@@ -88,6 +88,7 @@ DAEMON_SRCS := \
 	daemon/method/table.c \
 	daemon/method/mem-bytes.c \
 	daemon/net/credentials.c \
+	daemon/net/idmap.c \
 	daemon/net/listener.c \
 	daemon/net/lockfile.c \
 	daemon/net/net.c \

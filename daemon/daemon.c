@@ -54,7 +54,7 @@ struct Daemon {
         DaemonState state;
         uv_loop_t loop;
         uv_timer_t timer; /* until the next lease ends, or the time for draining is over */
-        uv_timer_t pause; /* until the devices have something to do by themselves */
+        uv_timer_t pause; /* until the devices or the listener have something to do by themselves */
         uv_signal_t signals[2];
         Executor executor;
         GpuHost host;
@@ -134,7 +134,10 @@ static void daemon_schedule_lease(Daemon *daemon) {
 
 static void daemon_schedule_pause(Daemon *daemon) {
         uint64_t next_ns = gpu_instance_get_next_ns(daemon->gpu);
+        uint64_t of_net_ns = net_get_next_ns(&daemon->net);
 
+        if (of_net_ns && (next_ns == 0 || of_net_ns < next_ns))
+                next_ns = of_net_ns;
         if (next_ns && !uv_is_active((uv_handle_t *)&daemon->pause))
                 uv_timer_start(&daemon->pause, daemon_on_timer,
                                get_ms_until(next_ns, clock_get_monotonic_ns()), 0);

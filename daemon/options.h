@@ -15,6 +15,9 @@
 #define OPTION_UNSET UINT64_MAX
 #define NO_GROUP     ((gid_t)-1)
 
+/* Where connections_reserved is unset, it is this part of connections_max: of a few, none. */
+#define OPTION_RESERVED_SHARE 1024
+
 /* Where shm_max is unset, a session may register this part of the machine's memory. */
 #define OPTION_SHM_SHARE 4
 

@@ -33,6 +33,16 @@ static void read_comm(pid_t pid, char *ret_comm, size_t n_comm) {
         text_sanitize(ret_comm);
 }
 
+/* Those that stand for several would be everybody's. */
+static void remove_ambiguous_groups(Credentials *credentials, const IdMap *map) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < credentials->n_groups; i++)
+                if (!id_map_is_ambiguous(map, credentials->groups[i]))
+                        credentials->groups[n++] = credentials->groups[i];
+        credentials->n_groups = n;
+}
+
 static int read_groups(int fd, Credentials *credentials) {
         socklen_t length = 0;
 
@@ -51,9 +61,17 @@ static int read_groups(int fd, Credentials *credentials) {
         return 0;
 }
 
-int credentials_init(Credentials *credentials, int fd, const NetOptions *options) {
+void credentials_update(Credentials *credentials, const NetOptions *options) {
+        credentials->is_admin = credentials->uid == 0;
+        for (size_t i = 0; i < options->admins.n_uids; i++)
+                if (options->admins.uids[i] == credentials->uid)
+                        credentials->is_admin = true;
+}
+
+int credentials_init(Credentials *credentials, int fd, const NetOptions *options, const IdMaps *maps) {
         struct ucred peer;
         socklen_t length = sizeof(peer);
+        int r;
 
         *credentials = (Credentials){0};
         if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0)
@@ -61,10 +79,11 @@ int credentials_init(Credentials *credentials, int fd, const NetOptions *options
         credentials->uid = peer.uid;
         credentials->gid = peer.gid;
         credentials->pid = peer.pid;
-        credentials->is_admin = peer.uid == 0;
-        for (size_t i = 0; i < options->admins.n_uids; i++)
-                if (options->admins.uids[i] == peer.uid)
-                        credentials->is_admin = true;
+        if (id_map_is_ambiguous(&maps->uids, peer.uid) || id_map_is_ambiguous(&maps->gids, peer.gid))
+                return CREDENTIALS_E_AMBIGUOUS;
+        credentials_update(credentials, options);
         read_comm(peer.pid, credentials->comm, sizeof(credentials->comm));
-        return read_groups(fd, credentials);
+        r = read_groups(fd, credentials);
+        remove_ambiguous_groups(credentials, &maps->gids);
+        return r;
 }

@@ -12,10 +12,12 @@
 #include <stdint.h>
 #include <sys/epoll.h>
 
+#include "daemon/net/idmap.h"
 #include "daemon/net/listener.h"
 #include "daemon/options.h"
 #include "daemon/rpc/rpc.h"
 #include "daemon/util/list.h"
+#include "daemon/util/log.h"
 
 typedef struct Net Net;
 
@@ -31,6 +33,10 @@ struct Net {
         Rpc *rpc;                  /* borrowed */
         const NetOptions *options; /* borrowed */
         Listener listener;
+        int spare_fd;       /* kept to be given up for a connection that is refused for want of one */
+        uint64_t resume_ns; /* when to try again to accept after a shortage; 0: there is none */
+        LogGate refusals;
+        IdMaps ids;
         bool is_listening; /* the listener is polled */
         bool has_arrivals; /* connections wait to be accepted */
         bool is_stopping;  /* nothing more is read */
@@ -45,7 +51,7 @@ struct Net {
 
 /* Before net_init(), for net_deinit(). */
 #define NET_NULL                                                                                             \
-        { .listener = LISTENER_NULL }
+        { .listener = LISTENER_NULL, .spare_fd = -1 }
 
 /*
  * Listens: on `fd`, which is passed in and becomes its own, or, if that is -1, on a socket that it makes as
@@ -57,8 +63,16 @@ int net_init(Net *net, int epoll_fd, Rpc *rpc, const NetOptions *options, int fd
 /* Requires: no connection is left. Works on NET_NULL and after a net_init() that failed. */
 void net_deinit(Net *net);
 
-/* Accepts connections again after a shortage. A peer that closes, and so makes room, calls it. */
+/*
+ * Accepts connections again after a shortage. A peer that closes, and so makes room, calls it; so does
+ * time.
+ */
 void net_resume_listening(Net *net);
+
+/* Returns when net_serve() has something to do that no event tells; 0: nothing. */
+static inline uint64_t net_get_next_ns(const Net *net) {
+        return net->resume_ns;
+}
 
 /* Notes that a socket has something to do. Who is served in this turn, net_serve() decides. */
 void net_take_event(Net *net, const struct epoll_event *event);

@@ -13,7 +13,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "daemon/net/credentials.h"
 #include "daemon/rpc/pipeline.h"
 #include "daemon/util/error.h"
 #include "daemon/util/fd.h"
@@ -68,15 +67,11 @@ static void peer_freep(Peer **peer) {
         peer_free(*peer);
 }
 
-int peer_new(Net *net, int fd) {
-        _cleanup_(credentials_deinit) Credentials credentials = {0};
+int peer_new(Net *net, int fd, Credentials *credentials) {
         _cleanup_(fd_closep) int owned_fd = fd;
         _cleanup_(peer_freep) Peer *peer = NULL;
         int r;
 
-        r = credentials_init(&credentials, fd, net->options);
-        if (r)
-                return r;
         peer = calloc(1, sizeof(*peer));
         if (!peer)
                 return error_origin(-ENOMEM);
@@ -86,7 +81,7 @@ int peer_new(Net *net, int fd) {
         list_init(&peer->dirty_link);
         list_link(&net->peers, &peer->link);
         net->n_peers++;
-        r = channel_init(&peer->channel, net->rpc->registry, &credentials, peer_wake);
+        r = channel_init(&peer->channel, net->rpc->registry, credentials, peer_wake);
         if (r)
                 return r;
         peer_log(peer, "connected");

@@ -28,8 +28,11 @@ typedef struct Peer {
         List dirty_link;     /* Net.dirty */
 } Peer;
 
-/* Takes over the connected socket `fd`, also when it fails. Returns 0 or -errno. */
-int peer_new(Net *net, int fd);
+/*
+ * Takes over the connected socket `fd`, also when it fails, and `credentials` if it does not. Returns 0 or
+ * -errno.
+ */
+int peer_new(Net *net, int fd, Credentials *credentials);
 
 /* Closes the connection and ends its session. NULL is fine. Returns NULL. */
 Peer *peer_free(Peer *peer);

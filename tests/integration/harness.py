@@ -10,7 +10,7 @@ import subprocess
 import time
 from typing import Any
 
-from rpc import Client, registered, until
+from rpc import Client, Closed, RpcError, registered, until
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.path.abspath(os.environ.get("GPUD_BINARY", ROOT / "build/gpud"))
@@ -89,7 +89,7 @@ class Daemon:
         if self.validates:
             # A layer that was not found would find nothing.
             assert "VkLayer_khronos_validation" in pathlib.Path(f"/proc/{self.pid}/maps").read_text()
-        with self.connect() as client:
+        with self.enter() as client:
             self._warm_up(client)
             self._keep_a_block(client)
             self.fds_idle = self._count_idle_fds(client)
@@ -106,6 +106,22 @@ class Daemon:
 
     def connect(self, timeout: float = 300 if IS_ASAN else 120) -> Client:
         return Client(self.socket, timeout)
+
+    def enter(self) -> Client:
+        """A connection that is served, as soon as those before it have ended for gpud too."""
+
+        def try_to() -> Client | None:
+            client = self.connect()
+            try:
+                client.call("daemon.ping")
+            except (RpcError, Closed, OSError):
+                client.close()
+                return None
+            return client
+
+        client: Client | None = until(try_to)
+        assert client is not None
+        return client
 
     def log(self) -> str:
         return self.log_path.read_text(errors="replace")
@@ -162,7 +178,7 @@ class Daemon:
 
     def assert_idle(self) -> None:
         """All that clients had is back: allocations, regions, bytes, descriptors."""
-        with self.connect() as client:
+        with self.enter() as client:
             self._keep_a_block(client)
 
             left: dict[str, Any] = {}
