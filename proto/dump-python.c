@@ -281,7 +281,7 @@ static void print_method_doc(FILE *file, const ProtoMethod *method) {
 
 /* `name`, or what of it msgpack can pack. */
 static void print_value(FILE *file, const ProtoField *field) {
-        fprintf(file, field->wire == PROTO_WIRE_BIN ? "memoryview(%s)" : "%s", field->name);
+        fprintf(file, field->wire == PROTO_WIRE_BIN ? "_buffers.view_of(%s)" : "%s", field->name);
 }
 
 static void print_arguments(FILE *file, const ProtoStruct *args) {
@@ -341,6 +341,7 @@ void dump_python(FILE *file) {
               "from collections.abc import Mapping, Sequence\n"
               "from dataclasses import dataclass\n"
               "from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias\n\n"
+              "from gpud import _buffers\n"
               "from gpud._errors import Error\n\n"
               "if TYPE_CHECKING:\n"
               "    from typing_extensions import Buffer\n\n",

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 from peer import DEVICE, Store
@@ -53,14 +54,16 @@ async def test_bytes_come_back(size: int) -> None:
         assert len(store.shms) <= 4
 
 
-@pytest.mark.parametrize("dtype", ["u1", "f2", "f4", "c16", "M8[s]", "S3", "?", [("a", "i4"), ("b", "f8")]])
+DTYPES: list[Any] = ["u1", "f2", "f4", "c16", "S3", "?", [("a", "i4"), ("O", "f8")]]
+# These have no format in Python's buffers.
+DTYPES += ["M8[s]", "m8[ns]", [("a", "M8[s]"), ("b", "f8")]]
+DTYPES += [ml_dtypes.bfloat16, ml_dtypes.float8_e4m3fn, [("a", ml_dtypes.bfloat16)]]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 async def test_any_contiguous_array(dtype: Any) -> None:
     async with store_with_small_slots() as store:
-        if dtype == "M8[s]":
-            with pytest.raises((ValueError, BufferError)):
-                memoryview(np.zeros(1, dtype))
-            return
-        for shape in ((50,), (5, 7), (0, 3), (3, 100_000)):
+        for shape in ((50,), (5, 7), (0, 3), (3, 100_000), ()):
             array = np.frombuffer(os.urandom(int(np.prod(shape)) * np.dtype(dtype).itemsize), dtype).reshape(
                 shape
             )
@@ -74,17 +77,35 @@ async def test_any_contiguous_array(dtype: Any) -> None:
 async def test_buffers_that_cannot_be_used_say_why() -> None:
     async with store_with_small_slots() as store:
         mem = await store.client.alloc(DEVICE, SIZE)
-        for n in (100, 1000):
-            square = np.zeros((n, n))
+        for n, dtype in itertools.product((100, 1000), ("f8", ml_dtypes.bfloat16)):
+            square = np.zeros((n, n), dtype)
             for strided in (square[:, ::2], square.T):
-                with pytest.raises(gpud.InvalidArgumentError, match="not contiguous"):
+                with pytest.raises(gpud.InvalidArgumentError, match="not C-contiguous") as caught:
                     await mem.write(strided)
-                with pytest.raises(gpud.InvalidArgumentError, match="not contiguous"):
+                assert "ascontiguousarray" in caught.value.hint
+                with pytest.raises(gpud.InvalidArgumentError, match="not C-contiguous") as caught:
                     await mem.read_into(strided)
-            with pytest.raises(gpud.InvalidArgumentError, match="read-only"):
-                await mem.read_into(bytes(n * n))
+                assert "ascontiguousarray" not in caught.value.hint
+            square.flags.writeable = False
+            for constant in (bytes(n * n), square):
+                with pytest.raises(gpud.InvalidArgumentError, match="read-only"):
+                    await mem.read_into(constant)
         with pytest.raises(TypeError):
             await mem.write("text")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "dtype", ["O", [("a", "i4"), ("b", [("c", "O")])], [("a", "M8[s]"), ("b", "O")], "T"]
+)
+@pytest.mark.parametrize("n", [3, 100_000])
+async def test_references_to_objects_are_no_bytes(dtype: Any, n: int) -> None:
+    async with store_with_small_slots() as store:
+        mem = await store.client.alloc(DEVICE, SIZE)
+        array = np.zeros(n, np.dtypes.StringDType() if dtype == "T" else dtype)
+        for call in (mem.write, mem.read_into, mem.fill):
+            with pytest.raises(gpud.InvalidArgumentError, match=r"ndarray.* references to Python objects"):
+                await call(array)
+        assert store.mems[mem.handle] == bytes(SIZE)
 
 
 async def test_range_is_checked_before_the_first_chunk() -> None:

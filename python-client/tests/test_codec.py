@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 
 import msgpack
+import numpy as np
 import pytest
 
 import gpud
@@ -109,3 +110,25 @@ def test_error_of_a_newer_protocol_and_no_error_at_all() -> None:
 def test_results_ignore_unknown_keys_and_lack_optional_ones() -> None:
     result = gpud.MemListResult.from_wire({"mems": [], "new": 1})
     assert result == gpud.MemListResult(mems=(), next=None)
+
+
+def test_arguments_of_numpy_are_plain_ones() -> None:
+    array = np.arange(6, dtype="i4").reshape(2, 3)
+    args = {
+        "size": np.int64(7),
+        "offset": np.uint8(255),
+        "n": np.array(5),
+        "meta": array,
+        "pattern": np.float32(1),
+    }
+    packed = Encoder().request(1, "some.method", args)
+    assert msgpack.unpackb(packed) == [
+        *(0, 1, "some.method"),
+        [{"size": 7, "offset": 255, "n": 5, "meta": array.tobytes(), "pattern": b"\0\0\x80\x3f"}],
+    ]
+    with pytest.raises(gpud.InvalidArgumentError, match="beyond 64 bits"):
+        Encoder().request(1, "some.method", {"size": 1 << 64})
+    with pytest.raises(TypeError, match=r"an argument is \{1\}; set has no form"):
+        Encoder().request(1, "some.method", {"size": {1}})
+    with pytest.raises(gpud.InvalidArgumentError, match="not C-contiguous"):
+        Encoder().request(1, "some.method", {"meta": array.T})

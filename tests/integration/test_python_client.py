@@ -103,7 +103,7 @@ def test_numpy(run: Callable[[Story], None]) -> None:
             await mem.read_into(back)
             assert (back == array).all()
             assert (np.frombuffer(await mem.read(), np.float32) == array.ravel()).all()
-            with pytest.raises(ValueError, match="not contiguous"):
+            with pytest.raises(ValueError, match="not C-contiguous"):
                 await mem.write(array.T)
 
     run(story)

@@ -10,12 +10,13 @@ import ctypes
 import errno
 import mmap
 import os
+import re
 import sys
 from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from gpud._schema import InvalidArgumentError
+from gpud import _schema
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -83,29 +84,64 @@ stream = _find_stream()
 """stream(dst, src, size): copy() for what is not looked at soon, past the caches where libgpud is there"""
 
 
-def view_of(buffer: Buffer) -> memoryview:
-    """The bytes of any contiguous buffer; they are what its memory holds, whatever its elements are."""
-    view = memoryview(buffer)
+def view_of(buffer: Buffer, *, writable: bool = False) -> memoryview:
+    """The bytes of any C-contiguous buffer; they are what its memory holds, whatever its elements are.
+
+    Raises InvalidArgumentError if it is not contiguous or, where it must be, not writable, or if its elements
+    are references to Python objects.
+    """
+    try:
+        view = memoryview(buffer)
+    except (TypeError, ValueError):
+        if not hasattr(buffer, "__array_interface__"):
+            raise
+        view = _view_of_array(buffer, writable)
     if not view.c_contiguous:
-        raise InvalidArgumentError(
-            f"the buffer is not contiguous: {type(buffer).__name__} of shape {view.shape}, "
-            f"strides {view.strides}",
-            hint="copy it first, with numpy.ascontiguousarray() or bytes()",
+        raise _not_contiguous(buffer, view, writable)
+    # Names stand between colons, O is an object's address.
+    if "O" in view.format and "O" in re.sub(":.*?:", "", view.format):
+        raise _of_objects(buffer)
+    if writable and view.readonly:
+        raise _schema.InvalidArgumentError(
+            f"the buffer ({type(buffer).__name__}) is read-only",
+            hint="read into a bytearray, a writable memoryview or a numpy array",
         )
     return view
+
+
+def _view_of_array(array: Any, writable: bool) -> memoryview:
+    """The bytes of a numpy array whose elements have no format in Python's buffers: bfloat16, datetime64."""
+    if not array.flags.c_contiguous:
+        raise _not_contiguous(array, array, writable)
+    try:
+        return memoryview(array.reshape(-1).view("u1"))
+    except TypeError:
+        raise _of_objects(array) from None
+
+
+def _not_contiguous(buffer: object, shaped: Any, writable: bool) -> _schema.InvalidArgumentError:
+    return _schema.InvalidArgumentError(
+        f"the buffer is not C-contiguous: {type(buffer).__name__} of shape {shaped.shape}, "
+        f"strides {shaped.strides}",
+        hint="read into a C-contiguous buffer and copy it from there"
+        if writable
+        else "copy it first, with numpy.ascontiguousarray()",
+    )
+
+
+def _of_objects(buffer: object) -> _schema.InvalidArgumentError:
+    return _schema.InvalidArgumentError(
+        f"the buffer ({type(buffer).__name__}) holds references to Python objects, useless on a device",
+        hint="make an array of numbers of it, or bytes with pickle",
+    )
 
 
 class Pinned:
     """A buffer held at its address, as a context manager: its memory stays until the exit."""
 
     def __init__(self, buffer: Buffer, *, writable: bool = False) -> None:
-        """Raises InvalidArgumentError if the buffer is not contiguous or, where it must be, not writable."""
-        view = view_of(buffer)
-        if writable and view.readonly:
-            raise InvalidArgumentError(
-                f"the buffer ({type(buffer).__name__}) is read-only",
-                hint="read into a bytearray, a writable memoryview or a numpy array",
-            )
+        """Raises as view_of() does."""
+        view = view_of(buffer, writable=writable)
         self._buffer = _PyBuffer()
         flags = _PYBUF_WRITABLE if writable else _PYBUF_SIMPLE
         # Raises by itself, as every function of ctypes.pythonapi does.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgpack
 
+from gpud._buffers import view_of
 from gpud._errors import Error
 from gpud._schema import ERRORS, InternalError, InvalidArgumentError
 
@@ -27,10 +29,10 @@ class Encoder:
     """Packs requests."""
 
     def __init__(self) -> None:
-        self._packer = msgpack.Packer(use_bin_type=True)
+        self._packer = msgpack.Packer(use_bin_type=True, default=_to_plain)
 
     def request(self, msgid: int, method: str, args: Mapping[str, Any]) -> bytes:
-        """One whole message. What msgpack has no form for is a TypeError."""
+        """One whole message. What the protocol has no form for is a TypeError."""
         try:
             packed: bytes = self._packer.pack((REQUEST, msgid, method, (args,)))
         except OverflowError:
@@ -41,6 +43,19 @@ class Encoder:
             self._packer.reset()
             raise
         return packed
+
+
+def _to_plain(value: Any) -> int | memoryview:
+    """What msgpack has a form for: of an index, as numpy's integers are, the int; of a buffer, its bytes."""
+    try:
+        return operator.index(value)
+    except TypeError:
+        pass
+    try:
+        return view_of(value)
+    except TypeError:
+        kind = type(value).__qualname__
+        raise TypeError(f"an argument is {value!r:.80}; {kind} has no form in the protocol") from None
 
 
 def _beyond_64_bits(args: Mapping[str, Any]) -> InvalidArgumentError:

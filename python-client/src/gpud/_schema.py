@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias
 
+from gpud import _buffers
 from gpud._errors import Error
 
 if TYPE_CHECKING:
@@ -1117,7 +1118,7 @@ class Methods:
         if exportable is not None:
             args["exportable"] = exportable
         if meta is not None:
-            args["meta"] = memoryview(meta)
+            args["meta"] = _buffers.view_of(meta)
         wire = await self._call("mem.alloc", args)
         return MemInfo.from_wire(wire)
 
@@ -1297,7 +1298,7 @@ class Methods:
         if offset is not None:
             args["offset"] = offset
         if data is not None:
-            args["data"] = memoryview(data)
+            args["data"] = _buffers.view_of(data)
         if shm is not None:
             args["shm"] = shm
         if shm_offset is not None:
@@ -1384,7 +1385,7 @@ class Methods:
         """
         args: dict[str, Any] = {
             "mem": mem,
-            "pattern": memoryview(pattern),
+            "pattern": _buffers.view_of(pattern),
         }
         if offset is not None:
             args["offset"] = offset
@@ -1408,7 +1409,7 @@ class Methods:
             "mem": mem,
         }
         if meta is not None:
-            args["meta"] = memoryview(meta)
+            args["meta"] = _buffers.view_of(meta)
         wire = await self._call("mem.meta", args)
         return MemMetaResult.from_wire(wire)
 
