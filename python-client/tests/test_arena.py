@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import dataclasses
+import errno
+import gc
 import itertools
 import os
 import random
 import re
-from collections.abc import Callable
+import resource
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 import pytest
-from peer import DEVICE, Store
+from peer import DEVICE, LIMITS, Store
 
 import gpud
-from gpud import _arena, _buffers
+from gpud import _arena, _buffers, _headroom
 from gpud._arena import Arena
-from gpud._region import Region
+from gpud._region import Regions
 
 pytestmark = pytest.mark.anyio
 
@@ -29,7 +37,7 @@ SIZE = 10 * SLOT + 12345
 
 def store_with_small_slots() -> Store:
     store = Store()
-    store.client._arena = Arena(store.connection, store.client._threads, SLOT, 4)
+    store.client._arena = Arena(store.client._regions, store.client._threads, SLOT, 4)
     return store
 
 
@@ -259,13 +267,13 @@ async def test_no_region_at_all_is_the_daemons_error() -> None:
 async def test_client_stays_usable_whatever_fails_while_a_slot_is_made(
     monkeypatch: pytest.MonkeyPatch, kind: type[BaseException]
 ) -> None:
-    async def fail(*_: object) -> Region:
+    async def fail(*_: object) -> None:
         raise kind("of all things")
 
     async with asyncio.timeout(30), store_with_small_slots() as store:
         mem = await store.client.alloc(DEVICE, SIZE)
         with monkeypatch.context() as context:
-            context.setattr(Region, "_create", fail)
+            context.setattr(store.client._regions, "make", fail)
             with pytest.raises(Exception, match="of all things"):
                 await mem.write(bytes(SIZE))
         data = os.urandom(SIZE)
@@ -319,21 +327,159 @@ async def test_cancelled_region_is_released() -> None:
         await until(lambda: not store.shms)
 
 
-async def test_region_beyond_all_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And not asked of the kernel, which would kill somebody for it."""
-    left = iter([1 << 40, 300 << 20])
-    monkeypatch.setattr(_buffers, "available", lambda: next(left))
+def mapped_regions() -> list[int]:
+    """How large the regions are that this process has mapped."""
+    lines = re.findall(r"^(\w+)-(\w+) .*gpud-region", Path("/proc/self/maps").read_text(), re.MULTILINE)
+    return [int(end, 16) - int(start, 16) for start, end in lines]
+
+
+async def test_region_that_others_leave_no_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel is not asked for what is not there, for which it would kill somebody."""
+    asked: list[int] = []
+
+    def check(size: int, what: str) -> None:
+        asked.append(size)
+        if len(asked) == 2:
+            raise MemoryError(f"no host memory for {what}")
+
+    monkeypatch.setattr(_headroom, "check", check)
     async with Store() as store:
-        with pytest.raises(MemoryError, match=f"region of {1 << 30} bytes: {64 << 20} were there") as caught:
+        with pytest.raises(MemoryError, match=f"region of {1 << 30} bytes") as caught:
             await store.client.region(1 << 30)
-        # Given back at once, whoever keeps the exception.
+        assert asked == [1 << 30, 64 << 20]
+        # Given back now, whoever keeps the exception.
         assert caught.value
-        mapped = re.findall(r"^(\w+)-(\w+) .*gpud-region", Path("/proc/self/maps").read_text(), re.MULTILINE)
-        assert all(int(end, 16) - int(start, 16) < 1 << 30 for start, end in mapped)
-        for size in (1 << 62, 1 << 70):
+        await until(lambda: (1 << 30) not in mapped_regions())
+        assert not store.shms
+
+
+async def test_region_beyond_a_limit_takes_no_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    populated: list[int] = []
+    monkeypatch.setattr(_buffers, "populate", lambda _, size: populated.append(size))
+    async with Store() as store:
+        limits = dataclasses.replace(LIMITS, shm_max=1 << 20, shms_max=3)
+        client = store.client
+        client._regions = Regions(store.connection, client._threads, limits)
+        first = await client.region(1 << 19)
+        for size in (1 << 20, 1 << 45, 1 << 62, 1 << 70):
+            with pytest.raises(
+                gpud.ResourceExhaustedError,
+                match=f"size {size} and .* {1 << 19} bytes .* shm_max = {1 << 20}",
+            ):
+                await client.region(size)
+        second = await client.region(np.int64(1 << 19))
+        await first.release()
+        third, fourth = await asyncio.gather(client.region(4096), client.region(4096))
+        with pytest.raises(gpud.ResourceExhaustedError, match="has 3 regions, limit shms_max = 3"):
+            await client.region(4096)
+        for region in second, third, fourth:
+            await region.release()
+        # What gpud refuses counts no more.
+        store.held = {"shm.register"}
+        call = asyncio.ensure_future(client.region(1 << 20))
+        await until(lambda: store.late)
+        os.close(store.late[0].fds[0])
+        store.refuse(store.late.pop(), 12, "no")
+        with pytest.raises(gpud.ResourceExhaustedError, match="no"):
+            await call
+        store.held = set()
+        await client.region(1 << 20)
+        assert populated == [1 << 19, 1 << 19, 4096, 4096, 1 << 20, 1 << 20]
+
+
+async def test_region_that_an_older_gpud_sets_no_limit_to() -> None:
+    async with Store() as store:
+        limits = dataclasses.replace(LIMITS, shm_max=0)
+        store.client._regions = Regions(store.connection, store.client._threads, limits)
+        for size in (1 << 45, 1 << 62, 1 << 70):
             with pytest.raises(MemoryError, match=f"region of {size} bytes"):
                 await store.client.region(size)
         assert not store.shms
+
+
+async def test_loop_goes_on_while_a_region_is_unmapped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a thread, where the interpreter's lock is not held."""
+    dropped: list[tuple[int, str]] = []
+    gc.collect()
+    monkeypatch.setattr(
+        _buffers, "drop_pages", lambda _, size: dropped.append((size, threading.current_thread().name))
+    )
+    async with Store() as store:
+        region = await store.client.region(40 << 20)
+        view = np.frombuffer(region.view, "u1")
+        await region.release()
+        store.shms.clear()
+        del region
+        gc.collect()
+        assert (40 << 20) in mapped_regions()
+        assert (40 << 20, "gpud-unmap") not in dropped
+        del view
+        gc.collect()
+        await until(lambda: (40 << 20) not in mapped_regions())
+        assert (40 << 20, "gpud-unmap") in dropped
+
+
+def test_region_that_is_there_to_the_end() -> None:
+    program = f"from gpud import _region; _, kept = _region._map(1, {40 << 20}); kept[0] = 1"
+    env = dict(os.environ, PYTHONPATH=str(Path(gpud.__file__).parents[1]))
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=env, capture_output=True, text=True, timeout=20
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@contextlib.contextmanager
+def limited(kind: int, soft: int) -> Iterator[None]:
+    before = resource.getrlimit(kind)
+    resource.setrlimit(kind, (soft, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(kind, before)
+
+
+async def test_region_beyond_the_file_size_limit() -> None:
+    async with Store() as store:
+        with limited(resource.RLIMIT_FSIZE, 1 << 20):
+            with pytest.raises(MemoryError, match=f"RLIMIT_FSIZE is {1 << 20}"):
+                await store.client.region((1 << 20) + 1)
+            async with store.client.region(1 << 20):
+                pass
+
+
+async def test_small_files_make_small_slots() -> None:
+    with limited(resource.RLIMIT_FSIZE, (1 << 20) + 1):
+        async with Store() as store:
+            data = os.urandom(SIZE)
+            mem = await store.client.alloc(DEVICE, SIZE)
+            await mem.write(data)
+            assert await mem.read() == data
+            assert {len(shm) for shm in store.shms.values()} == {1 << 20}
+
+
+@pytest.mark.parametrize("spare", [0, 1])
+async def test_no_descriptor_for_a_region(spare: int) -> None:
+    """Neither for the memfd nor for what Python keeps of it."""
+    async with store_with_small_slots() as store:
+        data = os.urandom(SIZE)
+        mem = await store.client.alloc(DEVICE, SIZE)
+        taken: list[int] = []
+        gc.collect()
+        with limited(resource.RLIMIT_NOFILE, 256):
+            with contextlib.suppress(OSError):
+                while True:
+                    taken.append(os.open("/dev/null", os.O_RDONLY))
+            for fd in taken[:spare]:
+                os.close(fd)
+            for call in (store.client.region(4096), mem.write(data)):
+                with pytest.raises(OSError, match=r"region of .* RLIMIT_NOFILE is 256") as caught:
+                    await call
+                assert caught.value.errno == errno.EMFILE
+        for fd in taken[spare:]:
+            os.close(fd)
+        await mem.write(data)
+        assert store.mems[mem.handle] == data
+        assert len(store.shms) == 4
 
 
 async def test_region_of_no_size_is_refused() -> None:
@@ -382,7 +528,7 @@ async def test_pieces_cover_a_copy_once_and_meet_at_huge_pages() -> None:
     mib = 1 << 20
     async with Store() as store:
         for slot_size, slots_max in ((4 * mib, 4), (8 * mib, 16), (2 * mib, 3), (SLOT, 4)):
-            arena = Arena(store.connection, store.client._threads, slot_size, slots_max)
+            arena = Arena(store.client._regions, store.client._threads, slot_size, slots_max)
             chance = random.Random(4)
             sizes = [0, 1, mib, 2 * mib, 2 * mib + 1, 64 * mib]
             for size in sizes + [chance.randrange(1 << 30) for _ in range(99)]:

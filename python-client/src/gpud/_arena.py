@@ -8,15 +8,15 @@ overlap.
 from __future__ import annotations
 
 import asyncio
+import mmap
 import os
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
-from gpud import _buffers
-from gpud._connection import Connection
+from gpud import _buffers, _headroom
 from gpud._files import File
-from gpud._region import Region
+from gpud._region import Region, Regions
 from gpud._schema import ConnectionLostError
 from gpud._threads import Threads
 
@@ -37,6 +37,8 @@ SLOTS_MAX = COPY_THREADS + 4
 PIECE_MIN = _buffers.HUGE_PAGE
 # Copied on the loop's own thread: waking another one takes as long.
 DIRECT_MAX = 256 << 10
+# From this many bytes on it is looked whether there is so much memory: a thousandth of the time to fill it.
+FRESH_MIN = 64 << 20
 
 Move = Callable[[Region, int, int], None]
 """move(slot, start, size) fills or empties the slot's first `size` bytes; `start` counts in the copy"""
@@ -47,17 +49,18 @@ class Arena:
 
     def __init__(
         self,
-        connection: Connection,
+        regions: Regions,
         threads: Threads,
         slot_size: int = SLOT_SIZE,
         slots_max: int = SLOTS_MAX,
     ) -> None:
-        self._connection = connection
+        self._connection = regions.connection
+        self._regions = regions
         self._threads = threads
         # Threads are started by the first file.
         self._file_threads = Threads(FILE_THREADS, "gpud-file")
-        self._slot_size = slot_size
-        self._slots_max = slots_max
+        self._slot_size = max(min(slot_size, regions.size_max), mmap.PAGESIZE)
+        self._slots_max = self._slots_wanted = slots_max
         self._n_slots = 0
         self._free: list[Region] = []
         self._takers: deque[asyncio.Future[Region]] = deque()
@@ -83,6 +86,16 @@ class Arena:
             _buffers.stream(target.address + start, slot._address, size)
 
         await self._read(mem, offset, self._cut(target.size, target.address), self._mover(empty))
+
+    async def read_bytes(self, mem: str, offset: int, size: int) -> bytes:
+        """Reads into fresh memory, more than a few bytes of it."""
+        if size >= FRESH_MIN:
+            await self._threads.run(_headroom.check, size, f"{size} bytes")
+        data = _buffers.new_bytes(size)
+        with _buffers.Pinned(data) as target:
+            _buffers.prefer_huge_pages(target.address, size)
+            await self.read(mem, offset, target)
+        return data
 
     async def write_from_file(self, mem: str, offset: int, size: int, source: File) -> None:
         """Copies the first `size` bytes of `source` into an allocation."""
@@ -216,7 +229,7 @@ class Arena:
 
     async def _grow(self) -> None:
         try:
-            slot = await Region._create(self._connection, self._threads, self._slot_size)
+            slot = await self._regions.make(self._slot_size)
         except Exception as error:
             self._do_without(error)
         except BaseException as error:
@@ -230,6 +243,7 @@ class Arena:
         """Goes on with one slot less than hoped for."""
         self._n_slots -= 1
         if self._n_slots == 0:
+            self._slots_max = self._slots_wanted
             self._refuse(error)
         else:
             # Those there are will have to do.

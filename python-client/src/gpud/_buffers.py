@@ -11,12 +11,11 @@ import errno
 import mmap
 import os
 import re
-import sys
 from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from gpud import _schema
+from gpud import _headroom, _schema
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -27,7 +26,7 @@ MADV_POPULATE_WRITE = 23
 HUGE_PAGE = 2 << 20
 
 _POPULATE_STEP = 64 << 20
-_LEAVE_MIN = 256 << 20
+_DROP_STEP = 4 << 20
 
 _PYBUF_SIMPLE = 0
 _PYBUF_WRITABLE = 1
@@ -179,31 +178,26 @@ def prefer_huge_pages(address: int, size: int) -> None:
 def populate(address: int, size: int) -> None:
     """Makes the kernel find all pages of a mapping now, and raises MemoryError where it cannot.
 
-    Without it, what lacks memory ends in SIGBUS at the first touch. A kernel that is asked for more than it
-    has kills somebody before it says no; so it is asked step by step, and never for the last.
+    Without it, what lacks memory ends in SIGBUS at the first touch.
     """
+    what = f"a region of {size} bytes"
     for start in range(0, size, _POPULATE_STEP):
         step = min(_POPULATE_STEP, size - start)
-        if available() < step + _LEAVE_MIN:
-            raise MemoryError(
-                f"no host memory for a region of {size} bytes: {start} were there, what is left is for others"
-            )
+        # All of it first, then again and again, since others want memory as well.
+        _headroom.check(step if start else size, what)
         if _madvise(address + start, step, MADV_POPULATE_WRITE) == 0:
             continue
         error = ctypes.get_errno()
         # An older kernel does not know the advice.
         if error == errno.EINVAL:
             return
-        raise MemoryError(f"no host memory for a region of {size} bytes: {os.strerror(error)}")
+        raise MemoryError(f"no host memory for {what}: {os.strerror(error)}")
 
 
-def available() -> int:
-    """Bytes of memory that the kernel could give, by its own estimate."""
-    with open("/proc/meminfo", "rb") as file:
-        for line in file:
-            if line.startswith(b"MemAvailable:"):
-                return int(line.split()[1]) << 10
-    return sys.maxsize
+def drop_pages(address: int, size: int) -> None:
+    """Takes the pages out of a shared mapping, and lets others map meanwhile, as munmap() does not."""
+    for start in range(0, size, _DROP_STEP):
+        _madvise(address + start, min(_DROP_STEP, size - start), mmap.MADV_DONTNEED)
 
 
 def address_of(memory: Any) -> int:

@@ -16,7 +16,7 @@ from gpud._files import File, FileLike, open_file
 from gpud._mem import Mem
 from gpud._opening import opening
 from gpud._publication import Publication
-from gpud._region import Region
+from gpud._region import Region, Regions
 from gpud._schema import (
     SOCKET_DEFAULT,
     AlreadyExistsError,
@@ -51,7 +51,8 @@ class Client(Methods):
         self._threads = Threads(COPY_THREADS, "gpud-copy")
         self._hello = hello
         self._late: set[asyncio.Future[Any]] = set()
-        self._arena = Arena(connection, self._threads)
+        self._regions = Regions(connection, self._threads, hello.limits)
+        self._arena = Arena(self._regions, self._threads)
         """what bulk bytes go through; for Mem"""
 
     @property
@@ -287,11 +288,12 @@ class Client(Methods):
     async def region(self, size: int) -> Region:
         """Shared memory of `size` bytes that devices read and write directly. Its pages are taken at once.
 
-        Raises MemoryError where the host lacks them, ResourceExhaustedError with too many regions already.
+        Raises ResourceExhaustedError beyond `limits.shm_max` or with too many regions already, MemoryError
+        where the machine, a control group or a limit of this process leaves no room for them.
         Fill `region.view` from a file or a socket, or with numpy, and hand it to Mem.write_from(): no byte is
         copied by the CPU.
         """
-        return await Region._create(self._connection, self._threads, size)
+        return await self._regions.make(size)
 
     async def _copy_region(
         self, method: str, mem: str, offset: int, size: int, region: Region, region_offset: int

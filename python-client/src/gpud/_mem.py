@@ -101,11 +101,7 @@ class Mem:
         self._check_range(offset, size)
         if size <= self._client.limits.inline_max:
             return await self._read_inline(offset, size)
-        data = _buffers.new_bytes(size)
-        with _buffers.Pinned(data) as target:
-            _buffers.prefer_huge_pages(target.address, size)
-            await self._client._arena.read(self._held(), offset, target)
-        return data
+        return await self._client._arena.read_bytes(self._held(), offset, size)
 
     async def read_into(self, buffer: Buffer, offset: int = 0) -> None:
         """Fills a writable buffer with the bytes at `offset`.

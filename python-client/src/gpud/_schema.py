@@ -94,7 +94,9 @@ class InvalidArgumentError(Error, ValueError):
 
     code = 1
     name = "INVALID_ARGUMENT"
-    hint = "the message says which argument and what it may be; `gpuctl help` and Python's help() say the rest"
+    hint = (
+        "the message says which argument and what it may be; `gpuctl help` and Python's help() say the rest"
+    )
 
 
 class NotFoundError(Error, LookupError):
