@@ -136,7 +136,9 @@ CLIENT_SRCS := \
 	client/error.c \
 	client/file.c \
 	client/fork.c \
+	client/load.c \
 	client/region.c \
+	client/save.c \
 	client/spin.c \
 	client/stream.c \
 	client/uuid.c \
@@ -154,6 +156,7 @@ GPUCTL_SRCS := \
 	client/gpuctl/completion.c \
 	client/gpuctl/get.c \
 	client/gpuctl/help.c \
+	client/gpuctl/interrupt.c \
 	client/gpuctl/ls.c \
 	client/gpuctl/output.c \
 	client/gpuctl/progress.c \

@@ -5,6 +5,8 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "client/bulk.h"
@@ -101,6 +103,24 @@ static bool has_offsets(const File *file) {
         return file->bulk.copy != copy_to_file || !(fcntl(file->fd, F_GETFL) & O_APPEND);
 }
 
+/* Past RLIMIT_FSIZE the kernel sends SIGXFSZ, which ends a process that does not expect it. */
+static int check_limit(const File *file) {
+        uint64_t start = file->offset, size = file->bulk.size;
+        struct rlimit limit;
+        struct stat status;
+
+        if (file->bulk.copy != copy_to_file || getrlimit(RLIMIT_FSIZE, &limit) < 0 ||
+            limit.rlim_cur == RLIM_INFINITY || fstat(file->fd, &status) < 0 || !S_ISREG(status.st_mode))
+                return 0;
+        if (fcntl(file->fd, F_GETFL) & O_APPEND)
+                start = (uint64_t)status.st_size;
+        if (start <= limit.rlim_cur && size <= limit.rlim_cur - start)
+                return 0;
+        return client_fail(file->bulk.client, GPUD_E_SYSTEM_CALL,
+                           "writing the file: it would have %" PRIu64 " bytes, limit RLIMIT_FSIZE = %ju",
+                           start + size, (uintmax_t)limit.rlim_cur);
+}
+
 static int init_file(File *file) {
         Bulk *bulk = &file->bulk;
 
@@ -112,7 +132,7 @@ static int init_file(File *file) {
                 return client_fail(bulk->client, GPUD_E_OUT_OF_RANGE,
                                    "file_offset %" PRIu64 " + size %" PRIu64 " exceeds 2^63 - 1",
                                    file->offset, bulk->size);
-        return 0;
+        return check_limit(file);
 }
 
 int gpud_put_file(struct gpud_client *client, struct gpud_uuid mem, uint64_t offset, int fd,

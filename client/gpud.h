@@ -45,8 +45,17 @@
  * small machine; they sleep between copies, block every signal, and end with gpud_close(). After fork() the
  * child may only gpud_close() the client: everything else returns -GPUD_E_CONNECTION_LOST there.
  *
- * Sessions. A connection is a session. Allocations with the lifetime `session` (the default) are freed when
- * every session that holds them is gone, so they go with gpud_close(), and with the process, however it ends.
+ * Sessions and references. A connection is a session. References to an allocation are counted as
+ * descriptors of a file are: gpud_mem_alloc() and gpud_mem_open() give the session one each,
+ * gpud_mem_close() gives one back, and gpud_close(), or the end of the process, whatever ends it, all that
+ * are left. An allocation with the lifetime `session` (the default) goes with the last of them; one that
+ * is `persistent` has one more, and stays. gpud_mem_free() is another thing: its owner's word that it is
+ * given up. Nobody opens it any more, its name is free at once, and this session's references are gone,
+ * all of them; other sessions read on until they close it.
+ *
+ * Names. Whoever opens an allocation by its name is to find it whole: allocate without a name, write, and
+ * let gpud_mem_publish() name it, persist it, set its mode and seal it in one step. With `replace` it
+ * takes the name over from an older version, which its readers keep. gpud_load_file() does all of this.
  */
 
 #include <stdbool.h>
@@ -230,6 +239,31 @@ int gpud_put_file(struct gpud_client *client, struct gpud_uuid mem, uint64_t off
                   uint64_t file_offset, uint64_t size, gpud_progress_fn *progress, void *userdata);
 int gpud_get_file(struct gpud_client *client, struct gpud_uuid mem, uint64_t offset, int fd,
                   uint64_t file_offset, uint64_t size, gpud_progress_fn *progress, void *userdata);
+
+/* ---- whole files: nothing that is half made is seen, whatever ends the call ---- */
+
+/*
+ * Copies `alloc->size` bytes of `fd`, from `file_offset` on, into a new allocation, which is published
+ * with the last of them. Until then it has no name and is this session's alone; name, mode, lifetime and
+ * lease are those of `publish`, whose `mem` does not matter. On success this session holds a reference, as
+ * after mem.alloc; on failure nothing is left. Only where the connection is lost, or gpud silent, while it
+ * publishes does nobody know whether it did, and then the allocation is whole. A name that is taken is
+ * refused first, unless `replace` takes it over.
+ */
+int gpud_load_file(struct gpud_client *client, const struct gpud_mem_alloc_args *alloc,
+                   const struct gpud_mem_publish_args *publish, int fd, uint64_t file_offset,
+                   gpud_progress_fn *progress, void *userdata, struct gpud_mem_info *ret_info);
+
+/*
+ * Copies `size` bytes of an allocation into the file at `path`. They are written to another one beside it,
+ * ".NAME.gpud-" and 8 digits, synced, and renamed: until then the file that was there is what it was, and
+ * afterwards the new one has its mode, and its owner as far as this user may give it away. A symbolic link
+ * is followed. A process that is killed leaves at most that other file; one that wants to end in good
+ * order can shutdown() gpud_fd(), from a signal's handler too, and the call returns. A pipe, a device, or
+ * what a link in /proc says that a process has open (/dev/stdout) is written as it is.
+ */
+int gpud_save_file(struct gpud_client *client, struct gpud_uuid mem, uint64_t offset, uint64_t size,
+                   const char *path, gpud_progress_fn *progress, void *userdata);
 
 #pragma GCC visibility pop
 #ifdef __cplusplus

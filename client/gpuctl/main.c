@@ -4,6 +4,7 @@
  */
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -131,6 +132,8 @@ int main(int argc, char **argv) {
         };
         int r;
 
+        /* A file past RLIMIT_FSIZE is an error like others, not the end. */
+        signal(SIGXFSZ, SIG_IGN);
         ctl.is_colour = ctl.is_terminal && wants_colour();
         r = run_words(&ctl, (const char *const *)argv + 1, argc > 0 ? (size_t)argc - 1 : 0);
         gpud_close(ctl.client);

@@ -464,8 +464,8 @@ static const struct {
         STORY(sharing),   STORY(persistence),  STORY(refusals),       STORY(pipelining),
         STORY(order),     STORY(listing),      STORY(meta),           STORY(device_to_device),
         STORY(files),     STORY(sparse_file),  STORY(part_of_a_file), STORY(wrong_files),
-        STORY(full_disk), STORY(death),        STORY(spinning),       STORY(plain_values),
-        STORY(silence),   STORY(one_too_many),
+        STORY(full_disk), STORY(death),        STORY(spinning),       STORY(load),
+        STORY(save),      STORY(plain_values), STORY(silence),        STORY(one_too_many),
 };
 
 int main(int argc, char **argv) {

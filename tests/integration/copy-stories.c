@@ -265,3 +265,123 @@ void story_full_disk(void) {
         free_mem(client, mem);
         gpud_close(client);
 }
+
+static uint64_t count_mems(struct gpud_client *client) {
+        struct gpud_daemon_status_result status;
+
+        RETURNS(0, gpud_daemon_status(client, &status));
+        return status.mems;
+}
+
+/* A file is an allocation at once and whole, or not at all. STORY_DIRECTORY is where files may be made. */
+void story_load(void) {
+        const struct gpud_mem_alloc_args alloc_args = {.device = "vulkan:0", .size = 5 * MIB};
+        const struct gpud_mem_alloc_args named = {.device = "vulkan:0", .size = 5 * MIB, .name = "loaded"};
+        struct gpud_mem_publish_args publish = {.name = "loaded", .mode = 0640, .seal = true};
+        const struct gpud_mem_open_args open_args = {.device = "vulkan:0", .name = "loaded"};
+        struct gpud_client *client = connect_client(), *reader = connect_client();
+        char *data = map(5 * MIB);
+        struct gpud_mem_info first, second, read;
+        int fd;
+
+        MUST(chdir(getenv("STORY_DIRECTORY")) == 0);
+        fd = open_file("source", O_RDWR | O_CREAT);
+        fill_pattern(data, 5 * MIB, 1);
+        MUST(pwrite(fd, data, 5 * MIB, 7) == (ssize_t)(5 * MIB));
+        RETURNS(-GPUD_E_INVALID_ARGUMENT,
+                gpud_load_file(client, &named, &publish, fd, 7, NULL, NULL, &first));
+        check_error(client, "`name`");
+        RETURNS(-GPUD_E_OUT_OF_RANGE,
+                gpud_load_file(client, &alloc_args, &publish, fd, 8, NULL, NULL, &first));
+        check_error(client, "the file ends");
+        MUST(count_mems(client) == 0);
+        RETURNS(0, gpud_load_file(client, &alloc_args, &publish, fd, 7, NULL, NULL, &first));
+        MUST(strcmp(first.name, "loaded") == 0 && first.mode == 0640 && first.sealed);
+        MUST(first.lifetime == GPUD_LIFETIME_PERSISTENT && first.refs == 2);
+
+        /* Taken: said before the bytes move, which here would fail. */
+        RETURNS(-GPUD_E_ALREADY_EXISTS,
+                gpud_load_file(client, &alloc_args, &publish, -1, 0, NULL, NULL, NULL));
+        check_error(client, "\"loaded\" is taken on vulkan:0; `replace` takes it over");
+        MUST(count_mems(client) == 1);
+        RETURNS(0, gpud_mem_open(reader, &open_args, NULL));
+        fill_pattern(data, 5 * MIB, 2);
+        MUST(pwrite(fd, data, 5 * MIB, 0) == (ssize_t)(5 * MIB));
+        publish.replace = true;
+        RETURNS(0, gpud_load_file(client, &alloc_args, &publish, fd, 0, NULL, NULL, &second));
+        RETURNS(0, gpud_read(reader, first.mem, 0, data, 5 * MIB));
+        check_pattern(data, 5 * MIB, 1);
+        RETURNS(0, gpud_mem_open(reader, &open_args, &read));
+        RETURNS(0, gpud_read(reader, read.mem, 0, data, 5 * MIB));
+        check_pattern(data, 5 * MIB, 2);
+        free_mem(client, second.mem);
+        close(fd);
+        gpud_close(client);
+        gpud_close(reader);
+}
+
+static void check_file(const char *name, const char *content) {
+        char back[64] = {0};
+        int fd = open_file(name, O_RDONLY);
+
+        MUST(read(fd, back, sizeof(back) - 1) == (ssize_t)strlen(content) && strcmp(back, content) == 0);
+        close(fd);
+}
+
+/* The old file or the new one, never half of it; links lead where they lead. */
+void story_save(void) {
+        struct gpud_client *client = connect_client();
+        struct gpud_uuid mem = alloc(client, 3 * MIB).mem;
+        struct stat status;
+        int fd;
+
+        MUST(chdir(getenv("STORY_DIRECTORY")) == 0);
+        umask(027);
+        RETURNS(0, gpud_write(client, mem, 0, "new bytes", 9));
+        RETURNS(0, gpud_save_file(client, mem, 4, 5, "fresh", NULL, NULL));
+        check_file("fresh", "bytes");
+        MUST(stat("fresh", &status) == 0 && (status.st_mode & 07777) == 0640);
+
+        MUST(chmod("fresh", 0604) == 0 && mkdir("away", 0700) == 0);
+        MUST(symlink("../fresh", "away/link") == 0 && symlink("away/link", "link") == 0);
+        RETURNS(0, gpud_save_file(client, mem, 0, 9, "link", NULL, NULL));
+        check_file("fresh", "new bytes");
+        MUST(stat("fresh", &status) == 0 && (status.st_mode & 07777) == 0604);
+        MUST(lstat("link", &status) == 0 && S_ISLNK(status.st_mode));
+        MUST(symlink("away/later", "dangling") == 0);
+        RETURNS(0, gpud_save_file(client, mem, 0, 3, "dangling", NULL, NULL));
+        check_file("away/later", "new");
+        MUST(symlink("loop", "loop") == 0);
+        RETURNS(-GPUD_E_SYSTEM_CALL, gpud_save_file(client, mem, 0, 3, "loop", NULL, NULL));
+        check_error(client, "loop: Too many levels of symbolic links");
+
+        /* What gpud refuses touches nothing. */
+        RETURNS(-GPUD_E_OUT_OF_RANGE, gpud_save_file(client, mem, 2, 3 * MIB, "fresh", NULL, NULL));
+        RETURNS(-GPUD_E_NOT_FOUND, gpud_save_file(client, (struct gpud_uuid){{9}}, 0, 1, "none", NULL, NULL));
+        MUST(access("none", F_OK) < 0);
+        check_file("fresh", "new bytes");
+        RETURNS(-GPUD_E_SYSTEM_CALL, gpud_save_file(client, mem, 0, 1, "away", NULL, NULL));
+        check_error(client, "away: Is a directory");
+        RETURNS(-GPUD_E_SYSTEM_CALL, gpud_save_file(client, mem, 0, 1, "away/", NULL, NULL));
+        RETURNS(-GPUD_E_SYSTEM_CALL, gpud_save_file(client, mem, 0, 1, "no/such", NULL, NULL));
+        check_error(client, "no/such: No such file or directory");
+
+        /* No regular file: as it is. What a process has open is that, and not its name. */
+        RETURNS(0, gpud_save_file(client, mem, 0, 3 * MIB, "/dev/null", NULL, NULL));
+        RETURNS(-GPUD_E_SYSTEM_CALL, gpud_save_file(client, mem, 0, 1, "/dev/full", NULL, NULL));
+        fd = open_file("opened", O_RDWR | O_CREAT);
+        char link[64];
+        snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+        RETURNS(0, gpud_save_file(client, mem, 0, 9, link, NULL, NULL));
+        MUST(fstat(fd, &status) == 0 && status.st_nlink == 1 && status.st_size == 9);
+        close(fd);
+
+        /* A name of the greatest length has room for no more. */
+        char name[256] = {0};
+        memset(name, 'n', 255);
+        RETURNS(0, gpud_save_file(client, mem, 0, 9, name, NULL, NULL));
+        RETURNS(0, gpud_save_file(client, mem, 0, 9, name, NULL, NULL));
+        check_file(name, "new bytes");
+        free_mem(client, mem);
+        gpud_close(client);
+}

@@ -53,3 +53,5 @@ void story_sparse_file(void);
 void story_part_of_a_file(void);
 void story_wrong_files(void);
 void story_full_disk(void);
+void story_load(void);
+void story_save(void);
