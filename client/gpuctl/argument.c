@@ -67,6 +67,8 @@ bool gpuctl_take_option(Gpuctl *ctl, const char *const *words, size_t n_words, s
         *ret_exit = EXIT_SUCCESS;
         if (strcmp(word, "--json") == 0) {
                 ctl->is_json = true;
+        } else if (name_is(word, "--no-trunc")) {
+                ctl->is_whole = true;
         } else if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
                 ctl->is_help = true;
         } else if (take_value("--socket", words, n_words, index, &value)) {

@@ -22,6 +22,7 @@ typedef struct Gpuctl {
         const char *socket;  /* of --socket, or NULL */
         uint32_t timeout_ms; /* of --timeout: gpud may be silent for so long; 0: for ever */
         bool is_json;
+        bool is_whole;          /* --no-trunc: nothing is shortened to fit the terminal */
         bool is_help;           /* --help: explain the command, do not run it */
         bool is_terminal;       /* stdout is one: people read it */
         bool is_error_terminal; /* stderr is one: progress may be shown */

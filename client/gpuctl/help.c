@@ -228,9 +228,10 @@ static void print_all(void) {
         char name[NAME_TEXT_MAX], text[TEXT_MAX];
         const char *noun = "";
 
-        puts("usage: gpuctl COMMAND [ARGUMENTS] [--json] [--socket=PATH]\n"
-             "\n"
-             "Looks into gpud, the process that owns this node's GPU memory, and works with it.\n");
+        puts("usage: gpuctl COMMAND [ARGUMENTS] [--json] [--socket=PATH]\n");
+        output_print_text(
+                "", 0, "Looks into gpud, the process that owns this node's GPU memory, and works with it.");
+        putchar('\n');
         for (size_t i = 0; i < gpuctl_n_commands; i++)
                 print_entry(name_to_text(gpuctl_commands[i].name, name), 19, gpuctl_commands[i].doc);
         for (size_t i = 0; i < PROTO_N_METHODS; i++) {

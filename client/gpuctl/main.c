@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -134,6 +135,8 @@ int main(int argc, char **argv) {
 
         /* A file past RLIMIT_FSIZE is an error like others, not the end. */
         signal(SIGXFSZ, SIG_IGN);
+        /* How wide characters are, is asked of the C library. */
+        setlocale(LC_CTYPE, "C.UTF-8");
         ctl.is_colour = ctl.is_terminal && wants_colour();
         r = run_words(&ctl, (const char *const *)argv + 1, argc > 0 ? (size_t)argc - 1 : 0);
         gpud_close(ctl.client);

@@ -3,6 +3,7 @@
 #include "client/gpuctl/output.h"
 
 #include <ctype.h>
+#include <grp.h>
 #include <inttypes.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -13,6 +14,14 @@
 #include <unistd.h>
 
 #include "client/cleanup.h"
+#include "client/gpuctl/complain.h"
+
+#define NS_PER_S UINT64_C(1000000000)
+
+/* Narrower than this no text says anything; of a handle's digits so many are enough. */
+#define NARROWEST 8
+/* So many of a list's last columns may be left out before it becomes blocks. */
+#define N_LAST    2
 
 const char *size_to_text(uint64_t size, char ret_text[OUTPUT_TEXT_MAX]) {
         static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
@@ -31,21 +40,22 @@ const char *size_to_text(uint64_t size, char ret_text[OUTPUT_TEXT_MAX]) {
         return ret_text;
 }
 
+static const struct {
+        uint64_t seconds;
+        const char *name;
+} spans[] = {{86400, "d"}, {3600, "h"}, {60, "min"}, {1, "s"}};
+
 const char *duration_to_text(uint64_t seconds, char ret_text[OUTPUT_TEXT_MAX]) {
-        static const struct {
-                uint64_t seconds;
-                const char *name;
-        } units[] = {{86400, "d"}, {3600, "h"}, {60, "min"}, {1, "s"}};
         size_t i = 0;
 
-        while (i < 3 && seconds < units[i].seconds)
+        while (i < 3 && seconds < spans[i].seconds)
                 i++;
         if (i == 3)
                 snprintf(ret_text, OUTPUT_TEXT_MAX, "%" PRIu64 " s", seconds);
         else
                 snprintf(ret_text, OUTPUT_TEXT_MAX, "%" PRIu64 " %s %" PRIu64 " %s",
-                         seconds / units[i].seconds, units[i].name,
-                         seconds % units[i].seconds / units[i + 1].seconds, units[i + 1].name);
+                         seconds / spans[i].seconds, spans[i].name,
+                         seconds % spans[i].seconds / spans[i + 1].seconds, spans[i + 1].name);
         return ret_text;
 }
 
@@ -73,6 +83,15 @@ const char *user_to_text(uint64_t uid, char ret_text[OUTPUT_TEXT_MAX]) {
         return ret_text;
 }
 
+static void group_to_text(uint64_t gid, char ret_text[OUTPUT_TEXT_MAX]) {
+        const struct group *group = getgrgid((gid_t)gid);
+
+        if (group)
+                snprintf(ret_text, OUTPUT_TEXT_MAX, "%s", group->gr_name);
+        else
+                snprintf(ret_text, OUTPUT_TEXT_MAX, "%" PRIu64, gid);
+}
+
 static bool is_absent(const ProtoField *field, const void *base) {
         const void *value = (const char *)base + field->offset;
 
@@ -84,12 +103,41 @@ static bool is_absent(const ProtoField *field, const void *base) {
 }
 
 static void format_time(uint64_t time_ns, char ret_text[OUTPUT_TEXT_MAX]) {
-        time_t seconds = (time_t)(time_ns / 1000000000);
+        time_t seconds = (time_t)(time_ns / NS_PER_S);
         struct tm parts;
 
         if (!localtime_r(&seconds, &parts) ||
-            strftime(ret_text, OUTPUT_TEXT_MAX, "%Y-%m-%d %H:%M:%S", &parts) == 0)
+            strftime(ret_text, OUTPUT_TEXT_MAX, "%Y-%m-%d %H:%M:%S %Z", &parts) == 0)
                 snprintf(ret_text, OUTPUT_TEXT_MAX, "%" PRIu64, time_ns);
+}
+
+const char *age_to_text(uint64_t seconds, char ret_text[OUTPUT_TEXT_MAX]) {
+        size_t i = 0;
+
+        while (i + 1 < N_ELEMENTS(spans) && seconds < spans[i].seconds)
+                i++;
+        snprintf(ret_text, OUTPUT_TEXT_MAX, "%" PRIu64 "%c", seconds / spans[i].seconds, spans[i].name[0]);
+        return ret_text;
+}
+
+uint64_t output_get_now_ns(void) {
+        struct timespec now;
+
+        clock_gettime(CLOCK_REALTIME, &now);
+        return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
+/* Short, for tables: "3h ago", "in 5m". */
+static void format_distance(uint64_t time_ns, char ret_text[OUTPUT_TEXT_MAX]) {
+        uint64_t now_ns = output_get_now_ns();
+        char text[OUTPUT_TEXT_MAX];
+
+        if (time_ns <= now_ns)
+                snprintf(ret_text, OUTPUT_TEXT_MAX, "%.16s ago",
+                         age_to_text((now_ns - time_ns) / NS_PER_S, text));
+        else
+                snprintf(ret_text, OUTPUT_TEXT_MAX, "in %.16s",
+                         age_to_text((time_ns - now_ns) / NS_PER_S, text));
 }
 
 static void format_number(const Gpuctl *ctl, ProtoKind kind, uint64_t value, char ret_text[OUTPUT_TEXT_MAX]) {
@@ -103,6 +151,10 @@ static void format_number(const Gpuctl *ctl, ProtoKind kind, uint64_t value, cha
                 microseconds_to_text(value, ret_text);
         else if (ctl->is_terminal && kind == PROTO_SIZE)
                 size_to_text(value, ret_text);
+        else if (ctl->is_terminal && kind == PROTO_UID)
+                user_to_text(value, ret_text);
+        else if (ctl->is_terminal && kind == PROTO_GID)
+                group_to_text(value, ret_text);
         else
                 snprintf(ret_text, OUTPUT_TEXT_MAX, "%" PRIu64, value);
 }
@@ -180,16 +232,59 @@ void output_add_cell(const Gpuctl *ctl, Table *table, const ProtoField *field, c
         table_add_cell(table, text);
 }
 
-void output_add_columns(Table *table, const ProtoStruct *type) {
-        for (size_t i = 0; i < type->n_fields; i++)
-                table_add_column(table, type->fields[i].name,
-                                 type->fields[i].wire == PROTO_WIRE_U64 ||
-                                         type->fields[i].wire == PROTO_WIRE_F64);
+/* Names of users and groups are none. */
+static bool is_number(const ProtoField *field) {
+        return field->wire == PROTO_WIRE_F64 || (field->wire == PROTO_WIRE_U64 && field->kind != PROTO_UID &&
+                                                 field->kind != PROTO_GID && field->kind != PROTO_TIME);
 }
 
+/* People read the unit in the value. */
+static const char *field_label(const Gpuctl *ctl, const ProtoField *field, char ret_text[NAME_TEXT_MAX]) {
+        bool has_unit = field->kind == PROTO_TIME || field->kind == PROTO_DURATION ||
+                        field->kind == PROTO_DURATION_US;
+        char *unit;
+
+        snprintf(ret_text, NAME_TEXT_MAX, "%s", field->name);
+        unit = strrchr(ret_text, '_');
+        if (ctl->is_terminal && has_unit && unit)
+                *unit = '\0';
+        return ret_text;
+}
+
+void output_add_columns(const Gpuctl *ctl, Table *table, const ProtoStruct *type) {
+        const ProtoField *field;
+        char title[NAME_TEXT_MAX];
+
+        for (size_t i = 0; i < type->n_fields; i++) {
+                field = &type->fields[i];
+                table_add(table,
+                          (TableColumn){
+                                  .title = field_label(ctl, field, title),
+                                  .is_number = is_number(field),
+                                  .is_cut = field->wire == PROTO_WIRE_UUID,
+                                  .width_min = field->wire == PROTO_WIRE_UUID || field->wire == PROTO_WIRE_STR
+                                                       ? NARROWEST
+                                                       : 0,
+                                  .rank = i > 0 && i + N_LAST >= type->n_fields ? (unsigned)i : 0,
+                          });
+        }
+}
+
+/* A row of a list; its times are short, unless all is wanted. */
 void output_add_row(const Gpuctl *ctl, Table *table, const ProtoStruct *type, const void *base) {
-        for (size_t i = 0; i < type->n_fields; i++)
-                output_add_cell(ctl, table, &type->fields[i], base);
+        const ProtoField *field;
+        char text[OUTPUT_TEXT_MAX];
+
+        for (size_t i = 0; i < type->n_fields; i++) {
+                field = &type->fields[i];
+                if (!ctl->is_terminal || ctl->is_whole || field->kind != PROTO_TIME ||
+                    is_absent(field, base)) {
+                        output_add_cell(ctl, table, field, base);
+                        continue;
+                }
+                format_distance(*(const uint64_t *)(const void *)((const char *)base + field->offset), text);
+                table_add_cell(table, text);
+        }
 }
 
 static size_t screen_width(void) {
@@ -219,17 +314,22 @@ void output_print_text(const char *first, size_t indent, const char *text) {
         putchar('\n');
 }
 
-void output_print_columns(const Gpuctl *ctl, const Table *table) {
-        if (ctl->is_terminal)
-                table_print_aligned(table, stdout, ctl->is_colour);
-        else
+void output_print_columns(const Gpuctl *ctl, Table *table) {
+        if (!ctl->is_terminal) {
                 table_print_tabs(table, stdout);
+                return;
+        }
+        if (!ctl->is_whole)
+                table_fit(table, screen_width());
+        table_print_aligned(table, stdout, ctl->is_colour);
 }
 
-void output_print_table(const Gpuctl *ctl, const Table *table) {
+void output_print_table(const Gpuctl *ctl, Table *table) {
+        size_t width = ctl->is_terminal ? screen_width() : SIZE_MAX;
+
         if (!ctl->is_terminal)
                 table_print_tabs(table, stdout);
-        else if (table_get_width(table) > screen_width())
+        else if (ctl->is_whole ? table_get_width(table) > width : !table_fit(table, width))
                 table_print_blocks(table, stdout, ctl->is_colour);
         else
                 table_print_aligned(table, stdout, ctl->is_colour);
@@ -239,11 +339,12 @@ void output_print_table(const Gpuctl *ctl, const Table *table) {
 static void add_values(const Gpuctl *ctl, Table *names, const ProtoStruct *type, const void *base,
                        const char *prefix) {
         const ProtoField *field;
-        char name[128];
+        char name[128], label[NAME_TEXT_MAX];
 
         for (size_t i = 0; i < type->n_fields; i++) {
                 field = &type->fields[i];
-                snprintf(name, sizeof(name), "%s%s%s", prefix, *prefix ? "." : "", field->name);
+                snprintf(name, sizeof(name), "%s%s%s", prefix, *prefix ? "." : "",
+                         field_label(ctl, field, label));
                 if (field->wire == PROTO_WIRE_STRUCT) {
                         add_values(ctl, names, field->sub, (const char *)base + field->offset, name);
                 } else if (field->wire != PROTO_WIRE_LIST) {
@@ -274,7 +375,7 @@ static void print_list(const Gpuctl *ctl, const ProtoField *field, const void *b
 
         if (is_prefixed)
                 table_add_column(table, "", false);
-        output_add_columns(table, field->sub);
+        output_add_columns(ctl, table, field->sub);
         for (size_t i = 0; i < n_items; i++) {
                 if (is_prefixed)
                         table_add_cell(table, name);

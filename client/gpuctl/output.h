@@ -23,6 +23,11 @@ const char *microseconds_to_text(uint64_t microseconds, char ret_text[OUTPUT_TEX
 /* "alice", or the number where it is nobody's here. */
 const char *user_to_text(uint64_t uid, char ret_text[OUTPUT_TEXT_MAX]);
 
+/* "59m", "23h", "12d": the largest unit alone. */
+const char *age_to_text(uint64_t seconds, char ret_text[OUTPUT_TEXT_MAX]);
+/* Nanoseconds since the epoch. */
+uint64_t output_get_now_ns(void);
+
 /* The name of an enumeration's value; "?" for one of a newer gpud. */
 const char *choice_to_text(const ProtoEnum *type, unsigned value);
 
@@ -31,12 +36,12 @@ void output_add_size(const Gpuctl *ctl, Table *table, uint64_t size);
 /* One field of the structure at `base`, as the table shows it. */
 void output_add_cell(const Gpuctl *ctl, Table *table, const ProtoField *field, const void *base);
 /* A column for each field. */
-void output_add_columns(Table *table, const ProtoStruct *type);
+void output_add_columns(const Gpuctl *ctl, Table *table, const ProtoStruct *type);
 void output_add_row(const Gpuctl *ctl, Table *table, const ProtoStruct *type, const void *base);
-/* Prints the same columns wherever stdout goes: chosen by hand they stay, and a line too long wraps. */
-void output_print_columns(const Gpuctl *ctl, const Table *table);
-/* Prints the table in the form that fits where stdout goes. */
-void output_print_table(const Gpuctl *ctl, const Table *table);
+/* Prints columns chosen by hand: in a line for each row, shortened to the terminal unless --no-trunc. */
+void output_print_columns(const Gpuctl *ctl, Table *table);
+/* Prints the table in the form that fits where stdout goes: if need be as a block for each row. */
+void output_print_table(const Gpuctl *ctl, Table *table);
 
 /*
  * Text of a paragraph behind `first`. On a terminal its lines break between words, and all but the first

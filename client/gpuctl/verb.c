@@ -83,7 +83,7 @@ static int run_paged(Gpuctl *ctl, const ProtoMethod *method, void *args) {
         };
         int r;
 
-        output_add_columns(table, listing.list->sub);
+        output_add_columns(ctl, table, listing.list->sub);
         r = verb_each(ctl, method, args, add_item, &listing);
         if (r == 0 && ctl->is_json)
                 output_print_json(json_pack("{s:O}", listing.list->name, array));

@@ -7,6 +7,8 @@ import pty
 import re
 import shutil
 import subprocess
+import time
+import unicodedata
 from typing import Any
 
 import pytest
@@ -263,10 +265,13 @@ def test_listing_for_programs(gpuctl: Gpuctl, client: Client) -> None:
     lines = gpuctl.text("ls").splitlines()
     assert len(lines) == 1200
     for line in lines:
-        handle, device, size, uid, mode, lifetime, refs, name = line.split("\t")
+        handle, device, size, uid, mode, lifetime, refs, name, *more = line.split("\t")
         i = mems[handle]
         assert (device, size, uid) == ("vulkan:0", str(1000 + i), str(os.getuid()))
         assert (mode, lifetime, refs, name) == ("0600", "session", "1", f"list/{i}")
+        created_ns, expires_ns, pid, comm, holders, given_up = more
+        assert 0 < time.time_ns() - int(created_ns) < 600e9 and expires_ns == ""
+        assert (pid, holders, given_up) == (str(os.getpid()), "1", "no") and comm != ""
     assert len(gpuctl.json("ls")["mems"]) == 1200
     assert len(gpuctl.json("mem", "list", "--name-prefix=list/7")["mems"]) == 111
     assert gpuctl.text("ls", "--uid=4000000000") == ""
@@ -289,6 +294,70 @@ def test_what_is_shown_for_people(gpuctl: Gpuctl, client: Client) -> None:
     client.free(mem)
 
 
+def test_who_holds_what(gpuctl: Gpuctl, daemon: Daemon, client: Client) -> None:
+    """The operator's question: whose, held by which processes, since when, until when."""
+    comm = pathlib.Path("/proc/self/comm").read_text().strip()
+    leased = client.call(
+        "mem.alloc", device="vulkan:0", size=1, name="leased", lifetime="persistent", ttl_s=3599
+    )
+    sealed = client.alloc(1, name="sealed", mode=0o644)
+    client.call("mem.seal", mem=sealed)
+    freed = client.alloc(1, name="old")
+    with daemon.connect() as second:
+        for mem in (sealed, freed):
+            second.call("mem.open", mem=mem)
+        client.free(freed)
+        lines = gpuctl.screen("ls", env={"NO_COLOR": "1"}).splitlines()
+        rows = {line.split()[0]: re.split(r"  +", line)[3:] for line in lines[1:-1]}
+        pid = str(os.getpid())
+        assert rows[leased["mem"]][:4] == ["root", "0600", pid, comm]
+        assert re.fullmatch(r"\d+s", rows[leased["mem"]][4])
+        assert rows[leased["mem"]][5:] == ["59m", "leased"]
+        assert rows[sealed][1:4] == ["0644 sealed", pid, f"{comm} +1"] and rows[sealed][5] == "session"
+        assert rows[freed][5] == "freed" and rows[freed][3] == comm
+    client.call("mem.close", mem=leased["mem"])
+    shown = gpuctl.screen("mem", "info", "leased")
+    assert re.search(r"^expires +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \S+$", shown, re.MULTILINE)
+    assert re.search(r"^uid +root\n", shown, re.MULTILINE)
+    client.free(sealed, leased["mem"])
+
+
+def test_tables_fit_the_terminal(gpuctl: Gpuctl, client: Client) -> None:
+    name = "a-long-name/of-a-model/shard-00012-of-00033-\u6a21\u578b"
+    mem = client.alloc(3 << 20, name=name)
+    plain = {"NO_COLOR": "1"}
+
+    def widths(text: str) -> set[int]:
+        return {
+            sum(2 if unicodedata.east_asian_width(c) == "W" else 1 for c in line)
+            for line in text.splitlines()
+        }
+
+    for columns in (66, 80, 100, 200):
+        text = gpuctl.screen("ls", columns=columns, env=plain)
+        assert max(widths(text)) <= columns
+        assert text.startswith("HANDLE") and f"\n{mem[:8]}" in text and "COMMAND" in text
+        assert ("--no-trunc" in text) == (columns < 150) == (name not in text)
+        # A name that is shortened keeps both its ends.
+        assert re.search("  a-lo\\S*\u578b\n", text)
+    for words in (["ls", "--no-trunc"], ["ls", "--no_trunc"]):
+        text = gpuctl.screen(*words, columns=80, env=plain)
+        assert f"\n{mem}  vulkan:0 " in text and "0600" in text and name in text
+    sessions = gpuctl.screen("session", "list", columns=80, env=plain)
+    assert max(widths(sessions)) <= 80 and re.search(rf"\n\S{{8,}} +root .* {os.getpid()} ", sessions)
+    assert re.search(r" \d+[smh] ago ", sessions)
+    # Programs get all, whatever the width.
+    assert gpuctl.text("ls").split("\t")[0] == mem
+    client.free(mem)
+
+
+def test_help_breaks_lines_between_words(gpuctl: Gpuctl) -> None:
+    for words in (["help"], ["help", "mem", "free"], ["help", "mem"], ["help", "put"]):
+        lines = gpuctl.screen(*words, columns=60).splitlines()
+        assert max(map(len, lines)) <= 60
+        assert " ".join(gpuctl.text(*words).split()) == " ".join(" ".join(lines).split())
+
+
 def test_status(gpuctl: Gpuctl, daemon: Daemon, client: Client) -> None:
     mem = client.alloc(5 << 20)
     status = gpuctl.json("status")
@@ -301,9 +370,7 @@ def test_status(gpuctl: Gpuctl, daemon: Daemon, client: Client) -> None:
         assert f"pid\t{daemon.pid}\n" in text and re.search(r"^stalls\t\d+\t\d+$", text, re.MULTILINE)
     assert re.search(r"^devices\tvulkan:0\t", gpuctl.text("status"), re.MULTILINE)
     shown = gpuctl.screen("daemon", "status", env={"NO_COLOR": "1"})
-    assert (
-        re.search(rf"^pid +{daemon.pid}\n", shown, re.MULTILINE) and "\nstalls:\nlimit_us  count\n" in shown
-    )
+    assert re.search(rf"^pid +{daemon.pid}\n", shown, re.MULTILINE) and "\nstalls:\n limit  count\n" in shown
     screen = gpuctl.screen("status", columns=200)
     assert f"pid {daemon.pid}" in screen and "allocations 1," in screen and daemon.socket in screen
     assert re.search(r"^worst stall \S+ (us|ms|s); ", screen, re.MULTILINE)
@@ -441,7 +508,13 @@ def test_completion_in_bash(gpuctl: Gpuctl, client: Client, tmp_path: pathlib.Pa
             for field in structs[method["args"]]
             if not field["required"]
         }
-        assert offers(f"gpuctl {noun} {verb} --") == options | {"--json", "--socket=", "--timeout=", "--help"}
+        assert offers(f"gpuctl {noun} {verb} --") == options | {
+            "--json",
+            "--socket=",
+            "--timeout=",
+            "--help",
+            "--no-trunc",
+        }
     words = own_commands(gpuctl).keys() | verbs.keys()
     assert offers("gpuctl ") == offers("gpuctl --json --socket /x ") == offers("gpuctl help ") == words
     for noun in verbs:

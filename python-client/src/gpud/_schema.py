@@ -94,9 +94,7 @@ class InvalidArgumentError(Error, ValueError):
 
     code = 1
     name = "INVALID_ARGUMENT"
-    hint = (
-        "the message says which argument and what it may be; `gpuctl help` and Python's help() say the rest"
-    )
+    hint = "the message says which argument and what it may be; see also `gpuctl help` or Python's help()"
 
 
 class NotFoundError(Error, LookupError):

@@ -253,6 +253,45 @@ START_TEST(tables_are_aligned_or_tabs) {
 }
 END_TEST
 
+START_TEST(tables_are_shortened) {
+        static const struct {
+                size_t width;
+                bool is_fit;
+                const char *text;
+        } cases[] = {
+                {40, true, "HANDLE        MODE  NAME         SIZE\n123456789012  0600  long-name-x     1\n"},
+                {37, true, "HANDLE        MODE  NAME         SIZE\n123456789012  0600  long-name-x     1\n"},
+                /* A handle goes first, and down to its least; then what is longest, in the middle. */
+                {35, true, "HANDLE      MODE  NAME         SIZE\n1234567890  0600  long-name-x     1\n"},
+                {32, true, "HANDLE    MODE  NAME        SIZE\n12345678  0600  long-\u2026me-x     1\n"},
+                /* Only where that is not enough a column goes, and the others take its place. */
+                {24, true, "HANDLE    NAME      SIZE\n12345678  long\u2026e-x     1\n"},
+                {5, false, NULL},
+        };
+        Table *table;
+        char *text;
+
+        for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+                table = table_new();
+                table_add(table, (TableColumn){.title = "HANDLE", .is_cut = true, .width_min = 8});
+                table_add(table, (TableColumn){.title = "MODE", .rank = 1});
+                table_add(table, (TableColumn){.title = "NAME", .width_min = 5});
+                table_add(table, (TableColumn){.title = "SIZE", .is_number = true});
+                table_add_cell(table, "123456789012");
+                table_add_cell(table, "0600");
+                table_add_cell(table, "long-name-x");
+                table_add_cell(table, "1");
+                ck_assert_int_eq(table_fit(table, cases[i].width), cases[i].is_fit);
+                ck_assert_int_eq(table_is_fitted(table), i > 1);
+                text = printed(table, print_plain);
+                if (cases[i].text)
+                        ck_assert_str_eq(text, cases[i].text);
+                free(text);
+                table_free(table);
+        }
+}
+END_TEST
+
 START_TEST(json_has_every_field) {
         const struct gpud_mem_info info = {.device = "vulkan:0",
                                            .size = 1ULL << 40,
@@ -288,6 +327,7 @@ int main(void) {
         tcase_add_test(tcase, near_words_are_guessed);
         tcase_add_test(tcase, sizes_and_durations_are_short);
         tcase_add_test(tcase, tables_are_aligned_or_tabs);
+        tcase_add_test(tcase, tables_are_shortened);
         tcase_add_test(tcase, json_has_every_field);
         suite_add_tcase(suite, tcase);
         runner = srunner_create(suite);
