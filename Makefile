@@ -57,6 +57,7 @@ DAEMON_SRCS := \
 	daemon/config.c \
 	daemon/daemon.c \
 	daemon/executor.c \
+	daemon/reload.c \
 	daemon/gpu/arrears.c \
 	daemon/gpu/backing.c \
 	daemon/gpu/calibrate.c \

@@ -36,18 +36,21 @@
 
 #define RANGE(least_, most_) .least = least_, .most = most_
 #define ANY                  .least = NULL
-#define ROW(options_, name_, KIND_, default_, doc_, ...)                                                     \
+#define LIVE                 true
+#define START                false
+#define ROW(options_, name_, KIND_, default_, when_, doc_, ...)                                              \
         {.section = section_of_##options_,                                                                   \
          .name = #name_,                                                                                     \
          .kind = CONFIG_##KIND_,                                                                             \
          .offset = offsetof(Config, options_.name_),                                                         \
          .value = default_,                                                                                  \
+         .is_live = when_,                                                                                   \
          .doc = doc_,                                                                                        \
          __VA_ARGS__},
-#define KEY(options_, name_, KIND_, default_, range_, doc_)                                                  \
-        ROW(options_, name_, KIND_, default_, doc_, range_)
-#define CHOICE(options_, name_, Words_, default_, doc_)                                                      \
-        ROW(options_, name_, CHOICE, default_, doc_, .words = words_##Words_)
+#define KEY(options_, name_, KIND_, default_, range_, when_, doc_)                                           \
+        ROW(options_, name_, KIND_, default_, when_, doc_, range_)
+#define CHOICE(options_, name_, Words_, default_, when_, doc_)                                               \
+        ROW(options_, name_, CHOICE, default_, when_, doc_, .words = words_##Words_)
 const ConfigKey config_keys[] = {
 #include "daemon/config.def"
         {0},
@@ -217,21 +220,45 @@ static int parse_names(const ConfigKey *key, void *place, const char *value) {
         return parse_list(place, value, add_name);
 }
 
+/* What are not numbers is compared by what it points to. */
+static bool is_same_path(const void *a, const void *b) {
+        return strcmp(*(char *const *)a, *(char *const *)b) == 0;
+}
+
+static bool is_same_users(const void *a, const void *b) {
+        const OptionUsers *x = a, *y = b;
+
+        return x->n_uids == y->n_uids &&
+               (x->n_uids == 0 || memcmp(x->uids, y->uids, x->n_uids * sizeof(*x->uids)) == 0);
+}
+
+static bool is_same_names(const void *a, const void *b) {
+        const OptionNames *x = a, *y = b;
+
+        for (size_t i = 0; i < x->n_names && i < y->n_names; i++)
+                if (strcmp(x->names[i], y->names[i]) != 0)
+                        return false;
+        return x->n_names == y->n_names;
+}
+
 static const struct {
         ParseFn parse;
         const char *expected; /* in words, for config_get_expected(): before the range, */
         const char *unit;     /* and behind it */
+        size_t size;
+        bool (*is_same)(const void *a, const void *b); /* NULL: byte by byte */
 } kinds[] = {
-        [CONFIG_BOOL] = {parse_bool, "yes or no", ""},
-        [CONFIG_COUNT] = {parse_number, "a number from ", ""},
-        [CONFIG_SIZE] = {parse_number, "a size from ", ""},
-        [CONFIG_MICROSECONDS] = {parse_number, "a number from ", ""},
-        [CONFIG_MODE] = {parse_mode, "an octal number from ", ""},
-        [CONFIG_PATH] = {parse_path, "a path of ", " bytes"},
-        [CONFIG_GROUP] = {parse_group, "a group that exists, by name or number", ""},
-        [CONFIG_USERS] = {parse_users, "users that exist, by name or number, separated by commas", ""},
-        [CONFIG_NAMES] = {parse_names, "names separated by commas", ""},
-        [CONFIG_CHOICE] = {parse_choice, "", ""},
+        [CONFIG_BOOL] = {parse_bool, "yes or no", "", sizeof(bool), NULL},
+        [CONFIG_COUNT] = {parse_number, "a number from ", "", sizeof(uint64_t), NULL},
+        [CONFIG_SIZE] = {parse_number, "a size from ", "", sizeof(uint64_t), NULL},
+        [CONFIG_MICROSECONDS] = {parse_number, "a number from ", "", sizeof(uint64_t), NULL},
+        [CONFIG_MODE] = {parse_mode, "an octal number from ", "", sizeof(mode_t), NULL},
+        [CONFIG_PATH] = {parse_path, "a path of ", " bytes", sizeof(char *), is_same_path},
+        [CONFIG_GROUP] = {parse_group, "a group that exists, by name or number", "", sizeof(gid_t), NULL},
+        [CONFIG_USERS] = {parse_users, "users that exist, by name or number, separated by commas", "",
+                          sizeof(OptionUsers), is_same_users},
+        [CONFIG_NAMES] = {parse_names, "names separated by commas", "", sizeof(OptionNames), is_same_names},
+        [CONFIG_CHOICE] = {parse_choice, "", "", sizeof(int), NULL},
 };
 
 static void *find_place(Config *config, const ConfigKey *key) {
@@ -278,6 +305,39 @@ const ConfigKey *config_find_key(const char *section, const char *name) {
                 if (strcmp(key->section, section) == 0 && strcmp(key->name, name) == 0)
                         return key;
         return NULL;
+}
+
+bool config_is_same(const Config *a, const Config *b, const ConfigKey *key) {
+        const void *x = (const char *)a + key->offset, *y = (const char *)b + key->offset;
+
+        return kinds[key->kind].is_same ? kinds[key->kind].is_same(x, y)
+                                        : memcmp(x, y, kinds[key->kind].size) == 0;
+}
+
+static void config_swap(Config *a, Config *b, const ConfigKey *key) {
+        char *x = find_place(a, key), *y = find_place(b, key);
+
+        for (size_t i = 0; i < kinds[key->kind].size; i++) {
+                char byte = x[i];
+
+                x[i] = y[i];
+                y[i] = byte;
+        }
+}
+
+void config_update(Config *config, Config *next) {
+        for (const ConfigKey *key = config_keys; key->name; key++) {
+                if (config_is_same(config, next, key))
+                        continue;
+                if (key->is_live) {
+                        config_swap(config, next, key);
+                        log_info("[%s] %s changes", key->section, key->name);
+                } else {
+                        log_warning(
+                                "[%s] %s cannot change while gpud runs: it does when gpud is started again",
+                                key->section, key->name);
+                }
+        }
 }
 
 void config_get_expected(const ConfigKey *key, char *ret_text, size_t n_text) {
@@ -368,7 +428,8 @@ static int read_file(Reader *reader) {
         return 0;
 }
 
-int config_read(Config *config, const char *path) {
+/* Returns 0, -EINVAL or -errno. */
+static int config_read_file(Config *config, const char *path) {
         Reader reader = {.config = config, .path = path, .file = fopen(path, "re")};
         int r = reader.file ? read_file(&reader) : -errno;
 
@@ -378,4 +439,22 @@ int config_read(Config *config, const char *path) {
                 fclose(reader.file);
         free(reader.text);
         return r ? r : reader.r;
+}
+
+int config_read(Config *config, const ConfigSource *source) {
+        const ConfigKey *key = config_find_key("gpud", "socket");
+        char expected[CONFIG_EXPECTED_SIZE];
+        int r = 0;
+
+        if (source->path)
+                r = config_read_file(config, source->path);
+        if (r || !source->socket)
+                return r;
+        r = config_set(config, key, source->socket);
+        if (r == CONFIG_E_VALUE) {
+                config_get_expected(key, expected, sizeof(expected));
+                log_error("--socket %s: expected %s", source->socket, expected);
+                return -EINVAL;
+        }
+        return r;
 }

@@ -2,7 +2,7 @@
 
 /*
  * The configuration: the defaults of config.def, overridden by a file, overridden by the command line. Only
- * the start of the daemon writes to it.
+ * the start of the daemon and a reload write to it.
  */
 
 #include <stddef.h>
@@ -11,6 +11,7 @@
 
 typedef struct Config Config;
 typedef struct ConfigKey ConfigKey;
+typedef struct ConfigSource ConfigSource;
 typedef struct ConfigWord ConfigWord;
 
 struct Config {
@@ -47,7 +48,14 @@ struct ConfigKey {
         const char *least;       /* NULL: the kind has no range */
         const char *most;        /* included */
         const ConfigWord *words; /* of a CHOICE; the last is followed by one without text */
+        bool is_live;            /* a reload changes it */
         const char *doc;
+};
+
+/* Where a configuration comes from, besides the defaults. */
+struct ConfigSource {
+        const char *path;   /* of the file; NULL: none */
+        const char *socket; /* by the command line; NULL: as the file says */
 };
 
 /* In the order of the table, in which the keys of a section stand together. One without a name is last. */
@@ -67,10 +75,19 @@ int config_init(Config *config);
 void config_deinit(Config *config);
 
 /*
- * Reads the file at `path` to its end. Returns 0, -EINVAL or -errno; the log then has a line for each fault:
- * file, line, section, key, value, and what is expected.
+ * Reads the file to its end, then takes what the command line says. Returns 0, -EINVAL or -errno; the log
+ * then has a line for each fault: file, line, section, key, value, and what is expected.
  */
-int config_read(Config *config, const char *path);
+int config_read(Config *config, const ConfigSource *source);
+
+/* Whether the key has the same value in both. */
+bool config_is_same(const Config *a, const Config *b, const ConfigKey *key);
+
+/*
+ * Takes over what may change while gpud runs and is another in `next`, which gets the old values. The log
+ * says what changes, and what would have to.
+ */
+void config_update(Config *config, Config *next);
 
 /* NULL if there is none. */
 const ConfigKey *config_find_key(const char *section, const char *name);

@@ -11,6 +11,7 @@
 #include "daemon/daemon.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +28,7 @@
 #include "daemon/method/table.h"
 #include "daemon/net/net.h"
 #include "daemon/object/registry.h"
+#include "daemon/reload.h"
 #include "daemon/rpc/rpc.h"
 #include "daemon/util/clock.h"
 #include "daemon/util/error.h"
@@ -50,13 +52,14 @@ typedef enum DaemonState {
 } DaemonState;
 
 struct Daemon {
-        const Config *config;
+        Config *config; /* borrowed */
         DaemonState state;
         uv_loop_t loop;
         uv_timer_t timer; /* until the next lease ends, or the time for draining is over */
         uv_timer_t pause; /* until the devices or the listener have something to do by themselves */
-        uv_signal_t signals[2];
+        uv_signal_t signals[4];
         Executor executor;
+        Reload reload;
         GpuHost host;
         GpuInstance *gpu;
         Registry registry;
@@ -224,7 +227,7 @@ static void daemon_wait(Daemon *daemon) {
                 uv_run(&daemon->loop, UV_RUN_NOWAIT);
 }
 
-static void daemon_on_signal(uv_signal_t *handle, int number) {
+static void daemon_on_end(uv_signal_t *handle, int number) {
         Daemon *daemon = handle->data;
 
         if (daemon->state != DAEMON_RUNNING)
@@ -235,6 +238,35 @@ static void daemon_on_signal(uv_signal_t *handle, int number) {
         daemon->drain_until_ns = clock_get_monotonic_ns() + DRAIN_NS;
         uv_timer_start(&daemon->timer, daemon_on_timer, DRAIN_NS / NS_PER_MS + 1, 0);
         net_stop(&daemon->net);
+}
+
+static void daemon_on_reload(uv_signal_t *handle, int number) {
+        Daemon *daemon = handle->data;
+
+        (void)number;
+        if (daemon->state == DAEMON_RUNNING)
+                reload_start(&daemon->reload);
+}
+
+/* An operator asks how gpud is. He gets his answer whatever log_level is. */
+static void daemon_on_question(uv_signal_t *handle, int number) {
+        const Daemon *daemon = handle->data;
+        GpuLedger ledger;
+
+        (void)number;
+        log_answer("%zu sessions, %zu allocations, %zu regions, %zu requests in flight; %" PRIu64
+                   " requests answered, %" PRIu64 " of them with an error",
+                   daemon->registry.n_sessions, daemon->registry.n_mems, daemon->registry.n_shms,
+                   daemon->rpc.n_inflight, daemon->rpc.stats.n_requests, daemon->rpc.stats.n_errors);
+        for (size_t i = 0; i < gpu_instance_get_n_devices(daemon->gpu); i++) {
+                GpuDevice *device = gpu_instance_get_device(daemon->gpu, i);
+
+                gpu_device_get_ledger(device, &ledger);
+                log_answer("%s: %" PRIu64 " bytes in %" PRIu64 " allocations, %" PRIu64 " reserved, %" PRIu64
+                           " available%s",
+                           gpu_device_get_info(device)->id, ledger.used, ledger.count, ledger.reserved,
+                           ledger.available, gpu_device_is_lost(device) ? "; lost" : "");
+        }
 }
 
 /* The socket that systemd passed in; -1: there is none. Returns 0 or -errno. */
@@ -250,7 +282,15 @@ static int daemon_find_socket(int *ret_fd) {
 }
 
 static int daemon_init_loop(Daemon *daemon) {
-        static const int numbers[] = {SIGTERM, SIGINT};
+        static const struct {
+                int number;
+                uv_signal_cb callback;
+        } signals[N_ELEMENTS(daemon->signals)] = {
+                {SIGTERM, daemon_on_end},
+                {SIGINT, daemon_on_end},
+                {SIGHUP, daemon_on_reload},
+                {SIGUSR1, daemon_on_question},
+        };
         struct epoll_event of_uv = {.events = EPOLLIN, .data.ptr = &daemon->loop};
         struct epoll_event of_wake = {.events = EPOLLIN, .data.ptr = &daemon->wake_fd};
         int r = uv_loop_init(&daemon->loop);
@@ -260,12 +300,12 @@ static int daemon_init_loop(Daemon *daemon) {
         daemon->has_loop = true;
         uv_timer_init(&daemon->loop, &daemon->timer);
         uv_timer_init(&daemon->loop, &daemon->pause);
-        for (size_t i = 0; i < N_ELEMENTS(numbers); i++) {
+        for (size_t i = 0; i < N_ELEMENTS(signals); i++) {
                 r = uv_signal_init(&daemon->loop, &daemon->signals[i]);
                 if (r)
                         return error_origin(r);
                 daemon->signals[i].data = daemon;
-                r = uv_signal_start(&daemon->signals[i], daemon_on_signal, numbers[i]);
+                r = uv_signal_start(&daemon->signals[i], signals[i].callback, signals[i].number);
                 if (r)
                         return error_origin(r);
         }
@@ -313,11 +353,22 @@ static int daemon_init_gpu(Daemon *daemon) {
         return 0;
 }
 
+/* The configuration may be another: tells those who keep what they make of it. */
+static void daemon_update(void *userdata) {
+        Daemon *daemon = userdata;
+
+        log_set_level((int)daemon->config->log.log_level);
+        daemon_choose_spin(daemon);
+        registry_set_options(&daemon->registry, &daemon->config->registry);
+        net_update(&daemon->net);
+}
+
 /* Opens the socket before a device is touched: a second gpud ends at once, and not after seconds. */
-static int daemon_init(Daemon *daemon) {
+static int daemon_init(Daemon *daemon, const ConfigSource *source) {
         int fd;
         int r;
 
+        reload_init(&daemon->reload, daemon->config, source, &daemon->executor, daemon_update, daemon);
         rpc_init(&daemon->rpc, &daemon->registry, method_rows);
         r = daemon_init_loop(daemon);
         if (r)
@@ -341,7 +392,7 @@ static void daemon_freep(Daemon **daemon) {
         daemon_free(*daemon);
 }
 
-int daemon_new(Daemon **ret_daemon, const Config *config) {
+int daemon_new(Daemon **ret_daemon, Config *config, const ConfigSource *source) {
         _cleanup_(daemon_freep) Daemon *daemon = NULL;
         int r;
 
@@ -351,7 +402,7 @@ int daemon_new(Daemon **ret_daemon, const Config *config) {
         daemon->config = config;
         daemon->net = (Net)NET_NULL;
         daemon->epoll_fd = daemon->wake_fd = -1;
-        r = daemon_init(daemon);
+        r = daemon_init(daemon, source);
         if (r)
                 return r;
         *ret_daemon = STEAL(daemon);

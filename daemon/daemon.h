@@ -7,10 +7,10 @@
 typedef struct Daemon Daemon;
 
 /*
- * Opens the devices and the socket. `config` outlives the daemon. Returns 0 or -errno; the log says what is
- * wrong.
+ * Opens the devices and the socket. `config` outlives the daemon, which changes it when it is told to read
+ * `source` again. Returns 0 or -errno; the log says what is wrong.
  */
-int daemon_new(Daemon **ret_daemon, const Config *config);
+int daemon_new(Daemon **ret_daemon, Config *config, const ConfigSource *source);
 
 /* Runs until a signal ends it and all has been given back. Returns 0 or -errno. */
 int daemon_run(Daemon *daemon);

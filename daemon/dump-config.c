@@ -16,6 +16,8 @@
 /* The column for the words of a CHOICE, blank included. */
 #define WORD_WIDTH 9
 
+#define LIVE_SENTENCE "A reload changes it."
+
 /* The text as a comment, broken into lines. */
 static void print_comment(const char *text) {
         size_t column = 1;
@@ -44,7 +46,8 @@ static void print_conf_key(const ConfigKey *key) {
         char text[1024];
 
         get_sentence(key, sentence, sizeof(sentence));
-        snprintf(text, sizeof(text), "%s%s%s", key->doc, key->words ? "" : " ", key->words ? "" : sentence);
+        snprintf(text, sizeof(text), "%s%s%s%s%s", key->doc, key->is_live ? " " : "",
+                 key->is_live ? LIVE_SENTENCE : "", key->words ? "" : " ", key->words ? "" : sentence);
         print_comment(text);
         for (const ConfigWord *word = key->words; word && word->text; word++)
                 printf("#   %-*s%s\n", WORD_WIDTH, word->text, word->doc);
@@ -61,7 +64,9 @@ static void print_man_head(void) {
              ".SH DESCRIPTION\n"
              "The file that\n"
              ".B gpud \\-\\-config\n"
-             "reads once, when it starts. A line is\n"
+             "reads when it starts, and again at SIGHUP. Then it takes over the keys that a reload changes, "
+             "and\n"
+             "logs which others are not what it runs by; a file with a fault changes nothing. A line is\n"
              ".IB key \" = \" value\\fR,\n"
              "or\n"
              ".BI [ section ]\n"
@@ -109,6 +114,8 @@ static void print_man_key(const ConfigKey *key) {
 
         printf(".TP\n.B %s\n", key->name);
         print_man_text(key->doc);
+        if (key->is_live)
+                print_man_text(LIVE_SENTENCE);
         get_sentence(key, sentence, sizeof(sentence));
         if (!key->words)
                 print_man_text(sentence);
@@ -132,8 +139,9 @@ static void print_conf(void) {
         print_comment(
                 "Configuration of gpud, as gpud.conf(5) has it too. Every key is optional: a line that is "
                 "commented out shows what gpud takes when it is absent. Numbers take the suffixes K, M, G "
-                "and T, powers of 1024. gpud reads this file once, when it starts; `gpud --check-config "
-                "--config FILE` says whether it can.");
+                "and T, powers of 1024. gpud reads this file when it starts and when it is told to reload "
+                "(`systemctl reload gpud`, or SIGHUP); `gpud --check-config --config FILE` says whether it "
+                "can.");
         for (const ConfigKey *key = config_keys; key->name; key++) {
                 putchar('\n');
                 if (is_first_of_section(key))

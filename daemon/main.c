@@ -33,9 +33,8 @@
 
 /* What the command line says. */
 typedef struct Arguments {
-        const char *socket; /* NULL: as configured */
-        const char *config; /* NULL: the defaults */
-        bool is_check;      /* read the configuration and end */
+        ConfigSource source;
+        bool is_check; /* read the configuration and end */
 } Arguments;
 
 static void print_help(void) {
@@ -151,10 +150,10 @@ static int parse_arguments(int argc, char **argv, Arguments *ret_arguments) {
         for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;)
                 switch (option) {
                 case 's':
-                        ret_arguments->socket = optarg;
+                        ret_arguments->source.socket = optarg;
                         break;
                 case 'c':
-                        ret_arguments->config = optarg;
+                        ret_arguments->source.path = optarg;
                         break;
                 case 'k':
                         ret_arguments->is_check = true;
@@ -174,33 +173,14 @@ static int parse_arguments(int argc, char **argv, Arguments *ret_arguments) {
                         argv[optind]);
                 return EXIT_USAGE;
         }
-        if (ret_arguments->is_check && !ret_arguments->config) {
+        if (ret_arguments->is_check && !ret_arguments->source.path) {
                 fputs("gpud: --check-config needs --config FILE; `gpud --help` lists the options\n", stderr);
                 return EXIT_USAGE;
         }
         return -1;
 }
 
-/* The configuration as the file and then the command line have it. Returns 0 or -errno. */
-static int read_config(Config *config, const Arguments *arguments) {
-        const ConfigKey *key = config_find_key("gpud", "socket");
-        char expected[CONFIG_EXPECTED_SIZE];
-        int r = 0;
-
-        if (arguments->config)
-                r = config_read(config, arguments->config);
-        if (r || !arguments->socket)
-                return r;
-        r = config_set(config, key, arguments->socket);
-        if (r == CONFIG_E_VALUE) {
-                config_get_expected(key, expected, sizeof(expected));
-                log_error("--socket %s: expected %s", arguments->socket, expected);
-                return -EINVAL;
-        }
-        return r;
-}
-
-static int run(const Config *config) {
+static int run(Config *config, const ConfigSource *source) {
         Daemon *daemon;
         int r;
 
@@ -211,7 +191,7 @@ static int run(const Config *config) {
                 return r;
         reserve_fds(config->net.connections_max);
         keep_heap();
-        r = daemon_new(&daemon, config);
+        r = daemon_new(&daemon, config, source);
         if (r)
                 return r;
         r = daemon_run(daemon);
@@ -233,11 +213,11 @@ int main(int argc, char **argv) {
         log_open();
         r = config_init(&config);
         if (!r)
-                r = read_config(&config, &arguments);
+                r = config_read(&config, &arguments.source);
         if (!r && arguments.is_check)
-                printf("%s: ok\n", arguments.config);
+                printf("%s: ok\n", arguments.source.path);
         else if (!r)
-                r = run(&config);
+                r = run(&config, &arguments.source);
         config_deinit(&config);
         return r ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -60,10 +60,10 @@ typedef struct OptionNames {
 #define OPTION_USERS        OptionUsers
 #define OPTION_NAMES        OptionNames
 
-#define OPTIONS(options_, Type_, section_)                  typedef struct Type_ {
-#define KEY(options_, name_, KIND_, default_, range_, doc_) OPTION_##KIND_ name_;
-#define CHOICE(options_, name_, Words_, default_, doc_)     Words_ name_;
-#define INTERNAL(options_, name_, KIND_)                    OPTION_##KIND_ name_;
+#define OPTIONS(options_, Type_, section_)                         typedef struct Type_ {
+#define KEY(options_, name_, KIND_, default_, range_, when_, doc_) OPTION_##KIND_ name_;
+#define CHOICE(options_, name_, Words_, default_, when_, doc_)     Words_ name_;
+#define INTERNAL(options_, name_, KIND_)                           OPTION_##KIND_ name_;
 #define END_OPTIONS(Type_)                                                                                   \
         }                                                                                                    \
         Type_;

@@ -204,6 +204,12 @@ static void net_accept(Net *net) {
                 ;
 }
 
+void net_update(Net *net) {
+        list_for_each (link, &net->peers)
+                credentials_update(&container_of(link, Peer, link)->channel.session->credentials,
+                                   net->options);
+}
+
 bool net_read_clock(Net *net) {
         net->n_unclocked = 0;
         net->is_late = clock_get_monotonic_ns() >= net->until_ns;

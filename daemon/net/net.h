@@ -69,6 +69,9 @@ void net_deinit(Net *net);
  */
 void net_resume_listening(Net *net);
 
+/* The options may be others: who is an administrator is decided again. */
+void net_update(Net *net);
+
 /* Returns when net_serve() has something to do that no event tells; 0: nothing. */
 static inline uint64_t net_get_next_ns(const Net *net) {
         return net->resume_ns;

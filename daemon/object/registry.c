@@ -20,12 +20,17 @@
 /* What one loop turn releases for sessions or for leases: at 0.3 us each, well below a millisecond. */
 #define RELEASED_MAX 1000
 
-void registry_init(Registry *registry, GpuInstance *gpu, const GpuHost *host,
-                   const RegistryOptions *options) {
-        *registry = (Registry){.gpu = gpu, .host = host, .options = *options};
-        if (registry->options.shm_max == OPTION_UNSET)
+void registry_set_options(Registry *registry, const RegistryOptions *options) {
+        registry->options = *options;
+        if (options->shm_max == OPTION_UNSET)
                 registry->options.shm_max = (uint64_t)sysconf(_SC_PHYS_PAGES) *
                                             (uint64_t)sysconf(_SC_PAGESIZE) / OPTION_SHM_SHARE;
+}
+
+void registry_init(Registry *registry, GpuInstance *gpu, const GpuHost *host,
+                   const RegistryOptions *options) {
+        *registry = (Registry){.gpu = gpu, .host = host};
+        registry_set_options(registry, options);
         slab_init(&registry->mems, sizeof(Mem));
         slab_init(&registry->sessions, sizeof(Session));
         list_init(&registry->ending);

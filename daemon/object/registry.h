@@ -37,6 +37,9 @@ struct Registry {
 
 void registry_init(Registry *registry, GpuInstance *gpu, const GpuHost *host, const RegistryOptions *options);
 
+/* What is registered already stays, also where it is more than the new options allow. */
+void registry_set_options(Registry *registry, const RegistryOptions *options);
+
 /* Drops the persistent references. Requires: all sessions have ended and are reaped. */
 void registry_close(Registry *registry);
 

@@ -81,6 +81,7 @@ static int check_memfd(int fd, uint64_t size, ProtoFault *fault) {
 
 /* Whether `size` bytes of `fd` may become one more region of the session. */
 static int check_region(const Session *session, int fd, uint64_t size, ProtoFault *fault) {
+        uint64_t shm_max = session->registry->options.shm_max;
         int r;
 
         if (session->n_shms >= GPUD_SHMS_MAX)
@@ -91,11 +92,11 @@ static int check_region(const Session *session, int fd, uint64_t size, ProtoFaul
         if (r)
                 return r;
         /* The driver pins what it imports: a region costs host memory in full, touched or not. */
-        if (size > session->registry->options.shm_max - session->shm_bytes)
+        if (session->shm_bytes > shm_max || size > shm_max - session->shm_bytes)
                 return proto_fault(fault, GPUD_E_RESOURCE_EXHAUSTED,
                                    "size %" PRIu64 " and the session's %" PRIu64
                                    " bytes of regions exceed shm_max = %" PRIu64,
-                                   size, session->shm_bytes, session->registry->options.shm_max);
+                                   size, session->shm_bytes, shm_max);
         return 0;
 }
 

@@ -153,6 +153,14 @@ void log_line(int level, const char *format, ...) {
         va_end(args);
 }
 
+void log_answer(const char *format, ...) {
+        va_list args;
+
+        va_start(args, format);
+        log_args(LOG_INFO, format, args);
+        va_end(args);
+}
+
 void log_seldom(LogGate *gate, int level, const char *format, ...) {
         uint64_t now_ns = clock_get_monotonic_ns();
         char text[LINE_MAX_SIZE / 2];

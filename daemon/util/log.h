@@ -42,6 +42,9 @@ void log_set_level(int level);
 
 void log_line(int level, const char *format, ...) _printf_(2, 3);
 
+/* What an operator asked for: at whatever level. */
+void log_answer(const char *format, ...) _printf_(1, 2);
+
 /* log_line(), but for how often. The line says how many did not go through before it. */
 void log_seldom(LogGate *gate, int level, const char *format, ...) _printf_(3, 4);
 

@@ -45,22 +45,6 @@ static const void *find_place(const Config *of, const ConfigKey *key) {
         return (const char *)of + key->offset;
 }
 
-/* Whether the key has the same value in both. */
-static bool is_same(const Config *a, const Config *b, const ConfigKey *key) {
-        static const size_t sizes[] = {
-                [CONFIG_BOOL] = sizeof(bool),         [CONFIG_COUNT] = sizeof(uint64_t),
-                [CONFIG_SIZE] = sizeof(uint64_t),     [CONFIG_MICROSECONDS] = sizeof(uint64_t),
-                [CONFIG_MODE] = sizeof(mode_t),       [CONFIG_GROUP] = sizeof(gid_t),
-                [CONFIG_USERS] = sizeof(OptionUsers), [CONFIG_NAMES] = sizeof(OptionNames),
-                [CONFIG_CHOICE] = sizeof(int),
-        };
-        const void *x = find_place(a, key), *y = find_place(b, key);
-
-        if (key->kind == CONFIG_PATH)
-                return strcmp(*(char *const *)x, *(char *const *)y) == 0;
-        return memcmp(x, y, sizes[key->kind]) == 0; /* lists are empty by default */
-}
-
 /* The file with every key that it shows put in force gives what no file gives. */
 START_TEST(the_file_shows_the_defaults) {
         char path[] = "/tmp/gpud-test-XXXXXX", *text = read_file(CONF);
@@ -72,10 +56,10 @@ START_TEST(the_file_shows_the_defaults) {
                 fprintf(file, "%s\n", line[0] == '#' && line[1] != ' ' ? line + 1 : line);
         ck_assert_int_eq(fclose(file), 0);
         ck_assert_int_eq(config_init(&shown), 0);
-        ck_assert_int_eq(config_read(&shown, path), 0);
+        ck_assert_int_eq(config_read(&shown, &(ConfigSource){.path = path}), 0);
         unlink(path);
         for (const ConfigKey *key = config_keys; key->name; key++)
-                ck_assert_msg(is_same(&shown, &config, key), "%s shows another %s", CONF, key->name);
+                ck_assert_msg(config_is_same(&shown, &config, key), "%s shows another %s", CONF, key->name);
         ck_assert_str_eq(config.net.socket, PROTO_SOCKET_DEFAULT);
         config_deinit(&shown);
         free(text);
