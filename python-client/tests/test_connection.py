@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
 from pathlib import Path
@@ -10,9 +11,10 @@ from typing import Any
 
 import pytest
 from peer import Peer, info, open_descriptors
+from test_arena import until
 
 import gpud
-from gpud._connection import QUEUED_MAX
+from gpud._connection import QUEUED_MAX, Connection
 
 pytestmark = pytest.mark.anyio
 
@@ -131,8 +133,37 @@ async def test_closing_the_client_fails_what_waits() -> None:
         await peer.request("x")
         await peer.client.close()
         await peer.client.close()
-        with pytest.raises(gpud.ConnectionLostError, match="client was closed"):
+        with pytest.raises(gpud.ConnectionLostError, match="client was closed") as caught:
             await call
+        for late in peer.client.ping(), peer.client.region(10), peer.client.put_file("/dev/null", "vulkan:0"):
+            with pytest.raises(gpud.ConnectionLostError, match="this client was closed") as caught:
+                await late
+            assert caught.value.hint == "connect another with gpud.connect()"
+            assert caught.value.errno == errno.ENOTCONN
+
+
+async def test_who_hung_up_is_told() -> None:
+    async with Peer() as peer:
+        peer.hang_up()
+        await until(lambda: not peer.client.is_open)
+        await peer.client.close()
+        with pytest.raises(gpud.ConnectionLostError, match="gpud closed the connection") as caught:
+            await peer.client.ping()
+        assert "its log" in caught.value.hint
+
+
+async def test_dropped_client_hangs_up() -> None:
+    """Even where a copy of the socket is open elsewhere, in a child say."""
+    ours, theirs = socket.socketpair()
+    copy = theirs.dup()
+    with ours, copy:
+        theirs.setblocking(False)
+        connection = Connection(theirs)
+        asyncio.get_running_loop().remove_reader(theirs)
+        with pytest.warns(ResourceWarning, match="dropped and not closed"):
+            del connection
+        ours.settimeout(10)
+        assert await asyncio.to_thread(ours.recv, 1) == b""
 
 
 async def test_peer_that_does_not_read_holds_callers_up_and_not_memory() -> None:
@@ -209,6 +240,11 @@ async def test_nobody_listens(tmp_path: Path) -> None:
     for path in (tmp_path / "nothing", tmp_path, "x" * 200):
         with pytest.raises(gpud.ConnectionLostError, match="cannot connect to gpud at"):
             await gpud.connect(path)
+    with pytest.raises(gpud.ConnectionLostError) as caught:
+        await gpud.connect(tmp_path / "nothing")
+    assert caught.value.errno == errno.ENOENT
+    with pytest.raises(gpud.InvalidArgumentError, match="path is empty"):
+        await gpud.connect("")
 
 
 async def test_socket_comes_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

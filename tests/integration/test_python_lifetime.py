@@ -1,12 +1,15 @@
 """How long what a Python client has lives: references, what is freed, published, cancelled or forked away."""
 
 import asyncio
+import grp
 import os
 import pathlib
 import random
+import signal
 import subprocess
 import sys
 import textwrap
+import traceback
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
@@ -60,6 +63,21 @@ def run_as(uid: int, daemon: Daemon, story: str) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def fork(story: Callable[[], Any]) -> int:
+    """A child that plays a story and ends."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            story()
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    return child
 
 
 async def refs(client: gpud.Client, mem: str) -> int:
@@ -268,3 +286,101 @@ def test_cancelled_allocations_leave_nothing(run: Callable[[Story], None]) -> No
         await nothing_left(client)
 
     run(story)
+
+
+@pytest.mark.parametrize("ends", ["close", "death"])
+def test_session_ends_though_a_forked_child_lives(
+    run: Callable[[Story], None], daemon: Daemon, ends: str
+) -> None:
+    async def story(client: gpud.Client) -> None:
+        if ends == "close":
+            other = await gpud.connect(daemon.socket)
+            await other.alloc(DEVICE, 4096)
+            child = fork(signal.pause)
+            await other.close()
+            await nothing_left(client)
+        else:
+            ours, theirs = os.pipe()
+
+            async def lead() -> None:
+                other = await gpud.connect(daemon.socket)
+                await other.alloc(DEVICE, 4096)
+                os.write(theirs, b"%d\n" % fork(signal.pause))
+                signal.pause()
+
+            leader = fork(lambda: asyncio.run(lead()))
+            child = int(await asyncio.to_thread(os.read, ours, 100))
+            os.close(ours)
+            os.close(theirs)
+            assert (await client.status()).mems == 1
+            os.kill(leader, signal.SIGKILL)
+            os.waitpid(leader, 0)
+            await nothing_left(client)
+        os.kill(child, signal.SIGKILL)
+        if ends == "close":
+            os.waitpid(child, 0)
+
+    run(story)
+
+
+def test_forked_child_leaves_the_client_alone(run: Callable[[Story], None], daemon: Daemon) -> None:
+    async def story(client: gpud.Client) -> None:
+        mem = await client.alloc(DEVICE, MIB, name="w")
+        await mem.write(bytes(MIB))  # with its slots and threads
+        region = await client.region(4096)
+
+        async def use() -> None:
+            assert not client.is_open
+            for use in client.ping(), mem.read(), mem.read(8), mem.write(bytes(MIB)), client.region(4096):
+                with pytest.raises(gpud.ConnectionLostError, match=f"process {os.getppid()}"):
+                    await use
+            async with client, mem, region:
+                pass
+            await mem.close()
+            await client.close()
+            async with gpud.connect(daemon.socket) as own, own.open(device=DEVICE, name="w") as same:
+                assert await same.read() == bytes(MIB)
+
+        assert os.waitpid(fork(lambda: asyncio.run(use())), 0)[1] == 0
+        await client.ping()
+        assert await mem.read() == bytes(MIB)
+        assert await refs(client, mem.handle) == 1
+        await region.release()
+
+    run(story)
+
+
+def test_socket_that_is_closed_to_one_names_the_group(open_daemon: Daemon) -> None:
+    socket = pathlib.Path(open_daemon.socket)
+    mode = socket.stat()
+    try:
+        os.chown(socket, -1, 24)
+        for bits, hint in ((0o660, f"you must be in the group {grp.getgrgid(24).gr_name}"), (0o600, "owner")):
+            socket.chmod(bits)
+            with pytest.raises(AssertionError) as told:
+                run_as(1000, open_daemon, "pass")
+            text = str(told.value)
+            assert (
+                f"gpud.PermissionDeniedError: cannot connect to gpud at {socket}: Permission denied" in text
+            )
+            assert f"hint: {hint}" in text or f"hint: it is open to its {hint}" in text
+    finally:
+        os.chown(socket, -1, mode.st_gid)
+        socket.chmod(mode.st_mode)
+
+
+def test_refused_connection_says_why(spawn: Callable[..., Daemon]) -> None:
+    daemon = spawn(gpud={"connections_max": 3})
+
+    async def story() -> None:
+        clients = [await gpud.connect(daemon.socket) for _ in range(3)]
+        with pytest.raises(gpud.ResourceExhaustedError, match="connections_max = 3"):
+            await gpud.connect(daemon.socket)
+        first, *others = clients
+        for client in others:
+            await client.close()
+        async with first, asyncio.timeout(20):
+            while (await first.status()).sessions > 1:
+                await asyncio.sleep(0.01)
+
+    asyncio.run(story())

@@ -15,9 +15,9 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 from gpud import _buffers, _headroom
+from gpud._connection import CLOSED
 from gpud._files import File
 from gpud._region import Region, Regions
-from gpud._schema import ConnectionLostError
 from gpud._threads import Threads
 
 _CPUS = len(os.sched_getaffinity(0))
@@ -118,7 +118,7 @@ class Arena:
         let go of them as well."""
         while self._free:
             self._free.pop()._unmap()
-        self._refuse(ConnectionLostError("the client was closed"))
+        self._refuse(CLOSED.error())
         self._file_threads.close()
         if self._growing:
             await asyncio.wait(self._growing)

@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any, Self
 
 from gpud._arena import COPY_THREADS, Arena
 from gpud._connection import Connection
+from gpud._errors import Error
 from gpud._files import File, FileLike, open_file
 from gpud._mem import Mem
 from gpud._opening import opening
 from gpud._publication import Publication
 from gpud._region import Region, Regions
 from gpud._schema import (
-    SOCKET_DEFAULT,
     AlreadyExistsError,
+    ConnectionLostError,
     DaemonDescribeResult,
     DaemonStatusResult,
     DeviceInfo,
@@ -34,6 +35,7 @@ from gpud._schema import (
 )
 from gpud._settle import settled
 from gpud._threads import Threads
+from gpud._way import socket_path
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -233,6 +235,7 @@ class Client(Methods):
         When it fails or is cancelled, or this process dies, it leaves nothing allocated. What a cancellation
         in the last moment has replaced already is whole.
         """
+        self._check_usable()
         threads = self._arena.file_threads
         publication = Publication(name, mode, lifetime or "session", ttl_s, seal, replace)
         publication.check()
@@ -293,7 +296,12 @@ class Client(Methods):
         Fill `region.view` from a file or a socket, or with numpy, and hand it to Mem.write_from(): no byte is
         copied by the CPU.
         """
+        self._check_usable()
         return await self._regions.make(size)
+
+    def _check_usable(self) -> None:
+        """Before threads get to work: those of a forked child's copy are the parent's."""
+        self._connection.check_usable()
 
     async def _copy_region(
         self, method: str, mem: str, offset: int, size: int, region: Region, region_offset: int
@@ -309,7 +317,12 @@ class Client(Methods):
         await settled(self._connection.submit(method, args))
 
     async def close(self) -> None:
-        """Ends the session. gpud drops what it held; calls that still wait fail with ConnectionLostError."""
+        """Ends the session. gpud drops what it held; calls that still wait fail with ConnectionLostError.
+
+        In a forked child nothing is left to do: the session and what serves it are the parent's.
+        """
+        if not self._connection.is_ours:
+            return
         self._connection.close()
         self._threads.close()
         await self._arena.close()
@@ -385,12 +398,23 @@ async def connect(path: str | os.PathLike[str] | None = None, *, client: str = "
     """Connects to gpud: `async with gpud.connect() as client`, or `client = await gpud.connect()`.
 
     The socket is `path`, else the environment's GPUD_SOCKET, else /run/gpud/gpud.sock. `client` is the name
-    that operators see. Raises ConnectionLostError, a ConnectionError, if nobody answers there.
+    that operators see.
+
+    Raises:
+        ConnectionLostError: nobody answers there; a ConnectionError
+        PermissionDeniedError: the socket is not open to you; a PermissionError
+        ResourceExhaustedError: gpud has as many connections as it may have
     """
-    connection = await Connection.open(os.fspath(path or os.environ.get("GPUD_SOCKET") or SOCKET_DEFAULT))
+    connection = await Connection.open(socket_path(path))
     try:
         wire = await connection.call("session.hello", {"client": client})
         return Client(connection, SessionHelloResult.from_wire(wire))
+    except ConnectionLostError as lost:
+        connection.close()
+        # Why gpud hung up says more than that it did.
+        if isinstance(lost.__cause__, Error):
+            raise lost.__cause__ from None
+        raise
     except BaseException:
         connection.close()
         raise

@@ -1,7 +1,7 @@
 """One connection to gpud: its socket, and the requests that wait for their replies.
 
 Own socket handling, since asyncio's streams lose file descriptors. Everything here runs on the thread of the
-event loop that opened the connection.
+event loop that opened the connection, in the process that did.
 """
 
 from __future__ import annotations
@@ -12,10 +12,13 @@ import contextlib
 import itertools
 import os
 import socket
+import warnings
+import weakref
 from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
+from gpud import _way
 from gpud._codec import Decoder, Encoder, FramingError, error_from_wire
 from gpud._outbox import Outbox
 from gpud._schema import ConnectionLostError
@@ -28,6 +31,27 @@ ANCILLARY_SIZE = socket.CMSG_SPACE(253 * array.array("i").itemsize)
 # A Unix socket whose backlog is full refuses at once and cannot be waited for.
 CONNECT_RETRY_S = 0.005
 CONNECT_TIMEOUT_S = 10.0
+
+
+# For a forked child to let go of.
+_connections: weakref.WeakSet[Connection] = weakref.WeakSet()
+
+
+class Loss(NamedTuple):
+    """How a connection ended."""
+
+    message: str
+    hint: str
+    cause: BaseException | None = None
+
+    def error(self) -> ConnectionLostError:
+        """A new exception for each who is told."""
+        error = ConnectionLostError(self.message, hint=self.hint)
+        error.__cause__ = self.cause
+        return error
+
+
+CLOSED = Loss("this client was closed", "connect another with gpud.connect()")
 
 
 class Connection:
@@ -46,8 +70,10 @@ class Connection:
         self._msgids = itertools.count()
         self._waiting: dict[int, asyncio.Future[Any]] = {}
         self._roomless: deque[asyncio.Future[None]] = deque()
-        self._lost: tuple[str, BaseException | None] | None = None
+        self._lost: Loss | None = None
+        self._pid = os.getpid()
         self._loop.add_reader(sock, self._on_readable)
+        _connections.add(self)
 
     @classmethod
     async def open(cls, path: str) -> Connection:
@@ -66,8 +92,7 @@ class Connection:
                 await asyncio.sleep(CONNECT_RETRY_S)
         except OSError as error:
             sock.close()
-            reason = error.strerror or str(error)
-            raise ConnectionLostError(f"cannot connect to gpud at {path}: {reason}") from error
+            raise _way.barred(path, error) from error
         except BaseException:
             sock.close()
             raise
@@ -75,6 +100,11 @@ class Connection:
     @property
     def is_open(self) -> bool:
         return self._lost is None
+
+    @property
+    def is_ours(self) -> bool:
+        """False in a forked child."""
+        return self._pid == os.getpid()
 
     async def call(self, method: str, args: Mapping[str, Any], fds: Sequence[int] = ()) -> Any:
         """Sends a request and waits for its result. Cancelled, it drops the reply when that comes."""
@@ -106,14 +136,34 @@ class Connection:
 
     def check_usable(self) -> None:
         """Raises ConnectionLostError once the connection has ended, RuntimeError on another event loop."""
+        if self._lost:
+            raise self._lost.error()
         if asyncio.get_running_loop() is not self._loop:
             raise RuntimeError("this gpud client belongs to another event loop: connect one in each loop")
-        if self._lost:
-            raise self._lost_error()
 
     def close(self) -> None:
         """Hangs up. What still waits fails with ConnectionLostError."""
-        self._lose("the client was closed")
+        self._lose(CLOSED)
+
+    def leave(self) -> None:
+        """Lets go of it in a forked child: closes the child's copy of the socket, and touches nothing that is
+        the parent's as well, such as what the event loop waits for."""
+        if self._lost:
+            return
+        self._lost = Loss(
+            f"this client belongs to process {self._pid}, of which this one is a fork",
+            "connect in the process that uses it",
+        )
+        # Not close(): uvloop's reader would keep it open.
+        os.close(self._sock.detach())
+        self._outbox.clear()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_lost") and not self._lost:
+            warnings.warn(
+                "a gpud client was dropped and not closed", ResourceWarning, stacklevel=2, source=self
+            )
+            self._hang_up()
 
     async def _room(self) -> None:
         waiter = self._loop.create_future()
@@ -130,7 +180,7 @@ class Connection:
             # What gpud said before it hung up tells more than a broken pipe.
             while self._read():
                 pass
-            self._lose(f"the connection to gpud broke: {error.strerror}", error)
+            self._lose(_broken(error))
             return
         if is_empty == self._is_writer:
             self._is_writer = not is_empty
@@ -155,25 +205,30 @@ class Connection:
         except (BlockingIOError, InterruptedError):
             return False
         except OSError as error:
-            self._lose(f"the connection to gpud broke: {error.strerror}", error)
+            self._lose(_broken(error))
             return False
         if ancillary:
             _close_received(ancillary)
         if n == 0:
-            self._lose("gpud closed the connection")
+            self._lose(
+                Loss(
+                    "gpud closed the connection",
+                    "it ended, or an administrator ended the session: see its log",
+                )
+            )
             return False
         try:
             for msgid, error_map, result in self._decoder.feed(self._input[:n]):
                 self._settle(msgid, error_map, result)
         except FramingError as error:
-            self._lose(str(error), error)
+            self._lose(Loss(str(error), "is it gpud that listens there?", error))
         return not self._lost
 
     def _settle(self, msgid: int | None, error: Any, result: Any) -> None:
         """Hands a reply to who waits for it, if anybody still does."""
         if msgid is None:
             refusal = error_from_wire(error)
-            self._lose(f"gpud refused the connection: {refusal}", refusal)
+            self._lose(Loss(f"gpud refused the connection: {refusal}", refusal.hint, refusal))
             return
         future = self._waiting.pop(msgid, None)
         if future is None or future.done():
@@ -183,30 +238,41 @@ class Connection:
         else:
             future.set_exception(error_from_wire(error))
 
-    def _lose(self, message: str, cause: BaseException | None = None) -> None:
+    def _lose(self, loss: Loss) -> None:
         if self._lost:
             return
-        self._lost = message, cause
+        self._lost = loss
         self._loop.remove_reader(self._sock)
         if self._is_writer:
             self._loop.remove_writer(self._sock)
-        self._sock.close()
+        self._hang_up()
         self._outbox.clear()
         while self._roomless:
             _wake(self._roomless)
         waiting, self._waiting = self._waiting, {}
         for future in waiting.values():
             if not future.done():
-                future.set_exception(self._lost_error())
+                future.set_exception(loss.error())
                 # Nobody may be waiting for it any more; that is no reason to complain.
                 future.exception()
 
-    def _lost_error(self) -> ConnectionLostError:
-        assert self._lost
-        message, cause = self._lost
-        error = ConnectionLostError(message)
-        error.__cause__ = cause
-        return error
+    def _hang_up(self) -> None:
+        # Whoever else has a copy of the descriptor, the session ends.
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)
+        self._sock.close()
+
+
+def _broken(error: OSError) -> Loss:
+    return Loss(f"the connection to gpud broke: {error.strerror}", ConnectionLostError.hint, error)
+
+
+def _leave_all() -> None:
+    for connection in _connections:
+        connection.leave()
+
+
+os.register_at_fork(after_in_child=_leave_all)
 
 
 def _wake(waiters: deque[asyncio.Future[None]]) -> None:

@@ -332,6 +332,7 @@ class Mem:
 
     def _held(self) -> str:
         """The handle, for what needs the reference."""
+        self._client._check_usable()
         if self._ended:
             raise NotFoundError(
                 f"this Mem was {self._ended}: {self.handle}",

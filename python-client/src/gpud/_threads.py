@@ -15,7 +15,7 @@ from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import TypeVar, TypeVarTuple
 
-from gpud._schema import ConnectionLostError
+from gpud._connection import CLOSED
 from gpud._settle import settled
 
 T = TypeVar("T")
@@ -47,7 +47,7 @@ class Threads:
     def start(self, work: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[T]:
         """Queues `work(*args)`; the future ends with it."""
         if not self.is_open:
-            raise ConnectionLostError("the client was closed")
+            raise CLOSED.error()
         outcome: Future[T] = Future()
         outcome.add_done_callback(self._end_job)
         job = functools.partial(_do, outcome, work, args)
