@@ -24,6 +24,9 @@
 
 #define ZONE_SIZE 8192
 
+/* Arguments of any method, all absent. */
+static const AnyStruct nothing;
+
 int client_fail(struct gpud_client *client, int code, const char *format, ...) {
         va_list args;
 
@@ -208,12 +211,25 @@ static int check_arg(struct gpud_client *client, const ProtoField *field, const 
         return 0;
 }
 
+/* What a newer gpud.h put where this library knows of nothing is a wish that it would drop in silence. */
+static int check_room(struct gpud_client *client, const ProtoStruct *type, const void *args) {
+        size_t end = proto_struct_get_end(type);
+
+        if (type->n_fields == 0 || memcmp((const char *)args + end, &nothing, type->size - end) == 0)
+                return 0;
+        return client_fail(
+                client, GPUD_E_INVALID_ARGUMENT,
+                "struct gpud_%s has more in it than libgpud %s knows of: the program was built with "
+                "a newer gpud.h, or did not zero it",
+                type->name, gpud_version());
+}
+
 static int check_args(struct gpud_client *client, const ProtoStruct *type, const void *args) {
         int r = 0;
 
         for (size_t i = 0; r == 0 && i < type->n_fields; i++)
                 r = check_arg(client, &type->fields[i], (const char *)args + type->fields[i].offset);
-        return r;
+        return r < 0 ? r : check_room(client, type, args);
 }
 
 /* Lets a copy of the descriptor travel with the request that was appended at `start`. */
@@ -260,7 +276,6 @@ static int queue_request(struct gpud_client *client, uint32_t msgid, const Proto
 
 int client_submit(struct gpud_client *client, const ProtoMethod *method, const void *args, int fd,
                   CallThunk *thunk, void (*done)(void), void *userdata) {
-        static const AnyStruct absent;
         int r;
 
         r = client_check(client);
@@ -275,7 +290,7 @@ int client_submit(struct gpud_client *client, const ProtoMethod *method, const v
                                    "%zu bytes of requests wait for gpud, the limit of libgpud is %d",
                                    conn_get_n_queued(&client->conn), CLIENT_OUTPUT_MAX);
         if (!args)
-                args = &absent;
+                args = &nothing;
         r = check_args(client, method->args, args);
         if (r < 0)
                 return r;

@@ -42,6 +42,11 @@ typedef union AnyStruct {
         char none;
 } AnyStruct;
 
+/* gpud-protocol.h is printed where pointers have 64 bits; elsewhere it would have another layout. */
+#define SIZE(name_, size_) _Static_assert(sizeof(struct gpud_##name_) == (size_), "not as in sizes.def");
+#include "proto/sizes.def"
+#include "proto/view.h"
+
 struct gpud_client {
         Conn conn;
         unsigned fork_depth;     /* of the process that connected; a fork must not speak */

@@ -101,6 +101,8 @@ enum gpud_health {
 
 /* The limits of this daemon. */
 struct gpud_limits {
+        uint64_t shm_max;      /* bytes of the regions that one session may have registered at once, as
+                                  configured; 0: it did not say; 0 from a gpud before protocol 3 */
         uint64_t message_max;  /* bytes of one request, header included */
         uint64_t inline_max;   /* bytes of data inside one mem.write or mem.read message; more goes through
                                   a shared-memory region */
@@ -120,8 +122,7 @@ struct gpud_limits {
         uint64_t refs_max;     /* references of one session to one allocation; 65536 from a gpud before
                                   protocol 3 */
         uint64_t pattern_max;  /* bytes of a fill pattern; 16 from a gpud before protocol 2 */
-        uint64_t shm_max;      /* bytes of the regions that one session may have registered at once, as
-                                  configured; 0: it did not say; 0 from a gpud before protocol 3 */
+        unsigned char room[136];
 };
 
 /* Arguments of session.hello. */
@@ -129,6 +130,7 @@ struct gpud_session_hello_args {
         const char *client; /* optional: what the client calls itself, shown to operators; at most 64 bytes */
         const char *token;  /* optional: reserved: token of an earlier session to resume; no session can be
                                resumed yet; at most 64 bytes */
+        unsigned char room[48];
 };
 
 /* Result of session.hello. */
@@ -145,6 +147,7 @@ struct gpud_session_hello_result {
                                       protocol 3 */
         bool is_admin;             /* whether the caller may do everything: root, or named in the
                                       configuration; false from a gpud before protocol 3 */
+        unsigned char room[135];
 };
 
 /* A session: one connected client. */
@@ -159,6 +162,7 @@ struct gpud_session_info {
         uint64_t mems;            /* allocations it holds */
         uint64_t bytes;           /* bytes of the allocations it holds */
         uint64_t inflight;        /* requests in flight */
+        unsigned char room[104];
 };
 
 /* Arguments of session.list. */
@@ -167,6 +171,7 @@ struct gpud_session_list_args {
         bool has_cursor;
         struct gpud_uuid mem; /* optional: only those that hold this allocation */
         bool has_mem;
+        unsigned char room[70];
 };
 
 /* Result of session.list. */
@@ -177,6 +182,7 @@ struct gpud_session_list_result {
         uint64_t next;                            /* optional: cursor of the next part, even if this one is
                                                      empty; nil at the end */
         bool has_next;
+        unsigned char room[71];
 };
 
 /* Names a device. */
@@ -210,12 +216,14 @@ struct gpud_device_info {
         enum gpud_health health;        /* whether it can be used */
         bool host_import;               /* whether it reads and writes shared-memory regions directly; else
                                            gpud stages */
+        unsigned char room[115];
 };
 
 /* Result of device.list. */
 struct gpud_device_list_result {
         const struct gpud_device_info *devices; /* every device, in id order */
         size_t n_devices;
+        unsigned char room[48];
 };
 
 /* Memory of a device, in bytes. */
@@ -230,6 +238,7 @@ struct gpud_device_memory_result {
         bool has_driver_budget;
         uint64_t driver_used;   /* optional: what the driver says this process uses */
         bool has_driver_used;
+        unsigned char room[71];
 };
 
 /* Sensors of a device; nil where the hardware does not say. */
@@ -247,6 +256,7 @@ struct gpud_device_telemetry_result {
         bool has_utilization_percent;
         uint64_t memory_used;       /* bytes taken from the driver by gpud */
         uint64_t memory_total;      /* bytes of device memory */
+        unsigned char room[120];
 };
 
 /* An allocation. */
@@ -277,6 +287,7 @@ struct gpud_mem_info {
                                         it, while that holds it */
         bool has_pid;
         const char *comm;            /* optional: command name of that process when it connected */
+        unsigned char room[168];
 };
 
 /* Names an allocation. */
@@ -307,6 +318,7 @@ struct gpud_mem_alloc_args {
         bool has_exportable;
         struct gpud_bin meta;        /* optional: bytes of the client's own to keep with it; at most
                                         1048576 bytes */
+        unsigned char room[112];
 };
 
 /* Arguments of mem.open: a handle, or a device and a name. */
@@ -317,6 +329,7 @@ struct gpud_mem_open_args {
         const char *name;     /* optional: name of the allocation; at most 255 bytes */
         uint64_t uid;         /* optional: owner of the named allocation; the caller when absent */
         bool has_uid;
+        unsigned char room[79];
 };
 
 /* Arguments of mem.free. */
@@ -325,6 +338,7 @@ struct gpud_mem_free_args {
         bool force;           /* optional: also take the references of all sessions: what they do with it
                                  next is refused */
         bool has_force;
+        unsigned char room[78];
 };
 
 /* Arguments of mem.list: which allocations to list. */
@@ -337,6 +351,7 @@ struct gpud_mem_list_args {
         const char *name_prefix;  /* optional: only those whose name begins so; at most 255 bytes */
         uint64_t cursor;          /* optional: where to go on: `next` of the reply before */
         bool has_cursor;
+        unsigned char room[71];
 };
 
 /* Result of mem.list. */
@@ -346,6 +361,7 @@ struct gpud_mem_list_result {
         uint64_t next;                    /* optional: cursor of the next part, even if this one is empty;
                                              nil at the end */
         bool has_next;
+        unsigned char room[71];
 };
 
 /* Arguments of mem.write: data, or shm and size. */
@@ -360,6 +376,7 @@ struct gpud_mem_write_args {
         bool has_shm_offset;
         uint64_t size;        /* optional: how many bytes of the region */
         bool has_size;
+        unsigned char room[63];
 };
 
 /* Arguments of mem.read. */
@@ -372,11 +389,13 @@ struct gpud_mem_read_args {
         bool has_shm;
         uint64_t shm_offset;  /* optional: where in the region they go; 0 when absent */
         bool has_shm_offset;
+        unsigned char room[55];
 };
 
 /* Result of mem.read. */
 struct gpud_mem_read_result {
         struct gpud_bin data; /* optional: the bytes, or nil when they went to the region */
+        unsigned char room[48];
 };
 
 /* Arguments of mem.copy. */
@@ -388,6 +407,7 @@ struct gpud_mem_copy_args {
         bool has_src_offset;
         uint64_t dst_offset;  /* optional: first byte written; 0 when absent */
         bool has_dst_offset;
+        unsigned char room[63];
 };
 
 /* Arguments of mem.fill. */
@@ -399,6 +419,7 @@ struct gpud_mem_fill_args {
         bool has_size;
         struct gpud_bin pattern; /* 1, 2, 4, 8 or 16 bytes; the last repetition may be cut; at most 16
                                     bytes */
+        unsigned char room[64];
 };
 
 /* Arguments of mem.meta. */
@@ -406,17 +427,20 @@ struct gpud_mem_meta_args {
         struct gpud_uuid mem; /* handle of the allocation */
         struct gpud_bin meta; /* optional: new metadata; replacing it takes the w right; at most 1048576
                                  bytes */
+        unsigned char room[64];
 };
 
 /* Result of mem.meta. */
 struct gpud_mem_meta_result {
         struct gpud_bin meta; /* the metadata, empty if there is none */
+        unsigned char room[48];
 };
 
 /* Arguments of mem.rename. */
 struct gpud_mem_rename_args {
         struct gpud_uuid mem; /* handle of the allocation */
         const char *name;     /* optional: new name; none when absent; at most 255 bytes */
+        unsigned char room[72];
 };
 
 /* Arguments of mem.publish. */
@@ -436,6 +460,7 @@ struct gpud_mem_publish_args {
         bool replace;                /* optional: take the name over from the owner's allocation that has
                                         it, which is given up and stays for its sessions */
         bool has_replace;
+        unsigned char room[67];
 };
 
 /* Arguments of mem.chmod. */
@@ -459,6 +484,7 @@ struct gpud_shm_register_args {
 struct gpud_shm_register_result {
         struct gpud_uuid shm; /* handle of the region, for this session only */
         bool imported;        /* every device reads and writes it directly; else gpud stages */
+        unsigned char room[79];
 };
 
 /* Names a registered region. */
@@ -471,6 +497,7 @@ struct gpud_stall_bucket {
         uint64_t limit_us; /* optional: longest of them in microseconds; nil: no limit */
         bool has_limit_us;
         uint64_t count;    /* how many turns */
+        unsigned char room[72];
 };
 
 /* How the daemon is doing. */
@@ -494,6 +521,7 @@ struct gpud_daemon_status_result {
                                                    clients waiting */
         const struct gpud_stall_bucket *stalls; /* histogram of these times since the start */
         size_t n_stalls;
+        unsigned char room[120];
 };
 
 /* One field of a structure. */
@@ -509,6 +537,7 @@ struct gpud_field_description {
         const char *format; /* optional: what a number is: bytes, mode, time_ns, duration_s, duration_us,
                                uid, gid or cursor; nil: a number */
         uint64_t since;     /* protocol version that brought it; 1 from a gpud before protocol 2 */
+        unsigned char room[120];
 };
 
 /* One structure. */
@@ -517,12 +546,14 @@ struct gpud_struct_description {
         const char *doc;                             /* what it is */
         const struct gpud_field_description *fields; /* its fields */
         size_t n_fields;
+        unsigned char room[64];
 };
 
 /* One value of an enumeration. */
 struct gpud_value_description {
         const char *name; /* the string on the wire */
         const char *doc;  /* what it means */
+        unsigned char room[48];
 };
 
 /* One enumeration. */
@@ -531,6 +562,7 @@ struct gpud_enum_description {
         const char *doc;                             /* what it is */
         const struct gpud_value_description *values; /* its values */
         size_t n_values;
+        unsigned char room[64];
 };
 
 /* One method. */
@@ -542,6 +574,7 @@ struct gpud_method_description {
         bool admin;         /* for administrators only */
         uint64_t fds;       /* file descriptors that travel with the request */
         uint64_t since;     /* protocol version that brought it */
+        unsigned char room[72];
 };
 
 /* One error. */
@@ -550,6 +583,7 @@ struct gpud_error_description {
         uint64_t code;    /* its number on the wire */
         const char *doc;  /* what it means */
         const char *hint; /* what can be done about it */
+        unsigned char room[64];
 };
 
 /* One limit. */
@@ -557,6 +591,7 @@ struct gpud_limit_description {
         const char *name; /* its name */
         uint64_t value;   /* its value */
         const char *doc;  /* what it bounds */
+        unsigned char room[72];
 };
 
 /* The schema. */
@@ -572,6 +607,7 @@ struct gpud_daemon_describe_result {
         size_t n_errors;
         const struct gpud_limit_description *limits;   /* every limit */
         size_t n_limits;
+        unsigned char room[72];
 };
 
 /*

@@ -28,6 +28,13 @@
  * says what the code means, gpud_error_message() what was wrong this time. No call sets errno but
  * gpud_connect().
  *
+ * Versions. A program runs with the library it was built with and with every later one of that soname:
+ * functions stay, enumerations grow at their end, and structures keep their size. A field that a version
+ * adds takes the place of bytes of `room`, which are zero in arguments, and in what an older library
+ * returns. An older library refuses what it does not know of with -GPUD_E_INVALID_ARGUMENT, rather than
+ * leave a wish out. Where a structure has no room left, the new field comes with a new method, or with a
+ * new soname. So name the fields that you initialise, which zeroes the others.
+ *
  * Arguments. A structure zeroed but for the fields you want is right. An optional field that is zero
  * (false, NULL, the first constant of an enumeration) is absent, one that is not is there: `{.mode =
  * 0644}` says all. A zero that is meant (a mode of 0, the uid of root, a size of 0 where absent means all)

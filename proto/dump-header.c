@@ -141,6 +141,9 @@ static void print_struct(FILE *file, const ProtoStruct *type) {
         fprintf(file, "/* %s */\nstruct gpud_%s {\n", type->doc, type->name);
         for (size_t i = 0; i < type->n_fields; i++)
                 print_field(file, width, &type->fields[i]);
+        if (type->size > proto_struct_get_end(type))
+                fprintf(file, "%*sunsigned char room[%zu];\n", INDENT, "",
+                        type->size - proto_struct_get_end(type));
         fputs("};\n\n", file);
 }
 

@@ -123,6 +123,27 @@ const ProtoField *proto_struct_find_kind(const ProtoStruct *type, ProtoKind kind
         return NULL;
 }
 
+size_t proto_struct_get_end(const ProtoStruct *type) {
+        static const size_t sizes[] = {
+                [PROTO_WIRE_BOOL] = sizeof(bool),
+                [PROTO_WIRE_U64] = sizeof(uint64_t),
+                [PROTO_WIRE_F64] = sizeof(double),
+                [PROTO_WIRE_STR] = sizeof(const char *),
+                [PROTO_WIRE_BIN] = sizeof(struct gpud_bin),
+                [PROTO_WIRE_UUID] = sizeof(struct gpud_uuid),
+                [PROTO_WIRE_ENUM] = sizeof(int),
+        };
+        const ProtoField *last = &type->fields[type->n_fields - 1];
+
+        if (type->n_fields == 0)
+                return 0;
+        if (last->has_offset != PROTO_NO_OFFSET)
+                return last->has_offset + sizeof(bool);
+        if (last->wire == PROTO_WIRE_LIST)
+                return last->count_offset + sizeof(size_t);
+        return last->offset + (last->wire == PROTO_WIRE_STRUCT ? last->sub->size : sizes[last->wire]);
+}
+
 const char *proto_wire_to_string(ProtoWire wire) {
         static const char *const names[] = {
                 [PROTO_WIRE_BOOL] = "bool", [PROTO_WIRE_U64] = "u64",       [PROTO_WIRE_F64] = "f64",

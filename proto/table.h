@@ -174,6 +174,9 @@ const ProtoError *proto_error_find(int code);
 /* A field of the structure by its kind; NULL if there is none. */
 const ProtoField *proto_struct_find_kind(const ProtoStruct *type, ProtoKind kind);
 
+/* Bytes up to the end of the last field: those behind it are reserved. */
+size_t proto_struct_get_end(const ProtoStruct *type);
+
 const char *proto_wire_to_string(ProtoWire wire);
 /* What an object field names ("mem", "device", "shm"), or NULL. */
 const char *proto_object_to_string(ProtoObject object);

@@ -78,8 +78,31 @@ __extension__ typedef struct {
 #include "proto/kinds.def"
 #include "proto/view.h"
 
+enum {
+#define SIZE(name_, size_) PROTO_SIZE_##name_ = size_,
+#include "proto/sizes.def"
+#include "proto/view.h"
+};
+
 #define STRUCT_NAME(name_) gpud_##name_
 #define TYPE(kind_)        ProtoType##kind_
+#define ROOM_BEGIN                                                                                           \
+        union {                                                                                              \
+                struct {
+#define ROOM_END(name_)                                                                                      \
+        }                                                                                                    \
+        ;                                                                                                    \
+        char room[PROTO_SIZE_##name_];                                                                       \
+        }                                                                                                    \
+        ;
 #include "proto/structs.h"
 #undef STRUCT_NAME
 #undef TYPE
+#undef ROOM_BEGIN
+#undef ROOM_END
+
+/* Whose fields no longer fit would have grown. */
+#define SIZE(name_, size_)                                                                                   \
+        _Static_assert(sizeof(struct gpud_##name_) == (size_), "more fields than sizes.def has room for");
+#include "proto/sizes.def"
+#include "proto/view.h"

@@ -4,6 +4,7 @@
  */
 #undef KIND
 #undef LIMIT
+#undef SIZE
 #undef ENUM
 #undef VALUE
 #undef END_ENUM

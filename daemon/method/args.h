@@ -22,9 +22,13 @@ struct none {
 
 #define STRUCT_NAME(name_) name_
 #define TYPE(kind_)        Arg##kind_
+#define ROOM_BEGIN
+#define ROOM_END(name_)
 #include "proto/structs.h"
 #undef STRUCT_NAME
 #undef TYPE
+#undef ROOM_BEGIN
+#undef ROOM_END
 
 /* Returns 0 with `ret` filled in, REQUEST_LATER, a GPUD_E_ code, or -errno. */
 #define METHOD(noun_, verb_, args_, result_, ACCESS_, fds_, since_, doc_)                                    \

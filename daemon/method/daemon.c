@@ -108,7 +108,8 @@ static int describe_structs(Request *request, struct gpud_daemon_describe_result
                         return error_origin(-ENOMEM);
                 for (size_t j = 0; j < type->n_fields; j++)
                         fields[j] = describe_field(&type->fields[j]);
-                structs[i] = (struct gpud_struct_description){type->name, type->doc, fields, type->n_fields};
+                structs[i] = (struct gpud_struct_description){
+                        .name = type->name, .doc = type->doc, .fields = fields, .n_fields = type->n_fields};
         }
         ret->structs = structs;
         ret->n_structs = proto_n_structs;
@@ -128,9 +129,10 @@ static int describe_enums(Request *request, struct gpud_daemon_describe_result *
                 if (!values)
                         return error_origin(-ENOMEM);
                 for (size_t j = 0; j < type->n_values; j++)
-                        values[j] =
-                                (struct gpud_value_description){type->values[j].text, type->values[j].doc};
-                enums[i] = (struct gpud_enum_description){type->name, type->doc, values, type->n_values};
+                        values[j] = (struct gpud_value_description){.name = type->values[j].text,
+                                                                    .doc = type->values[j].doc};
+                enums[i] = (struct gpud_enum_description){
+                        .name = type->name, .doc = type->doc, .values = values, .n_values = type->n_values};
         }
         ret->enums = enums;
         ret->n_enums = proto_n_enums;
@@ -172,8 +174,9 @@ static int describe_numbers(Request *request, struct gpud_daemon_describe_result
                         .hint = proto_errors[i].hint,
                 };
         for (size_t i = 0; i < proto_n_limits; i++)
-                limits[i] = (struct gpud_limit_description){proto_limits[i].name, proto_limits[i].value,
-                                                            proto_limits[i].doc};
+                limits[i] = (struct gpud_limit_description){.name = proto_limits[i].name,
+                                                            .value = proto_limits[i].value,
+                                                            .doc = proto_limits[i].doc};
         ret->errors = errors;
         ret->n_errors = proto_n_errors;
         ret->limits = limits;

@@ -109,7 +109,7 @@ static void story_sharing(void) {
         RETURNS(0, gpud_read(second, info.mem, 100, back, 5));
         MUST(memcmp(back, "hello", 5) == 0);
 
-        RETURNS(0, gpud_mem_seal(second, &(struct gpud_mem_own_ref){info.mem}, &info));
+        RETURNS(0, gpud_mem_seal(second, &(struct gpud_mem_own_ref){.mem = info.mem}, &info));
         MUST(info.sealed);
         RETURNS(-GPUD_E_SEALED, gpud_write(second, info.mem, 0, "x", 1));
         gpud_close(second);
@@ -135,7 +135,7 @@ static void story_persistence(void) {
         RETURNS(0, gpud_read(client, info.mem, 97, back, 3));
         MUST(memcmp(back, "end", 3) == 0);
         free_mem(client, info.mem);
-        RETURNS(-GPUD_E_NOT_FOUND, gpud_mem_info(client, &(struct gpud_mem_ref){info.mem}, NULL));
+        RETURNS(-GPUD_E_NOT_FOUND, gpud_mem_info(client, &(struct gpud_mem_ref){.mem = info.mem}, NULL));
         gpud_close(client);
 }
 
@@ -302,7 +302,7 @@ static void story_order(void) {
                         MUST(memcmp(back, data, sizeof(back)) == 0);
                 }
         }
-        RETURNS(0, gpud_device_sync(client, &(struct gpud_device_ref){"vulkan:0"}));
+        RETURNS(0, gpud_device_sync(client, &(struct gpud_device_ref){.device = "vulkan:0"}));
         free_mem(client, mem);
         gpud_close(client);
 }
@@ -437,7 +437,7 @@ static void story_silence(void) {
         RETURNS(0, gpud_daemon_status(client, &status));
         MUST(status.mems == 1 && status.shms == 1);
         struct gpud_mem_info info;
-        RETURNS(0, gpud_mem_info(client, &(struct gpud_mem_ref){kept}, &info));
+        RETURNS(0, gpud_mem_info(client, &(struct gpud_mem_ref){.mem = kept}, &info));
         MUST(info.refs == 1);
         free_mem(client, kept);
         gpud_close(client);

@@ -251,6 +251,8 @@ ERRORS: Final[Mapping[int, type[Error]]] = {
 class Limits:
     """The limits of this daemon."""
 
+    shm_max: int
+    """bytes of the regions that one session may have registered at once, as configured; 0: it did not say"""
     message_max: int
     """bytes of one request, header included"""
     inline_max: int
@@ -279,13 +281,12 @@ class Limits:
     """references of one session to one allocation"""
     pattern_max: int
     """bytes of a fill pattern"""
-    shm_max: int
-    """bytes of the regions that one session may have registered at once, as configured; 0: it did not say"""
 
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any]) -> Self:
         """Reads a reply; keys of a newer protocol are ignored."""
         return cls(
+            shm_max=wire.get("shm_max", 0),
             message_max=wire["message_max"],
             inline_max=wire["inline_max"],
             inflight_max=wire["inflight_max"],
@@ -300,7 +301,6 @@ class Limits:
             client_max=wire.get("client_max", 64),
             refs_max=wire.get("refs_max", 65536),
             pattern_max=wire.get("pattern_max", 16),
-            shm_max=wire.get("shm_max", 0),
         )
 
 

@@ -1,12 +1,8 @@
 /* gpud-protocol.h is printed for reading; its structures must be those that the tables describe. */
 
-#include <check.h>
-#include <stddef.h>
-#include <stdlib.h>
-#include <string.h>
+#include "tests/unit/client/peer.h"
 
-#include "client/gpud.h"
-#include "proto/table.h"
+#include <stddef.h>
 
 /* The same tables, over the public structures. */
 #define STRUCT(name_, doc_) static const ProtoStruct public_struct_##name_;
@@ -26,6 +22,43 @@ static const ProtoStruct *const public_structs[] = {
 #include "proto/view.h"
 };
 
+/*
+ * What programs are built against. Rows are added to layout.def when a version is released, and never
+ * changed: a program built before would read and write other bytes than the library.
+ */
+#define SIZE(s_, size_) _Static_assert(sizeof(struct gpud_##s_) == (size_), "a size that programs rely on");
+#define FIELD_AT(s_, name_, offset_)                                                                         \
+        _Static_assert(offsetof(struct gpud_##s_, name_) == (offset_), "a place that programs rely on");
+#include "tests/unit/client/layout.def"
+#undef SIZE
+#undef FIELD_AT
+
+/*
+ * A newer program's wish is not dropped in silence, and an older library's result is zero where it knows
+ * nothing.
+ */
+START_TEST(room_is_zero) {
+        static const unsigned char zeros[sizeof(struct gpud_mem_info)];
+        const struct gpud_mem_info reply = {.device = "d"};
+        struct gpud_mem_alloc_args args = {.device = "d", .size = 1, .room = {0}};
+        struct gpud_mem_info info;
+        Peer peer = peer_new();
+
+        args.room[sizeof(args.room) - 1] = 1;
+        ck_assert_int_eq(gpud_mem_alloc(peer.client, &args, &info), -GPUD_E_INVALID_ARGUMENT);
+        ck_assert_ptr_nonnull(strstr(gpud_error_message(peer.client), "struct gpud_mem_alloc_args"));
+        args.room[sizeof(args.room) - 1] = 0;
+        args.room[0] = 1;
+        ck_assert_int_eq(gpud_mem_alloc(peer.client, &args, &info), -GPUD_E_INVALID_ARGUMENT);
+        args.room[0] = 0;
+        memset(&info, 0xff, sizeof(info));
+        peer_reply(&peer, 0, &proto_struct_mem_info, &reply);
+        ck_assert_int_eq(gpud_mem_alloc(peer.client, &args, &info), 0);
+        ck_assert_mem_eq(info.room, zeros, sizeof(info.room));
+        peer_free(&peer);
+}
+END_TEST
+
 START_TEST(structures_have_one_layout) {
         const ProtoField *ours, *theirs;
 
@@ -41,6 +74,8 @@ START_TEST(structures_have_one_layout) {
                         ck_assert_uint_eq(ours->has_offset, theirs->has_offset);
                         ck_assert_uint_eq(ours->count_offset, theirs->count_offset);
                 }
+                ck_assert_uint_eq(proto_struct_get_end(public_structs[i]),
+                                  proto_struct_get_end(proto_structs[i]));
         }
 }
 END_TEST
@@ -69,15 +104,10 @@ END_TEST
 int main(void) {
         Suite *suite = suite_create("client/layout");
         TCase *tcase = tcase_create("layout");
-        SRunner *runner;
-        int n_failed;
 
         tcase_add_test(tcase, structures_have_one_layout);
         tcase_add_test(tcase, constants_have_one_value);
+        tcase_add_test(tcase, room_is_zero);
         suite_add_tcase(suite, tcase);
-        runner = srunner_create(suite);
-        srunner_run_all(runner, CK_NORMAL);
-        n_failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n_failed ? EXIT_FAILURE : EXIT_SUCCESS;
+        return run_suite(suite);
 }
