@@ -24,10 +24,15 @@ typedef struct Decoder {
 
 static int decode_struct(Decoder *decoder, const ProtoStruct *type, const Item *item, void *ret_value);
 
-static int refuse_wire(const Decoder *decoder, const ProtoField *field) {
-        return proto_fault(decoder->fault, GPUD_E_INVALID_ARGUMENT, "`%s` is not a %s", field->name,
-                           field->wire == PROTO_WIRE_U64 ? "non-negative integer"
-                                                         : proto_wire_to_string(field->wire));
+static int refuse_wire(const Decoder *decoder, const ProtoField *field, const Item *item) {
+        const char *expected = field->wire == PROTO_WIRE_U64    ? "non-negative integer"
+                               : field->wire == PROTO_WIRE_UUID ? "UUID"
+                                                                : proto_wire_to_string(field->wire);
+        char value[ITEM_TEXT];
+
+        item_to_string(item, value);
+        return proto_fault(decoder->fault, GPUD_E_INVALID_ARGUMENT, "`%s` is not a %s: %s", field->name,
+                           expected, value);
 }
 
 static int refuse_number(const Decoder *decoder, const ProtoField *field, uint64_t number) {
@@ -59,7 +64,7 @@ static char *copy_bytes(const Decoder *decoder, const Item *item) {
 static int decode_str(const Decoder *decoder, const ProtoField *field, const Item *item,
                       const char **ret_text) {
         if (item->kind != ITEM_STR)
-                return refuse_wire(decoder, field);
+                return refuse_wire(decoder, field, item);
         if (field->max > 0 && item->number > field->max)
                 return refuse_size(decoder, field, item);
         if (memchr(item->data, '\0', item->number))
@@ -75,7 +80,7 @@ static int decode_bin(const Decoder *decoder, const ProtoField *field, const Ite
                       struct gpud_bin *ret_bin) {
         /* A str will do: older msgpack libraries and Neovim have no bin. */
         if (item->kind != ITEM_BIN && item->kind != ITEM_STR)
-                return refuse_wire(decoder, field);
+                return refuse_wire(decoder, field, item);
         if (field->max > 0 && item->number > field->max)
                 return refuse_size(decoder, field, item);
         *ret_bin = (struct gpud_bin){item->data, item->number};
@@ -87,16 +92,15 @@ static int decode_bin(const Decoder *decoder, const ProtoField *field, const Ite
 static int decode_uuid(const Decoder *decoder, const ProtoField *field, const Item *item,
                        struct gpud_uuid *ret_uuid) {
         if (item->kind != ITEM_STR)
-                return refuse_wire(decoder, field);
+                return refuse_wire(decoder, field, item);
         if (!uuid_from_string(item->data, item->number, ret_uuid))
-                return proto_fault(decoder->fault, GPUD_E_INVALID_ARGUMENT, "`%s` is not a UUID: \"%.*s\"",
-                                   field->name, (int)(item->number < 64 ? item->number : 64), item->data);
+                return refuse_wire(decoder, field, item);
         return 0;
 }
 
 static int decode_enum(Decoder *decoder, const ProtoField *field, const Item *item, int *ret_value) {
         const ProtoEnum *choices = field->choices;
-        char list[128] = "";
+        char list[128] = "", value[ITEM_TEXT];
 
         for (size_t i = 0; i < choices->n_values; i++)
                 if (item_is_str(item, choices->values[i].text, strlen(choices->values[i].text))) {
@@ -113,8 +117,9 @@ static int decode_enum(Decoder *decoder, const ProtoField *field, const Item *it
                 strncat(list, i ? ", " : "", sizeof(list) - strlen(list) - 1);
                 strncat(list, choices->values[i].text, sizeof(list) - strlen(list) - 1);
         }
-        return proto_fault(decoder->fault, GPUD_E_INVALID_ARGUMENT, "`%s` is not one of %s", field->name,
-                           list);
+        item_to_string(item, value);
+        return proto_fault(decoder->fault, GPUD_E_INVALID_ARGUMENT, "`%s` is not one of %s: %s", field->name,
+                           list, value);
 }
 
 static int decode_list(Decoder *decoder, const ProtoField *field, const Item *item, void *base) {
@@ -125,7 +130,7 @@ static int decode_list(Decoder *decoder, const ProtoField *field, const Item *it
         int r;
 
         if (item->kind != ITEM_ARRAY)
-                return refuse_wire(decoder, field);
+                return refuse_wire(decoder, field, item);
         /* Never 0 bytes, for which NULL would be a success. */
         array = msgpack_zone_malloc(decoder->zone, item->number * field->sub->size + 1);
         if (!array)
@@ -153,7 +158,7 @@ static int decode_f64(const Decoder *decoder, const ProtoField *field, const Ite
                 *ret_value = item_get_float(item);
                 return 0;
         default:
-                return refuse_wire(decoder, field);
+                return refuse_wire(decoder, field, item);
         }
 }
 
@@ -163,12 +168,12 @@ static int decode_field(Decoder *decoder, const ProtoField *field, const Item *i
         switch (field->wire) {
         case PROTO_WIRE_BOOL:
                 if (item->kind != ITEM_BOOL)
-                        return refuse_wire(decoder, field);
+                        return refuse_wire(decoder, field, item);
                 *(bool *)value = item->number;
                 return 0;
         case PROTO_WIRE_U64:
                 if (item->kind != ITEM_UINT)
-                        return refuse_wire(decoder, field);
+                        return refuse_wire(decoder, field, item);
                 if (item->number > proto_kind_get_max(field->kind) && decoder->role == CODEC_ARGUMENTS)
                         return refuse_number(decoder, field, item->number);
                 *(uint64_t *)value = item->number;

@@ -1,6 +1,9 @@
-/* Items that are longer than a byte. */
+/* Items that are longer than a byte, and in words. */
 
 #include "proto/item.h"
+
+#include <inttypes.h>
+#include <stdio.h>
 
 const ItemHead item_heads[32] = {
         [0x00] = {ITEM_NIL, 0},   [0x02] = {ITEM_BOOL, 0}, [0x03] = {ITEM_BOOL, 0},  [0x04] = {ITEM_BIN, 1},
@@ -40,4 +43,38 @@ uint64_t item_read_number(const ItemHead *head, const uint8_t *data) {
         if (head->kind == ITEM_FLOAT && head->width == sizeof(float))
                 return widen((uint32_t)number);
         return number;
+}
+
+void item_to_string(const Item *item, char ret_text[static ITEM_TEXT]) {
+        switch (item->kind) {
+        case ITEM_BOOL:
+                snprintf(ret_text, ITEM_TEXT, "%s", item->number ? "true" : "false");
+                return;
+        case ITEM_UINT:
+                snprintf(ret_text, ITEM_TEXT, "%" PRIu64, item->number);
+                return;
+        case ITEM_INT:
+                snprintf(ret_text, ITEM_TEXT, "%" PRId64, (int64_t)item->number);
+                return;
+        case ITEM_FLOAT:
+                snprintf(ret_text, ITEM_TEXT, "%g", item_get_float(item));
+                return;
+        case ITEM_STR:
+                snprintf(ret_text, ITEM_TEXT, "\"%.*s\"", (int)(item->number < 64 ? item->number : 64),
+                         item->data);
+                return;
+        case ITEM_BIN:
+                snprintf(ret_text, ITEM_TEXT, "%" PRIu64 " bytes", item->number);
+                return;
+        case ITEM_ARRAY:
+                snprintf(ret_text, ITEM_TEXT, "an array of %" PRIu64, item->number);
+                return;
+        case ITEM_MAP:
+                snprintf(ret_text, ITEM_TEXT, "a map of %" PRIu64, item->number);
+                return;
+        case ITEM_NIL:
+        case ITEM_NONE:
+                break;
+        }
+        snprintf(ret_text, ITEM_TEXT, "nil");
 }

@@ -43,6 +43,10 @@ typedef struct ItemHead {
 
 extern const ItemHead item_heads[32];
 
+/* What a reader is told of an item: its value, or what and how much it is. */
+#define ITEM_TEXT 96
+void item_to_string(const Item *item, char ret_text[static ITEM_TEXT]);
+
 /* Reads the number behind such a byte, at `data`. */
 uint64_t item_read_number(const ItemHead *head, const uint8_t *data);
 

@@ -73,13 +73,16 @@ static int resolve_shm(Request *request, ShmRef *ref) {
 
 static int resolve_device(Request *request, DeviceRef *ref) {
         Registry *registry = request->rpc->registry;
+        size_t n_devices = gpu_instance_get_n_devices(registry->gpu);
 
         ref->device = registry_find_device(registry, ref->id);
-        if (!ref->device)
-                return request_refuse(request, GPUD_E_NOT_FOUND,
-                                      "no device `%.64s`: there are %zu, from vulkan:0 on", ref->id,
-                                      gpu_instance_get_n_devices(registry->gpu));
-        return 0;
+        if (ref->device)
+                return 0;
+        if (n_devices < 2)
+                return request_refuse(request, GPUD_E_NOT_FOUND, "no device `%.64s`: there is %s", ref->id,
+                                      n_devices ? "vulkan:0 alone" : "none");
+        return request_refuse(request, GPUD_E_NOT_FOUND,
+                              "no device `%.64s`: there are vulkan:0 to vulkan:%zu", ref->id, n_devices - 1);
 }
 
 /* Whether the field is of a kind that names an object, and the argument is there. */

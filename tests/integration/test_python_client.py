@@ -183,10 +183,36 @@ def test_refusals_are_exceptions(run: Callable[[Story], None]) -> None:
             await client.call("mem.fill", mem=mem.handle, pattern=b"x", ofset=1)
         with pytest.raises(gpud.UnknownMethodError):
             await client.call("mem.explode")
+        for size, told in ((-1, "-1"), ("big", '"big"'), ([1, 2], "an array of 2")):
+            with pytest.raises(
+                gpud.InvalidArgumentError, match=f"`size` is not a non-negative integer: {told}"
+            ):
+                await client.mem_alloc(device=DEVICE, size=size)  # type: ignore[arg-type]
+        with pytest.raises(gpud.InvalidArgumentError, match='not one of session, persistent: "for ever"'):
+            await client.alloc(DEVICE, 1, lifetime="for ever")  # type: ignore[arg-type]
+        with pytest.raises(gpud.NotFoundError, match=r"no device `vulkan:99`: there (is|are) vulkan:0"):
+            await client.alloc("vulkan:99", 1)
         assert await mem.read() == bytes(100)
         await mem.free()
         with pytest.raises(gpud.NotFoundError):
             await mem.read()
+
+    run(story)
+
+
+def test_regions_that_are_not_there_or_anothers(run: Callable[[Story], None], daemon: Daemon) -> None:
+    async def story(client: gpud.Client) -> None:
+        mem = await client.alloc(DEVICE, 4096)
+        region = await client.region(4096)
+        async with gpud.connect(daemon.socket) as other:
+            foreign = await other.region(4096)
+            for copy in mem.write_from(foreign), mem.read_to(foreign):
+                with pytest.raises(gpud.InvalidArgumentError, match=f"{foreign.shm} is another client's"):
+                    await copy
+        await region.release()
+        for copy in mem.write_from(region), mem.read_to(region):
+            with pytest.raises(gpud.NotFoundError, match=f"this Region was released: {region.shm}"):
+                await copy
 
     run(story)
 

@@ -153,19 +153,19 @@ START_TEST(refusals_name_argument_and_limit) {
         EXPECT_REFUSAL("\x82\xa6"
                        "device\xa1x\xa4size\xa1"
                        "1",
-                       "`size` is not a non-negative integer");
+                       "`size` is not a non-negative integer: \"1\"");
         EXPECT_REFUSAL("\x82\xa6"
                        "device\xa1x\xa4size\xff",
-                       "`size` is not a non-negative integer");
+                       "`size` is not a non-negative integer: -1");
         EXPECT_REFUSAL("\x82\xa6"
                        "device\x01\xa4size\x01",
-                       "`device` is not a str");
+                       "`device` is not a str: 1");
         EXPECT_REFUSAL("\x81\xa5ofset\x01", "unknown argument `ofset`");
         EXPECT_REFUSAL("\x81\x01\x01", "name is not a str");
         EXPECT_REFUSAL("\x82\xa4size\x01\xa4size\x02", "`size` is given twice");
         EXPECT_REFUSAL("\x81\xa8lifetime\xa7"
                        "forever",
-                       "`lifetime` is not one of session, persistent");
+                       "`lifetime` is not one of session, persistent: \"forever\"");
         EXPECT_REFUSAL("\x81\xa4name\xa2\xc3\x28", "`name` is not UTF-8");
         EXPECT_REFUSAL("\x81\xa4name\xa3"
                        "a\0b",

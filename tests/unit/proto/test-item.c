@@ -220,6 +220,33 @@ START_TEST(lost_bytes_are_told_at_the_end) {
 }
 END_TEST
 
+START_TEST(values_in_words) {
+        double half = 0.5;
+        char text[ITEM_TEXT];
+        Item items[] = {
+                {.kind = ITEM_NIL},
+                {.kind = ITEM_BOOL, .number = 1},
+                {.kind = ITEM_UINT, .number = UINT64_MAX},
+                {.kind = ITEM_INT, .number = (uint64_t)-5},
+                {.kind = ITEM_FLOAT},
+                {.kind = ITEM_STR, .number = 3, .data = "oneandmore"},
+                {.kind = ITEM_BIN, .number = 70000, .data = ""},
+                {.kind = ITEM_ARRAY, .number = 2},
+                {.kind = ITEM_MAP, .number = 1},
+        };
+        static const char *const texts[] = {
+                "nil",     "true",        "18446744073709551615", "-5",         "0.5",
+                "\"one\"", "70000 bytes", "an array of 2",        "a map of 1",
+        };
+
+        memcpy(&items[4].number, &half, sizeof(half));
+        for (size_t i = 0; i < sizeof(items) / sizeof(items[0]); i++) {
+                item_to_string(&items[i], text);
+                ck_assert_str_eq(text, texts[i]);
+        }
+}
+END_TEST
+
 int main(void) {
         Suite *suite = suite_create("item");
         TCase *tests = tcase_create("item");
@@ -234,6 +261,7 @@ int main(void) {
         tcase_add_test(tests, what_is_cut_off_is_no_item);
         tcase_add_test(tests, skipping_goes_behind_all_of_it);
         tcase_add_test(tests, lost_bytes_are_told_at_the_end);
+        tcase_add_test(tests, values_in_words);
         suite_add_tcase(suite, tests);
         srunner_run_all(runner, CK_NORMAL);
         n_failed = srunner_ntests_failed(runner);
