@@ -116,6 +116,9 @@ int gpud_connect_timeout(struct gpud_client **ret_client, const char *path, uint
         int fd, r;
 
         *ret_client = NULL;
+        /* Somebody's variable was empty: that is not to mean another gpud. */
+        if (path && !*path)
+                return fail(EINVAL, GPUD_E_INVALID_ARGUMENT, "the path of the socket is empty");
         r = open_socket(&fd, gpud_socket_path(path), timeout_ms);
         if (r < 0)
                 return r;

@@ -336,3 +336,7 @@ def test_a_socket_for_others(daemon: Daemon, stranger: Any) -> None:
     done = stranger("status")
     assert done.returncode == 3
     assert done.stderr == "gpuctl: gpud.sock: Permission denied; you must be in the group adm\n"
+
+
+def test_an_empty_variable_is_no_socket(gpuctl: Gpuctl) -> None:
+    assert "the path of the socket is empty" in gpuctl.fails(2, "--socket=", "status")

@@ -37,6 +37,9 @@ START_TEST(connecting_to_nothing_says_why) {
         ck_assert_ptr_null(client);
         ck_assert_str_eq(gpud_error_message(client), "/nonexistent/gpud.sock: No such file or directory");
 
+        ck_assert_int_eq(gpud_connect(&client, ""), -GPUD_E_INVALID_ARGUMENT);
+        ck_assert_str_eq(gpud_error_message(client), "the path of the socket is empty");
+
         memset(path, 'x', sizeof(path) - 1);
         path[sizeof(path) - 1] = '\0';
         ck_assert_int_eq(gpud_connect(&client, path), -GPUD_E_CONNECTION_LOST);
