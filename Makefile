@@ -111,6 +111,7 @@ DAEMON_SRCS := \
 	daemon/rpc/rpc.c \
 	daemon/rpc/stats.c \
 	daemon/util/buffer.c \
+	daemon/util/clock.c \
 	daemon/util/error.c \
 	daemon/util/fd.c \
 	daemon/util/log.c \

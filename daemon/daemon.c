@@ -3,9 +3,9 @@
  * takes what the devices finished, serves the connections, submits what was recorded, and decides whether to
  * spin or to sleep, in daemon_turn(). Waiter threads and workers only ever wake the loop.
  *
- * The loop sleeps in an epoll of its own, which has the sockets, the eventfd that threads wake it by, and
- * libuv's epoll for timers and signals: so a turn takes a bounded number of events, and one that has only
- * requests pays for nothing else.
+ * The loop sleeps in an epoll of its own, which has the sockets, the eventfd that threads wake it by, a
+ * timer for leases, and libuv's epoll for other timers and signals: so a turn takes a bounded number of
+ * events, and one that has only requests pays for nothing else.
  */
 
 #include "daemon/daemon.h"
@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 #include <uv.h>
@@ -39,8 +40,6 @@
 /* How long clients get at the end to take the replies they asked for. */
 #define DRAIN_NS (5 * NS_PER_S)
 
-#define MS_PER_S 1000
-
 #define EVENTS_MAX 256 /* taken in one turn; those of the other sockets stay due */
 
 typedef enum DaemonState {
@@ -55,7 +54,7 @@ struct Daemon {
         Config *config; /* borrowed */
         DaemonState state;
         uv_loop_t loop;
-        uv_timer_t timer; /* until the next lease ends, or the time for draining is over */
+        uv_timer_t drain; /* until the time for draining is over */
         uv_timer_t pause; /* until the devices or the listener have something to do by themselves */
         uv_signal_t signals[4];
         Executor executor;
@@ -70,6 +69,9 @@ struct Daemon {
         uint64_t spin_until_ns;
         uint64_t n_requests; /* answered when spin_until_ns was set */
         int epoll_fd;        /* has the sockets, wake_fd, and libuv's own */
+        int lease_fd;        /* a timerfd: those of libuv stand still while the machine is suspended */
+        uint64_t lease_ns;   /* when it goes off, by the boot clock; 0: it does not */
+        bool is_lease_due;   /* it went off */
         int wake_fd;         /* an eventfd; other threads write to it */
         bool is_spinning;    /* the loop does not sleep */
         bool has_loop;       /* to be closed */
@@ -120,19 +122,23 @@ static uint64_t get_ms_until(uint64_t next_ns, uint64_t now_ns) {
         return next_ns > now_ns ? (next_ns - now_ns) / NS_PER_MS + 1 : 0;
 }
 
-static void daemon_schedule_lease(Daemon *daemon) {
-        uint64_t now_ns;
+/* Ends what is due, and has the loop woken when the next lease is. */
+static void daemon_serve_leases(Daemon *daemon) {
+        struct itimerspec when = {0};
         uint64_t next_ns;
-        uint64_t wait_ms;
 
-        if (!registry_has_leases(&daemon->registry))
+        if (daemon->is_lease_due) {
+                daemon->is_lease_due = false;
+                daemon->lease_ns = 0;
+                registry_expire(&daemon->registry, clock_get_boottime_ns());
+        }
+        next_ns = registry_get_lease_ns(&daemon->registry);
+        if (next_ns == daemon->lease_ns)
                 return;
-        now_ns = clock_get_realtime_ns();
-        next_ns = registry_expire(&daemon->registry, now_ns);
-        wait_ms = get_ms_until(next_ns, now_ns);
-        /* The clock that leases run by may be set: look again at least once a second. */
-        if (next_ns)
-                uv_timer_start(&daemon->timer, daemon_on_timer, MIN(wait_ms, (uint64_t)MS_PER_S), 0);
+        daemon->lease_ns = next_ns;
+        when.it_value.tv_sec = (time_t)(next_ns / NS_PER_S);
+        when.it_value.tv_nsec = (long)(next_ns % NS_PER_S);
+        timerfd_settime(daemon->lease_fd, TFD_TIMER_ABSTIME, &when, NULL);
 }
 
 static void daemon_schedule_pause(Daemon *daemon) {
@@ -187,8 +193,8 @@ static void daemon_turn(Daemon *daemon) {
         gpu_instance_poll(daemon->gpu);
         if (daemon->state <= DAEMON_DRAINING)
                 has_more = net_serve(&daemon->net);
-        if (daemon->state == DAEMON_RUNNING && !uv_is_active((uv_handle_t *)&daemon->timer))
-                daemon_schedule_lease(daemon);
+        if (daemon->state == DAEMON_RUNNING)
+                daemon_serve_leases(daemon);
         if (daemon->state <= DAEMON_DRAINING && registry_reap(&daemon->registry))
                 has_more = true;
         daemon_advance(daemon);
@@ -218,6 +224,8 @@ static void daemon_wait(Daemon *daemon) {
         for (int i = 0; i < n; i++) {
                 if (ready[i].data.ptr == &daemon->wake_fd)
                         eventfd_read(daemon->wake_fd, &n_wakes);
+                else if (ready[i].data.ptr == &daemon->lease_fd)
+                        daemon->is_lease_due = eventfd_read(daemon->lease_fd, &n_wakes) == 0;
                 else if (ready[i].data.ptr == &daemon->loop)
                         is_uv_due = true;
                 else
@@ -236,7 +244,7 @@ static void daemon_on_end(uv_signal_t *handle, int number) {
         sd_notify(0, "STOPPING=1");
         daemon->state = DAEMON_DRAINING;
         daemon->drain_until_ns = clock_get_monotonic_ns() + DRAIN_NS;
-        uv_timer_start(&daemon->timer, daemon_on_timer, DRAIN_NS / NS_PER_MS + 1, 0);
+        uv_timer_start(&daemon->drain, daemon_on_timer, DRAIN_NS / NS_PER_MS + 1, 0);
         net_stop(&daemon->net);
 }
 
@@ -293,12 +301,13 @@ static int daemon_init_loop(Daemon *daemon) {
         };
         struct epoll_event of_uv = {.events = EPOLLIN, .data.ptr = &daemon->loop};
         struct epoll_event of_wake = {.events = EPOLLIN, .data.ptr = &daemon->wake_fd};
+        struct epoll_event of_lease = {.events = EPOLLIN, .data.ptr = &daemon->lease_fd};
         int r = uv_loop_init(&daemon->loop);
 
         if (r)
                 return error_origin(r);
         daemon->has_loop = true;
-        uv_timer_init(&daemon->loop, &daemon->timer);
+        uv_timer_init(&daemon->loop, &daemon->drain);
         uv_timer_init(&daemon->loop, &daemon->pause);
         for (size_t i = 0; i < N_ELEMENTS(signals); i++) {
                 r = uv_signal_init(&daemon->loop, &daemon->signals[i]);
@@ -311,9 +320,11 @@ static int daemon_init_loop(Daemon *daemon) {
         }
         daemon->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
         daemon->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-        if (daemon->epoll_fd < 0 || daemon->wake_fd < 0 ||
+        daemon->lease_fd = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+        if (daemon->epoll_fd < 0 || daemon->wake_fd < 0 || daemon->lease_fd < 0 ||
             epoll_ctl(daemon->epoll_fd, EPOLL_CTL_ADD, uv_backend_fd(&daemon->loop), &of_uv) < 0 ||
-            epoll_ctl(daemon->epoll_fd, EPOLL_CTL_ADD, daemon->wake_fd, &of_wake) < 0)
+            epoll_ctl(daemon->epoll_fd, EPOLL_CTL_ADD, daemon->wake_fd, &of_wake) < 0 ||
+            epoll_ctl(daemon->epoll_fd, EPOLL_CTL_ADD, daemon->lease_fd, &of_lease) < 0)
                 return error_origin(-errno);
         return executor_init(&daemon->executor, daemon->wake_fd);
 }
@@ -401,7 +412,7 @@ int daemon_new(Daemon **ret_daemon, Config *config, const ConfigSource *source) 
                 return error_origin(-ENOMEM);
         daemon->config = config;
         daemon->net = (Net)NET_NULL;
-        daemon->epoll_fd = daemon->wake_fd = -1;
+        daemon->epoll_fd = daemon->wake_fd = daemon->lease_fd = -1;
         r = daemon_init(daemon, source);
         if (r)
                 return r;
@@ -432,6 +443,7 @@ Daemon *daemon_free(Daemon *daemon) {
                 daemon_close_loop(daemon);
         fd_close(daemon->epoll_fd);
         fd_close(daemon->wake_fd);
+        fd_close(daemon->lease_fd);
         free(daemon);
         return NULL;
 }

@@ -16,7 +16,7 @@ struct LeaseTable {
 };
 
 struct Lease {
-        uint64_t expires_ns;
+        uint64_t expires_ns; /* by the boot clock */
         Mem *mem;
         List link;    /* LeaseTable.leases */
         List **place; /* for lease_new(): where to leave the link of the last that ends before; else NULL */
@@ -24,7 +24,7 @@ struct Lease {
 
 void lease_table_init(LeaseTable *table);
 
-/* Makes a lease of `mem` that ends at `expires_ns` of the real-time clock. Returns 0 or -ENOMEM. */
+/* Makes a lease of `mem` that ends at `expires_ns` of the boot clock. Returns 0 or -ENOMEM. */
 int lease_new(Lease **ret_lease, LeaseTable *table, Mem *mem, uint64_t expires_ns);
 
 /* Takes the lease off the table. NULL is fine. Returns NULL. */

@@ -130,7 +130,7 @@ int mem_new(Mem **ret_mem, Session *session, const MemParams *params,
         if (r)
                 return r;
         mem->size = params->size;
-        mem->created_ns = clock_get_realtime_ns();
+        mem->created_ns = clock_get_boottime_ns();
         mem->uid = session->credentials.uid;
         mem->gid = session->credentials.gid;
         mem->mode = params->mode;
@@ -204,7 +204,7 @@ int mem_set_meta(Mem *mem, const struct gpud_bin *meta) {
 
 /* Makes a lease of `mem` that is not its lease yet. Returns 0 or -ENOMEM. */
 static int new_lease(Lease **ret_lease, Mem *mem, uint64_t ttl_s) {
-        uint64_t now_ns = clock_get_realtime_ns(), ttl_max_s = (UINT64_MAX - now_ns) / NS_PER_S;
+        uint64_t now_ns = clock_get_boottime_ns(), ttl_max_s = (UINT64_MAX - now_ns) / NS_PER_S;
 
         return lease_new(ret_lease, &mem->registry->leases, mem, now_ns + MIN(ttl_s, ttl_max_s) * NS_PER_S);
 }
@@ -310,11 +310,11 @@ void mem_get_info(Mem *mem, struct gpud_mem_info *ret_info) {
                 .gid = mem->gid,
                 .mode = mem->mode,
                 .lifetime = mem->is_persistent ? GPUD_LIFETIME_PERSISTENT : GPUD_LIFETIME_SESSION,
-                .expires_ns = mem->lease ? mem->lease->expires_ns : 0,
+                .expires_ns = mem->lease ? clock_to_realtime_ns(mem->lease->expires_ns) : 0,
                 .has_expires_ns = mem->lease != NULL,
                 .sealed = mem->is_sealed,
                 .exportable = mem->is_exportable,
-                .created_ns = mem->created_ns,
+                .created_ns = clock_to_realtime_ns(mem->created_ns),
                 .refs = mem->n_refs + (mem->is_persistent ? 1 : 0),
                 .meta_size = mem->meta.size,
                 .given_up = mem->is_given_up,

@@ -50,7 +50,7 @@ struct Mem {
         _Alignas(MEM_LINE) GpuMemory memory;
 
         Registry *registry;
-        uint64_t created_ns;
+        uint64_t created_ns;                            /* by the boot clock */
         Lease *lease;                                   /* NULL: none */
         MemName *name;                                  /* NULL: none */
         uint64_t n_refs;                                /* of all holds */

@@ -180,11 +180,13 @@ void registry_trim(Registry *registry, uid_t uid) {
                 gpu_instance_trim(registry->gpu, uid);
 }
 
-bool registry_has_leases(Registry *registry) {
-        return lease_table_get_first(&registry->leases) != NULL;
+uint64_t registry_get_lease_ns(Registry *registry) {
+        Lease *first = lease_table_get_first(&registry->leases);
+
+        return first ? first->expires_ns : 0;
 }
 
-uint64_t registry_expire(Registry *registry, uint64_t now_ns) {
+void registry_expire(Registry *registry, uint64_t now_ns) {
         Lease *first = lease_table_get_first(&registry->leases);
         uint64_t end = registry->n_released + RELEASED_MAX;
 
@@ -192,5 +194,4 @@ uint64_t registry_expire(Registry *registry, uint64_t now_ns) {
                 mem_unpersist(first->mem);
                 first = lease_table_get_first(&registry->leases);
         }
-        return first ? first->expires_ns : 0;
 }

@@ -91,7 +91,8 @@ bool registry_reap(Registry *registry);
 /* Gives memory kept for `uid` back to the devices if none of its sessions is left to use it. */
 void registry_trim(Registry *registry, uid_t uid);
 
-bool registry_has_leases(Registry *registry);
+/* Returns when, by the boot clock, registry_expire() has something to do; 0: there is no lease. */
+uint64_t registry_get_lease_ns(Registry *registry);
 
-/* Ends leases that have run out at `now_ns`, of many a part. Returns when to come again; 0: no need. */
-uint64_t registry_expire(Registry *registry, uint64_t now_ns);
+/* Ends leases that have run out at `now_ns` of the boot clock, of many a part. */
+void registry_expire(Registry *registry, uint64_t now_ns);

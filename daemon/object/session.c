@@ -41,7 +41,7 @@ int session_new(Session **ret_session, Registry *registry, Credentials *credenti
         r = registry_new_session(&session, registry);
         if (r)
                 return r;
-        session->connected_ns = clock_get_realtime_ns();
+        session->connected_ns = clock_get_boottime_ns();
         list_init(&session->shms);
         list_init(&session->link);
         r = user_enter(&session->user, &registry->users, credentials->uid);
@@ -192,7 +192,7 @@ void session_get_info(const Session *session, struct gpud_session_info *ret_info
                 .pid = (uint64_t)credentials->pid,
                 .comm = credentials->comm[0] ? credentials->comm : NULL,
                 .client = session->client,
-                .connected_ns = session->connected_ns,
+                .connected_ns = clock_to_realtime_ns(session->connected_ns),
                 .mems = hold_set_get_n(&session->holds),
                 .bytes = session->bytes,
                 .inflight = session->n_inflight,

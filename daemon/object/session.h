@@ -35,10 +35,10 @@ struct Session {
         char token[GPUD_UUID_TEXT + 1]; /* empty until the client asks for it */
         Credentials credentials;
         Registry *registry;
-        User *user;   /* NULL once it has ended */
-        char *client; /* the name it gave itself; NULL until then */
-        uint64_t connected_ns;
-        uint64_t bytes; /* of the allocations it holds */
+        User *user;            /* NULL once it has ended */
+        char *client;          /* the name it gave itself; NULL until then */
+        uint64_t connected_ns; /* by the boot clock */
+        uint64_t bytes;        /* of the allocations it holds */
         HoldSet holds;
         size_t n_shms;
         uint64_t shm_bytes; /* of its regions */

@@ -11,7 +11,7 @@ void rpc_init(Rpc *rpc, Registry *registry, const MethodRow *rows) {
         *rpc = (Rpc){
                 .registry = registry,
                 .rows = rows,
-                .stats.started_ns = clock_get_realtime_ns(),
+                .stats.started_ns = clock_get_boottime_ns(),
         };
         list_init(&rpc->spare);
 }

@@ -8,7 +8,7 @@
 #define STATS_N_STALLS 6
 
 typedef struct Stats {
-        uint64_t started_ns;
+        uint64_t started_ns; /* by the boot clock */
         uint64_t n_requests; /* answered */
         uint64_t n_errors;   /* of them, refused or failed */
         /* Loop turns by how long each kept the loop busy: stalls[i] up to stats_stall_limits_ns[i]. */

@@ -1,6 +1,6 @@
 #pragma once
 
-/* The two clocks, in nanoseconds. */
+/* The three clocks, in nanoseconds. */
 
 #include <stdint.h>
 #include <time.h>
@@ -16,7 +16,7 @@ static inline uint64_t clock_get_ns(clockid_t id) {
         return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
 }
 
-/* Since the epoch: what clients see. */
+/* Since the epoch: what clients see. It is set now and then. */
 static inline uint64_t clock_get_realtime_ns(void) {
         return clock_get_ns(CLOCK_REALTIME);
 }
@@ -25,3 +25,11 @@ static inline uint64_t clock_get_realtime_ns(void) {
 static inline uint64_t clock_get_monotonic_ns(void) {
         return clock_get_ns(CLOCK_MONOTONIC);
 }
+
+/* Never jumps, and counts the time that the machine was suspended: what ends, and how old something is. */
+static inline uint64_t clock_get_boottime_ns(void) {
+        return clock_get_ns(CLOCK_BOOTTIME);
+}
+
+/* Returns what clients see of a moment of the boot clock, as the wall clock is now. */
+uint64_t clock_to_realtime_ns(uint64_t boottime_ns);
