@@ -152,6 +152,7 @@ GPUCTL_SRCS := \
 	client/gpuctl/argument.c \
 	client/gpuctl/command.c \
 	client/gpuctl/complain.c \
+	client/gpuctl/completion-asked.c \
 	client/gpuctl/completion-bash.c \
 	client/gpuctl/completion-fish.c \
 	client/gpuctl/completion-zsh.c \

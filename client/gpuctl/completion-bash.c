@@ -22,8 +22,8 @@ static const char script_head[] =
         "# Completion of gpuctl for bash, printed by `gpuctl completion bash`.\n"
         "_gpuctl() {\n"
         "        local rest=${COMP_LINE#*\"${COMP_WORDS[0]}\"} line=() word=${COMP_WORDS[0]} next i\n"
-        "        local path='' n='' option='' is_help=''\n"
-        "        local key value words='' is_file='' is_bytes=''\n"
+        "        local path='' n='' option='' is_help='' socket=''\n"
+        "        local key value words='' is_file='' is_bytes='' is_user='' asked=''\n"
         "        local options='";
 
 static const char script_walk[] =
@@ -40,8 +40,10 @@ static const char script_walk[] =
         "        done\n"
         "        for next in \"${line[@]:1}\"; do\n"
         "                if [[ $option ]]; then\n"
+        "                        [[ $option == --socket ]] && socket=$next\n"
         "                        option=''\n"
         "                elif [[ $next == -?* ]]; then\n"
+        "                        [[ $next == --socket=* ]] && socket=${next#*=}\n"
         "                        [[ \" $options \" == *\" $next= \"* ]] && option=$next\n"
         "                elif [[ $n ]]; then\n"
         "                        n=$((n + 1))\n"
@@ -68,30 +70,53 @@ static const char script_key[] = "                        esac\n"
                                  "        fi\n"
                                  "        case $key in\n";
 
-static const char script_tail[] = "        esac\n"
-                                  "        if [[ $is_file ]]; then\n"
-                                  "                compopt -o default\n"
-                                  "                return\n"
-                                  "        elif [[ $is_bytes && $value == @* ]]; then\n"
-                                  "                compopt -o nospace\n"
-                                  "                mapfile -t COMPREPLY < <(compgen -f -P "
-                                  "\"${word%\"${value#@}\"}\" -- \"${value#@}\")\n"
-                                  "        else\n"
-                                  "                mapfile -t COMPREPLY < <(compgen -W \"$words\" -P "
-                                  "\"${word%\"$value\"}\" -- \"$value\")\n"
-                                  "        fi\n"
-                                  "        COMPREPLY=(\"${COMPREPLY[@]#\"${word%\"$2\"}\"}\")\n"
-                                  "        [[ ${COMPREPLY[0]} == *= ]] && compopt -o nospace\n"
-                                  "}\n"
-                                  "complete -F _gpuctl gpuctl\n";
+static const char script_tail[] =
+        "        esac\n"
+        "        if [[ $is_file ]]; then\n"
+        "                compopt -o default\n"
+        "                return\n"
+        "        elif [[ $is_bytes && $value == @* ]]; then\n"
+        "                compopt -o nospace\n"
+        "                mapfile -t COMPREPLY < <(compgen -f -P \"${word%\"${value#@}\"}\" -- "
+        "\"${value#@}\")\n"
+        "        elif [[ $is_user ]]; then\n"
+        "                mapfile -t COMPREPLY < <(compgen -u -P \"${word%\"$value\"}\" -- \"$value\")\n"
+        "        elif [[ $asked ]]; then\n"
+        "                _gpuctl_ask\n"
+        "        else\n"
+        "                mapfile -t COMPREPLY < <(compgen -W \"$words\" -P \"${word%\"$value\"}\" -- "
+        "\"$value\")\n"
+        "        fi\n"
+        "        COMPREPLY=(\"${COMPREPLY[@]#\"${word%\"$2\"}\"}\")\n"
+        "        [[ ${COMPREPLY[0]} == *= ]] && compopt -o nospace\n"
+        "}\n"
+        "\n"
+        "# Replies what gpud knows: as it is where the word began with a quote, else with backslashes.\n"
+        "_gpuctl_ask() {\n"
+        "        local quote='' plain=$value\n"
+        "        if [[ $value == [\\'\\\"]* ]]; then\n"
+        "                quote=${value:0:1} plain=${value:1}\n"
+        "        else\n"
+        "                plain=${value//\\\\}\n"
+        "        fi\n"
+        "        while IFS=$'\\t' read -r next _; do\n"
+        "                [[ $quote ]] || printf -v next %q \"$next\"\n"
+        "                COMPREPLY+=(\"${word%\"$value\"}$quote$next\")\n"
+        "        done < <(\"${line[0]}\" ${socket:+\"--socket=$socket\"} --timeout=1 \\\n"
+        "                completion bash \"--values=$asked\" \"--word=$plain\" 2> /dev/null)\n"
+        "}\n"
+        "complete -F _gpuctl gpuctl\n";
 
 static void print_options(const ProtoStruct *type) {
-        for (const ProtoField *field = type->fields; field < type->fields + type->n_fields; field++) {
-                if (field->is_required)
+        const ProtoField *fields[COMPLETION_FIELDS_MAX];
+        size_t n = completion_get_fields(type, fields);
+
+        for (size_t i = 0; i < n; i++) {
+                if (fields[i]->is_required)
                         continue;
                 putchar(' ');
-                completion_print_option(field);
-                if (field->kind != PROTO_BOOL)
+                completion_print_option(fields[i]);
+                if (fields[i]->kind != PROTO_BOOL)
                         putchar('=');
         }
 }
@@ -105,34 +130,48 @@ static void print_command(const CompletionRow *row) {
 }
 
 static void print_value(const ProtoField *field) {
-        if (completion_get_source(field) == COMPLETION_WORDS) {
+        switch (completion_get_source(field)) {
+        case COMPLETION_NONE:
+                break;
+        case COMPLETION_WORDS:
                 fputs(" words='", stdout);
                 completion_print_values(field);
-                puts("' ;;");
-        } else {
-                puts(completion_get_source(field) == COMPLETION_FILES ? " is_file=1 ;;" : " is_bytes=1 ;;");
+                putchar('\'');
+                break;
+        case COMPLETION_FILES:
+                fputs(" is_file=1", stdout);
+                break;
+        case COMPLETION_BYTES:
+                fputs(" is_bytes=1", stdout);
+                break;
+        case COMPLETION_USERS:
+                fputs(" is_user=1", stdout);
+                break;
+        case COMPLETION_ASKED:
+                printf(" asked=%s", completion_get_values(field));
+                break;
         }
+        puts(" ;;");
 }
 
 /* What is offered as a value: of an option by its name, of a word by how many others it follows. */
 static void print_values(const CompletionRow *row) {
-        const ProtoField *field;
-        size_t n_before = 0;
+        const ProtoField *fields[COMPLETION_FIELDS_MAX];
+        size_t n = completion_get_fields(row->args, fields), n_before = 0;
 
-        for (size_t i = 0; i < row->args->n_fields; i++) {
-                field = &row->args->fields[i];
-                if (completion_get_source(field) != COMPLETION_NONE) {
+        for (size_t i = 0; i < n; i++) {
+                if (completion_get_source(fields[i]) != COMPLETION_NONE) {
                         fputs("        '", stdout);
                         completion_print_command(row);
                         putchar(' ');
-                        if (field->is_required)
+                        if (!fields[i]->is_required)
+                                completion_print_option(fields[i]);
+                        else if (!row->is_repeated)
                                 printf("%zu", n_before);
-                        else
-                                completion_print_option(field);
-                        fputs("')", stdout);
-                        print_value(field);
+                        fputs(fields[i]->is_required && row->is_repeated ? "'[0-9]*)" : "')", stdout);
+                        print_value(fields[i]);
                 }
-                n_before += field->is_required;
+                n_before += fields[i]->is_required;
         }
 }
 

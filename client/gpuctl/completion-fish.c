@@ -45,6 +45,14 @@ static const char script_head[] =
         "        __fish_complete_path (string sub -s 2 -- $word) | string replace -r -- '^' @\n"
         "end\n"
         "\n"
+        "function __gpuctl_ask --description 'What gpud knows'\n"
+        "        set -l words (commandline -opc)\n"
+        "        set -l word (commandline -ct | string replace -r -- '^--[^=]*=' '' | string unescape)\n"
+        "        set -l socket (string match -r -- '^--socket=.*' $words)\n"
+        "        set -l i (contains -i -- --socket $words); and set socket --socket=$words[(math $i + 1)]\n"
+        "        $words[1] $socket --timeout=1 completion fish --values=$argv[1] --word=$word 2> /dev/null\n"
+        "end\n"
+        "\n"
         "complete -c gpuctl -f\n"
         "complete -c gpuctl -n __gpuctl_wants -l version -d 'print the version'\n";
 
@@ -69,6 +77,12 @@ static void print_source(const ProtoField *field) {
         case COMPLETION_BYTES:
                 fputs(" -a '(__gpuctl_bytes)'", stdout);
                 break;
+        case COMPLETION_USERS:
+                fputs(" -a '(__fish_complete_users)'", stdout);
+                break;
+        case COMPLETION_ASKED:
+                printf(" -a '(__gpuctl_ask %s)'", completion_get_values(field));
+                break;
         }
 }
 
@@ -85,18 +99,22 @@ static void print_option(const ProtoField *field) {
 }
 
 static void print_command(const CompletionRow *row) {
+        const ProtoField *fields[COMPLETION_FIELDS_MAX];
+        size_t n = completion_get_fields(row->args, fields), n_before = 0;
         const ProtoField *field;
-        size_t n_before = 0;
 
-        for (size_t i = 0; i < row->args->n_fields; i++) {
-                field = &row->args->fields[i];
+        for (size_t i = 0; i < n; i++) {
+                field = fields[i];
                 if (!field->is_required) {
                         fputs("complete -c gpuctl -n '__gpuctl_in ", stdout);
                         completion_print_command(row);
                         putchar('\'');
                         print_option(field);
                 } else if (completion_get_source(field) != COMPLETION_NONE) {
-                        printf("complete -c gpuctl -n '__gpuctl_at %zu ", n_before);
+                        if (row->is_repeated)
+                                fputs("complete -c gpuctl -n '__gpuctl_in ", stdout);
+                        else
+                                printf("complete -c gpuctl -n '__gpuctl_at %zu ", n_before);
                         completion_print_command(row);
                         putchar('\'');
                         print_source(field);

@@ -13,6 +13,17 @@ static const char script_head[] =
         "        compset -P @ && _files\n"
         "}\n"
         "\n"
+        "# _gpuctl_ask VALUES: completes what gpud knows.\n"
+        "_gpuctl_ask() {\n"
+        "        local line\n"
+        "        local -a found\n"
+        "        for line in ${(f)\"$($gpuctl_asked completion zsh --values=$1 --word=${(Q)PREFIX} 2> "
+        "/dev/null)\"}; do\n"
+        "                found+=(\"${${line%%$'\\t'*}//:/\\\\:}:${line#*$'\\t'}\")\n"
+        "        done\n"
+        "        _describe -t $1 $1 found\n"
+        "}\n"
+        "\n"
         "# _gpuctl_choose PREFIX WORD:DOC...: completes one of the words, then goes on with its function.\n"
         "_gpuctl_choose() {\n"
         "        local curcontext=$curcontext name state line\n"
@@ -32,7 +43,12 @@ static const char script_head[] =
 
 static const char script_middle[] = "\n"
                                     "_gpuctl() {\n"
-                                    "        local is_help\n"
+                                    "        local is_help i\n"
+                                    "        local -a gpuctl_asked=(${(Q)words[1]} --timeout=1)\n"
+                                    "        i=${words[(i)--socket=*]}\n"
+                                    "        (( i <= $#words )) && gpuctl_asked+=(${(Q)words[i]})\n"
+                                    "        i=${words[(i)--socket]}\n"
+                                    "        (( i < $#words )) && gpuctl_asked+=(--socket ${(Q)words[i+1]})\n"
                                     "        local -a gpuctl_first=('--version[print the version]')\n"
                                     "        local -a gpuctl_options=(";
 
@@ -75,18 +91,27 @@ static void print_value(const ProtoField *field) {
         case COMPLETION_BYTES:
                 fputs("_gpuctl_bytes", stdout);
                 break;
+        case COMPLETION_USERS:
+                fputs("_users", stdout);
+                break;
+        case COMPLETION_ASKED:
+                printf("{_gpuctl_ask %s}", completion_get_values(field));
+                break;
         }
 }
 
 /* What _arguments is told of each field. */
-static void print_fields(const ProtoStruct *type) {
+static void print_fields(const ProtoStruct *type, bool is_repeated) {
+        const ProtoField *fields[COMPLETION_FIELDS_MAX];
+        size_t n_fields = completion_get_fields(type, fields), n = 0;
         const ProtoField *field;
-        size_t n = 0;
 
-        for (size_t i = 0; i < type->n_fields; i++) {
-                field = &type->fields[i];
+        for (size_t i = 0; i < n_fields; i++) {
+                field = fields[i];
                 fputs(" \\\n                '", stdout);
-                if (field->is_required) {
+                if (field->is_required && is_repeated) {
+                        putchar('*');
+                } else if (field->is_required) {
                         printf("%zu", ++n);
                 } else {
                         completion_print_option(field);
@@ -115,7 +140,7 @@ static void print_command(const CompletionRow *row) {
         if (*row->verb)
                 print_name(row->verb);
         fputs("() {\n        _gpuctl_take", stdout);
-        print_fields(row->args);
+        print_fields(row->args, row->is_repeated);
         puts("\n}");
 }
 
@@ -141,7 +166,7 @@ void completion_print_zsh(void) {
         completion_each_command(print_command);
         completion_each_noun(print_noun);
         fputs(script_middle, stdout);
-        print_fields(&proto_struct_options);
+        print_fields(&proto_struct_options, false);
         fputs(")\n        local -a gpuctl_words=(", stdout);
         completion_each_own(print_word);
         completion_each_noun(print_noun_word);

@@ -6,12 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/gpuctl/argument.h"
+
 void completion_each_own(CompletionFn *print) {
         const Command *command;
         CompletionRow row;
 
         for (command = gpuctl_commands; command < gpuctl_commands + gpuctl_n_commands; command++) {
-                row = (CompletionRow){.doc = command->doc, .args = command->args};
+                row = (CompletionRow){
+                        .doc = command->doc, .args = command->args, .is_repeated = command->is_repeated};
                 name_to_text(command->name, row.noun);
                 print(&row);
         }
@@ -51,9 +54,30 @@ void completion_each_noun(void (*print)(const char *noun)) {
 CompletionSource completion_get_source(const ProtoField *field) {
         if (field->kind == PROTO_FILE)
                 return COMPLETION_FILES;
+        if (field->kind == PROTO_UID)
+                return COMPLETION_USERS;
+        if (field->object == PROTO_OBJECT_MEM || field->object == PROTO_OBJECT_DEVICE)
+                return COMPLETION_ASKED;
         return field->kind == PROTO_ENUM || field->kind == PROTO_BOOL ? COMPLETION_WORDS
                : field->kind == PROTO_BIN                             ? COMPLETION_BYTES
                                                                       : COMPLETION_NONE;
+}
+
+const char *completion_get_values(const ProtoField *field) {
+        return field->object == PROTO_OBJECT_MEM ? "mem" : "device";
+}
+
+size_t completion_get_fields(const ProtoStruct *type, const ProtoField *ret_fields[COMPLETION_FIELDS_MAX]) {
+        const ProtoStruct *more = &proto_struct_name_options;
+        size_t n = 0;
+
+        for (size_t i = 0; i < type->n_fields; i++)
+                if (!arguments_is_hidden(&type->fields[i]))
+                        ret_fields[n++] = &type->fields[i];
+        for (size_t i = 0; arguments_has_names(type) && i < more->n_fields; i++)
+                if (!arguments_find_field(type, more->fields[i].name))
+                        ret_fields[n++] = &more->fields[i];
+        return n;
 }
 
 void completion_print_command(const CompletionRow *row) {
@@ -92,7 +116,8 @@ int command_completion(Gpuctl *ctl, const struct gpud_completion_args *args) {
                 [GPUD_SHELL_FISH] = completion_print_fish,
         };
 
-        (void)ctl;
+        if (args->has_values)
+                return completion_print_asked(ctl, args->values, args->word ? args->word : "");
         printers[args->shell]();
         return EXIT_SUCCESS;
 }

@@ -2,7 +2,8 @@
 
 /*
  * `completion` prints what lets a shell complete gpuctl's words. The script knows what this gpuctl knows: its
- * commands, the methods of the schema, their options, the values of enumerations, and where a file goes.
+ * commands, the methods of the schema, their options, the values of enumerations, and where a file goes. For
+ * names, handles and devices it calls gpuctl, with the --socket of the line, to ask gpud.
  */
 
 #include "client/gpuctl/command.h"
@@ -19,6 +20,7 @@ typedef struct CompletionRow {
         char verb[NAME_TEXT_MAX];
         const char *doc;
         const ProtoStruct *args;
+        bool is_repeated; /* the last word may be several */
 } CompletionRow;
 
 typedef void CompletionFn(const CompletionRow *row);
@@ -35,9 +37,21 @@ typedef enum CompletionSource {
         COMPLETION_WORDS,
         COMPLETION_FILES,
         COMPLETION_BYTES, /* files behind an @ */
+        COMPLETION_USERS,
+        COMPLETION_ASKED, /* of gpud, when the shell completes */
 } CompletionSource;
 
 CompletionSource completion_get_source(const ProtoField *field);
+
+/* What to ask gpud for, of a field whose source is that: "mem", "device". */
+const char *completion_get_values(const ProtoField *field);
+
+/* `completion --values` */
+int completion_print_asked(Gpuctl *ctl, enum gpud_completion_values values, const char *word);
+
+/* The fields that a command line may give, those that choose among names behind the structure's own. */
+#define COMPLETION_FIELDS_MAX 32
+size_t completion_get_fields(const ProtoStruct *type, const ProtoField *ret_fields[COMPLETION_FIELDS_MAX]);
 
 /* "mem alloc" */
 void completion_print_command(const CompletionRow *row);

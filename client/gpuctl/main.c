@@ -4,8 +4,8 @@
  */
 
 #include <errno.h>
-#include <signal.h>
 #include <locale.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

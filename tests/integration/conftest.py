@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-pytest.register_assert_rewrite("harness", "rpc", "schema")
+pytest.register_assert_rewrite("gpuctl", "harness", "rpc", "schema")
 
+from gpuctl import Gpuctl  # noqa: E402
 from harness import ROOT, Daemon  # noqa: E402
 from rpc import Client  # noqa: E402
 
@@ -83,6 +84,11 @@ def run(
             runner.run(play())
 
     return run
+
+
+@pytest.fixture
+def gpuctl(daemon: Daemon) -> Gpuctl:
+    return Gpuctl(daemon.socket)
 
 
 @pytest.fixture

@@ -1,84 +1,17 @@
 """gpuctl as an operator and as a script use it."""
 
-import json
 import os
 import pathlib
-import pty
 import re
-import shutil
 import subprocess
 import time
 import unicodedata
-from typing import Any
 
 import pytest
+from gpuctl import GPUCTL, UUID, Gpuctl, own_commands
 from harness import ROOT, Daemon
 from rpc import Client
 from users import as_user, needs_root
-
-GPUCTL = os.path.abspath(os.environ.get("GPUCTL_BINARY", ROOT / "build/gpuctl"))
-UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-
-
-class Gpuctl:
-    def __init__(self, socket: str) -> None:
-        self.env = dict(os.environ, GPUD_SOCKET=socket, TERM="xterm")
-        self.env.pop("NO_COLOR", None)
-
-    def run(
-        self, *words: str, code: int = 0, stdin: bytes = b"", env: dict[str, str] | None = None
-    ) -> tuple[bytes, str]:
-        """Runs it with pipes; returns what it wrote to stdout and stderr."""
-        done = subprocess.run(
-            [GPUCTL, *words],
-            env=self.env | (env or {}),
-            input=stdin,
-            capture_output=True,
-            timeout=120,
-        )
-        error = done.stderr.decode()
-        assert done.returncode == code, (done.returncode, error)
-        if code == 0:
-            assert error == ""
-        else:
-            # One line that says what failed; never the whole help.
-            assert error.startswith("gpuctl: ") and error.count("\n") == 1 and len(error) < 600
-        return done.stdout, error
-
-    def text(self, *words: str) -> str:
-        return self.run(*words)[0].decode()
-
-    def json(self, *words: str) -> Any:
-        return json.loads(self.run(*words, "--json")[0])
-
-    def fails(self, code: int, *words: str) -> str:
-        output, error = self.run(*words, code=code)
-        assert output == b""
-        return error
-
-    def screen(self, *words: str, columns: int = 200, env: dict[str, str] | None = None) -> str:
-        """Runs it on a terminal."""
-        master, slave = pty.openpty()
-        os.set_blocking(master, True)
-        subprocess.run(["stty", "columns", str(columns), "-onlcr"], stdin=slave, check=True)
-        process = subprocess.Popen(
-            [GPUCTL, *words], env=self.env | (env or {}), stdin=slave, stdout=slave, stderr=slave
-        )
-        os.close(slave)
-        output = b""
-        try:
-            while chunk := os.read(master, 65536):
-                output += chunk
-        except OSError:  # EIO: nobody has the other end any more
-            pass
-        os.close(master)
-        assert process.wait(60) == 0, output
-        return output.decode()
-
-
-@pytest.fixture
-def gpuctl(daemon: Daemon) -> Gpuctl:
-    return Gpuctl(daemon.socket)
 
 
 @pytest.fixture
@@ -434,12 +367,6 @@ def test_no_daemon(gpuctl: Gpuctl, tmp_path: pathlib.Path) -> None:
     assert "GPUD_SOCKET" in gpuctl.fails(4, "ls", f"--socket={missing}", "--json")
 
 
-def own_commands(gpuctl: Gpuctl) -> dict[str, str]:
-    """gpuctl's own commands and what each does: the first block of its help."""
-    block = gpuctl.text("help").split("\n\n")[2]
-    return dict(re.findall(r"^  (\S+) +(.*)$", block, re.MULTILINE))
-
-
 def test_help_covers_every_method(gpuctl: Gpuctl, client: Client) -> None:
     overview = gpuctl.text("help")
     assert gpuctl.text("--help") == overview
@@ -463,109 +390,6 @@ def test_the_manual_has_every_command(gpuctl: Gpuctl) -> None:
     block = manual.split("own commands are:\n")[1].split(".PP\n")[0]
     entries = re.findall(r'^\.TP\n\.BI? "?([a-z-]+).*\n(.*)$', block, re.MULTILINE)
     assert dict(entries) == own_commands(gpuctl)
-
-
-def complete_in_bash(gpuctl: Gpuctl, line: str, cwd: pathlib.Path) -> set[str]:
-    """What bash would offer behind the line; `FILES` where it is left to bash to complete a file's name."""
-    words = re.findall(r"[^\s=:@]+|[=:@]+", line)
-    if line.endswith(" "):
-        words.append("")
-    replaced = re.search(r"@?[^\s=:@]*$", line)
-    assert replaced
-    script = """
-        eval "$("$1" completion bash)"
-        compopt() { [[ $2 == default ]] && COMPREPLY=(FILES); }
-        COMP_LINE=$2 COMP_WORDS=("${@:4}") COMP_CWORD=$(($# - 4)) COMPREPLY=()
-        _gpuctl gpuctl "$3"
-        printf '%s\\n' "${COMPREPLY[@]}"
-    """
-    done = subprocess.run(
-        ["bash", "-c", script, "bash", GPUCTL, line, replaced[0], *words],
-        env=gpuctl.env,
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stderr == ""
-    return set(done.stdout.split())
-
-
-def test_completion_in_bash(gpuctl: Gpuctl, client: Client, tmp_path: pathlib.Path) -> None:
-    """Run as bash runs it: every command, verb and option, and nothing else."""
-
-    def offers(line: str) -> set[str]:
-        return complete_in_bash(gpuctl, line, tmp_path)
-
-    schema = client.call("daemon.describe")
-    structs = {struct["name"]: struct["fields"] for struct in schema["structs"]} | {"none": []}
-    verbs: dict[str, set[str]] = {}
-    for method in schema["methods"]:
-        noun, verb = method["name"].split(".")
-        verbs.setdefault(noun, set()).add(verb)
-        options = {
-            "--" + field["name"].replace("_", "-") + ("" if field["kind"] == "bool" else "=")
-            for field in structs[method["args"]]
-            if not field["required"]
-        }
-        assert offers(f"gpuctl {noun} {verb} --") == options | {
-            "--json",
-            "--socket=",
-            "--timeout=",
-            "--help",
-            "--no-trunc",
-        }
-    words = own_commands(gpuctl).keys() | verbs.keys()
-    assert offers("gpuctl ") == offers("gpuctl --json --socket /x ") == offers("gpuctl help ") == words
-    for noun in verbs:
-        assert offers(f"gpuctl {noun} ") == offers(f"gpuctl help {noun} ") == verbs[noun]
-    assert offers("gpuctl --vers") == {"--version"}
-
-
-@pytest.mark.parametrize(
-    ("line", "offered"),
-    [
-        ("gpuctl mem alloc vulkan:0 4K --lifetime=", {"session", "persistent"}),
-        ("gpuctl mem alloc --lifetime=per", {"persistent"}),
-        ("gpuctl mem alloc --lifetime per", {"persistent"}),
-        ("gpuctl put weights --lifetime=", set()),
-        ("gpuctl completion ", {"bash", "zsh", "fish"}),
-        ("gpuctl put ", {"FILES"}),
-        ("gpuctl put --name x ", {"FILES"}),
-        ("gpuctl put weights ", set()),
-        ("gpuctl get ", set()),
-        ("gpuctl get weights ", {"FILES"}),
-        ("gpuctl help put ", set()),
-        ("gpuctl ls --socket=", {"FILES"}),
-        ("gpuctl --socket ", {"FILES"}),
-        ("gpuctl mem meta handle --meta=@by", {"@bytes"}),
-        ("gpuctl mem fill handle by", set()),
-        ("gpuctl mem fill handle @by", {"@bytes"}),
-        ("gpuctl no such ", set()),
-    ],
-)
-def test_completion_of_values(gpuctl: Gpuctl, tmp_path: pathlib.Path, line: str, offered: set[str]) -> None:
-    """Values of enumerations, and files where a file goes and nowhere else."""
-    (tmp_path / "bytes").touch()
-    assert complete_in_bash(gpuctl, line, tmp_path) == offered
-
-
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_script(gpuctl: Gpuctl, client: Client, tmp_path: pathlib.Path, shell: str) -> None:
-    """Each shell's script names every command and needs no gpud, and the shell finds no fault with it."""
-    script = gpuctl.run("completion", shell, env={"GPUD_SOCKET": "/no/such"})[0].decode()
-    methods = [method["name"].replace(".", " ") for method in client.call("daemon.describe")["methods"]]
-    for words in [*own_commands(gpuctl), *methods]:
-        named = {
-            "bash": f"'{words}') n=0",
-            "zsh": f"\n_gpuctl_{re.sub('[ -]', '_', words)}() {{\n",
-            "fish": f" -a {words.split()[-1]} -d ",
-        }
-        assert named[shell] in script
-    if shutil.which(shell) is None:
-        pytest.skip(f"no {shell} here")
-    (tmp_path / "script").write_text(script)
-    subprocess.run([shell, "-n", tmp_path / "script"], check=True)
 
 
 def test_full_output(gpuctl: Gpuctl) -> None:

@@ -12,17 +12,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from gpuctl import GPUCTL, Gpuctl
 from harness import IS_ASAN, Daemon
 from rpc import Client, until
-from test_gpuctl import GPUCTL, Gpuctl
 from users import needs_root
 
 OLD = b"my only copy"
-
-
-@pytest.fixture
-def gpuctl(daemon: Daemon) -> Gpuctl:
-    return Gpuctl(daemon.socket)
 
 
 @pytest.fixture
