@@ -212,6 +212,24 @@ static void leave_out_device(Arguments *arguments, size_t n_positionals) {
         set_seen(arguments, device);
 }
 
+/* A word too many is often a name, which is an option here. */
+static int complain_word(const Arguments *arguments, const char *what, const char *word) {
+        const ProtoStruct *type = arguments->type;
+        char name[NAME_TEXT_MAX];
+
+        if (type == &proto_struct_mem_free_args)
+                return complain(EXIT_USAGE, "%s: \"%s\" is one word too many; `gpuctl rm` takes several",
+                                what, word);
+        for (size_t i = 0; i < type->n_fields; i++)
+                if (!type->fields[i].is_required && !(arguments->seen[0] & UINT64_C(1) << i) &&
+                    (type->fields[i].object == PROTO_OBJECT_MEM ||
+                     strncmp(type->fields[i].name, "name", 4) == 0))
+                        return complain(EXIT_USAGE, "%s: \"%s\" is one word too many; did you mean --%s=%s?",
+                                        what, word, name_to_text(type->fields[i].name, name), word);
+        return complain(EXIT_USAGE, "%s: \"%s\" is one word too many; see `gpuctl help %s`", what, word,
+                        what);
+}
+
 static int take_positional(Arguments *arguments, const char *what, const char *word) {
         const ProtoField *field = next_required(arguments);
 
@@ -220,8 +238,7 @@ static int take_positional(Arguments *arguments, const char *what, const char *w
                 return EXIT_SUCCESS;
         }
         if (!field)
-                return complain(EXIT_USAGE, "%s: \"%s\" is one word too many; see `gpuctl help %s`", what,
-                                word, what);
+                return complain_word(arguments, what, word);
         set_seen(arguments, field);
         return set_field(arguments, arguments->values, field, word);
 }

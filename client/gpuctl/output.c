@@ -483,8 +483,19 @@ json_t *output_to_json(const ProtoStruct *type, const void *base) {
         return object;
 }
 
+/* Control characters that JSON allows and terminals obey: DEL, and C1, U+0080 to U+009F. */
 void output_print_json(json_t *json) {
-        json_dumpf(json, stdout, JSON_INDENT(2));
+        _cleanup_(freep) char *text = json_dumps(json, JSON_INDENT(2));
+
+        if (!text)
+                abort();
+        for (const unsigned char *c = (const unsigned char *)text; *c; c++)
+                if (*c == 0x7f)
+                        fputs("\\u007f", stdout);
+                else if (c[0] == 0xc2 && c[1] < 0xa0)
+                        printf("\\u00%02x", *++c);
+                else
+                        putchar(*c);
         putchar('\n');
         json_decref(json);
 }

@@ -227,6 +227,25 @@ def test_what_is_shown_for_people(gpuctl: Gpuctl, client: Client) -> None:
     client.free(mem)
 
 
+def test_nothing_steers_a_terminal(gpuctl: Gpuctl, client: Client) -> None:
+    """Neither bytes nor names that are control characters; JSON and pipes have them all the same."""
+    name = "a\x9b31mb\x7fc\x1b[31m"
+    mem = client.alloc(64, name=name, meta=b"\x1b[31m\x9b\0")
+    client.write(mem, b"\x1b[31m\xc2\x9b\xff")
+    for words in (
+        ["ls"],
+        ["ls", "--json"],
+        ["mem", "info", mem],
+        ["mem", "read", mem, "64"],
+        ["mem", "meta", mem],
+    ):
+        text = gpuctl.screen(*words, env={"NO_COLOR": "1"})
+        assert not re.search("[\\x00-\\x09\\x0b-\\x1f\\x7f-\\x9f]", text), words
+    assert gpuctl.json("ls")["mems"][0]["name"] == name
+    assert gpuctl.run("mem", "meta", mem)[0] == b"\x1b[31m\x9b\0"
+    client.free(mem)
+
+
 def test_who_holds_what(gpuctl: Gpuctl, daemon: Daemon, client: Client) -> None:
     """The operator's question: whose, held by which processes, since when, until when."""
     comm = pathlib.Path("/proc/self/comm").read_text().strip()
@@ -339,7 +358,11 @@ def test_progress_bar(gpuctl: Gpuctl, some_file: pathlib.Path) -> None:
         (["mem", "alloc", "vulkan:0", "12Q"], "64K"),
         (["shm", "register", "4096"], "file descriptor"),
         (["--colour", "ls"], "gpuctl help"),
-        (["ls", "words"], "too many"),
+        (["ls", "words"], "did you mean --name-prefix=words"),
+        (["mem", "rename", "x", "y"], "did you mean --name=y"),
+        (["session", "list", "x"], "did you mean --mem=x"),
+        (["get", "x", "file", "y"], "one word too many"),
+        (["mem", "free", "x", "y"], "`gpuctl rm` takes several"),
         (["help", "me"], 'did you mean "mem"'),
         (["help", "mem", "aloc"], 'did you mean "alloc"'),
         (["help", "complation"], 'did you mean "completion"'),

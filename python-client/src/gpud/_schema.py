@@ -102,7 +102,7 @@ class NotFoundError(Error, LookupError):
 
     code = 2
     name = "NOT_FOUND"
-    hint = "it may have been freed, or be hidden from this user; `gpuctl ls` and `gpuctl device list` show what there is"
+    hint = "`gpuctl ls` and `gpuctl device list` show what there is for this user"
 
 
 class PermissionDeniedError(Error, PermissionError):
@@ -126,7 +126,7 @@ class OutOfRangeError(Error, ValueError):
 
     code = 5
     name = "OUT_OF_RANGE"
-    hint = "offset and size must lie within what they address; the message has the numbers"
+    hint = "offset + size must lie within what is read and what is written"
 
 
 class OutOfMemoryError(Error, MemoryError):
