@@ -217,6 +217,13 @@ class Store(Peer):
         memoryview(self.shms[shm])[shm_offset : shm_offset + size] = source
         return {"data": None}
 
+    def mem_copy(self, src: str, dst: str, size: int, src_offset: int = 0, dst_offset: int = 0) -> None:
+        data = self.mems[src][src_offset : src_offset + size]
+        self.mems[dst][dst_offset : dst_offset + size] = data
+
+    def mem_fill(self, mem: str, pattern: bytes, offset: int = 0, size: int = 0) -> None:
+        self.mems[mem][offset : offset + size] = pattern * (size // len(pattern))
+
 
 def info(mem: str, size: int, **changed: Any) -> dict[str, Any]:
     """A mem info as it comes over the wire."""

@@ -116,6 +116,45 @@ async def test_references_to_objects_are_no_bytes(dtype: Any, n: int) -> None:
         assert store.mems[mem.handle] == bytes(SIZE)
 
 
+@pytest.mark.parametrize("size", [200, SIZE])
+async def test_numbers_of_numpy(tmp_path: Path, size: int) -> None:
+    """Small ones wrap around, and those of 64 bits are no int."""
+    async with store_with_small_slots() as store:
+        data = os.urandom(size)
+        path = tmp_path / "file"
+        offset = np.uint8(250)
+        n = np.uint8(size) if size < 256 else np.int64(size)
+        mem = await store.client.alloc(DEVICE, np.int64(size + 250))
+        assert mem.size == size + 250
+        await mem.write(data, offset)
+        assert await mem.read(n, offset) == data
+        assert await mem.read(offset=offset) == data
+        target = bytearray(size)
+        await mem.read_into(target, offset)
+        assert target == data
+        assert await mem.read_to_file(path, n, offset, file_offset=offset) == size
+        assert path.read_bytes() == bytes(250) + data
+        await mem.write(bytes(size), offset)
+        assert await mem.write_from_file(path, n, offset, file_offset=offset) == size
+        async with store.client.region(np.int64(size + 250)) as region:
+            await mem.read_to(region, n, offset, region_offset=offset)
+            await mem.write(bytes(size), offset)
+            await mem.write_from(region, n, offset, region_offset=offset)
+            await mem.write_from(region, offset=offset, region_offset=offset)
+        await mem.copy_to(mem, n, offset, dst_offset=offset)
+        await mem.fill(b"x", np.uint8(9), offset)
+        assert store.mems[mem.handle] == bytes(250) + b"x" * 9 + data[9:]
+        put = await store.client.put_file(path, DEVICE, n, file_offset=offset)
+        assert await store.client.get_file(put.handle, path, n, np.uint8(0), file_offset=np.uint8(0)) == size
+        assert path.read_bytes()[:size] == data
+        with pytest.raises(gpud.OutOfRangeError, match=f"offset 251 \\+ size {size} exceeds allocation size"):
+            await mem.read(n, np.uint8(251))
+        with pytest.raises(TypeError, match="float"):
+            await mem.read(1.5)  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="float"):
+            await mem.read_to_file(path, 1, file_offset=1.5)  # type: ignore[arg-type]
+
+
 async def test_range_is_checked_before_the_first_chunk() -> None:
     async with store_with_small_slots() as store:
         mem = await store.client.alloc(DEVICE, SIZE)

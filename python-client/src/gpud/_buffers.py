@@ -9,11 +9,12 @@ from __future__ import annotations
 import ctypes
 import errno
 import mmap
+import operator
 import os
 import re
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, SupportsIndex
 
 from gpud import _headroom, _schema
 
@@ -81,6 +82,18 @@ def _find_stream() -> Callable[[int, int, int], Any]:
 
 stream = _find_stream()
 """stream(dst, src, size): copy() for what is not looked at soon, past the caches where libgpud is there"""
+
+
+def plain_range(
+    offset: SupportsIndex, size: SupportsIndex | None, whole: int, *, of: str, name: str = "offset"
+) -> tuple[int, int]:
+    """A range `of` something with `whole` bytes, to the end without a size, as numbers of Python's own: those
+    of numpy wrap around. Raises OutOfRangeError, in gpud's words, if it lies outside."""
+    offset = operator.index(offset)
+    size = max(whole - offset, 0) if size is None else operator.index(size)
+    if offset < 0 or size < 0 or offset + size > whole:
+        raise _schema.OutOfRangeError(f"{name} {offset} + size {size} exceeds {of} size {whole}")
+    return offset, size
 
 
 def view_of(buffer: Buffer, *, writable: bool = False) -> memoryview:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import functools
+import operator
 import os
 from collections.abc import Coroutine, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, SupportsIndex
 
 from gpud._arena import COPY_THREADS, Arena
 from gpud._connection import Connection
@@ -154,7 +155,7 @@ class Client(Methods):
     async def alloc(
         self,
         device: str,
-        size: int,
+        size: SupportsIndex,
         *,
         name: str | None = None,
         mode: int | None = None,
@@ -185,7 +186,7 @@ class Client(Methods):
         """
         call = self.mem_alloc(
             device=device,
-            size=size,
+            size=operator.index(size),
             name=name,
             mode=mode,
             lifetime=lifetime,
@@ -201,9 +202,9 @@ class Client(Methods):
         self,
         file: FileLike,
         device: str,
-        size: int | None = None,
+        size: SupportsIndex | None = None,
         *,
-        file_offset: int = 0,
+        file_offset: SupportsIndex = 0,
         name: str | None = None,
         mode: int | None = None,
         lifetime: Lifetime | None = None,
@@ -261,10 +262,10 @@ class Client(Methods):
         self,
         mem: str,
         file: FileLike,
-        size: int | None = None,
-        offset: int = 0,
+        size: SupportsIndex | None = None,
+        offset: SupportsIndex = 0,
         *,
-        file_offset: int | None = None,
+        file_offset: SupportsIndex | None = None,
     ) -> int:
         """Writes an allocation's bytes to a file: Mem.read_to_file() by a handle, without a Mem."""
         found = Mem(self, await self.mem_info(mem=mem))
@@ -288,7 +289,7 @@ class Client(Methods):
         return await self._acquire(call, "mem.close")
 
     @opening
-    async def region(self, size: int) -> Region:
+    async def region(self, size: SupportsIndex) -> Region:
         """Shared memory of `size` bytes that devices read and write directly. Its pages are taken at once.
 
         Raises ResourceExhaustedError beyond `limits.shm_max` or with too many regions already, MemoryError

@@ -7,11 +7,12 @@ import contextlib
 import ctypes
 import errno
 import fcntl
+import operator
 import os
 import stat
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Protocol, Self, TypeAlias
+from typing import Protocol, Self, SupportsIndex, TypeAlias
 
 from gpud._schema import InvalidArgumentError, OutOfRangeError
 from gpud._threads import Threads
@@ -71,21 +72,23 @@ class File:
         return self
 
     @classmethod
-    def for_reading(cls, file: FileLike, offset: int) -> File:
+    def for_reading(cls, file: FileLike, offset: SupportsIndex) -> File:
         """Opens it to be read from `offset` on."""
+        start = operator.index(offset)
         fd, name = _open(file, os.O_RDONLY)
-        return cls(fd, name, offset).checked()
+        return cls(fd, name, start).checked()
 
     @classmethod
-    def for_writing(cls, file: FileLike, offset: int, size: int) -> File:
+    def for_writing(cls, file: FileLike, offset: SupportsIndex, size: int) -> File:
         """Opens or makes it, for `size` bytes to be written from `offset` on. What lies around them stays."""
+        start = operator.index(offset)
         fd, name = _open(file, os.O_WRONLY | os.O_CREAT)
         if fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_APPEND:
             os.close(fd)
             raise InvalidArgumentError(
                 f"{_quoted(name)} is open for appending and cannot be written in any order"
             )
-        return cls(fd, name, offset, size=size).checked()
+        return cls(fd, name, start, size=size).checked()
 
     def size(self) -> int:
         """Bytes from the start to the end of the file."""
@@ -99,11 +102,12 @@ class File:
             os.lseek(self._fd, place, os.SEEK_SET)
             return max(end - self._start, 0)
 
-    def take(self, size: int | None) -> int:
+    def take(self, size: SupportsIndex | None) -> int:
         """How many bytes `size` of it are: all if it is None. Refuses what lies behind the end."""
         has = self.size()
         if size is None:
             return has
+        size = operator.index(size)
         if size < 0:
             raise OutOfRangeError(f"size {size} is negative")
         if size > has:

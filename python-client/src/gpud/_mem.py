@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import operator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, SupportsIndex
 
 from gpud import _buffers
 from gpud._files import File, FileLike, open_file
 from gpud._region import Region
 from gpud._replacement import open_target
-from gpud._schema import ConnectionLostError, Lifetime, MemInfo, NotFoundError, OutOfRangeError
+from gpud._schema import ConnectionLostError, Lifetime, MemInfo, NotFoundError
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -69,7 +70,7 @@ class Mem:
         self._info = await self._client.mem_info(mem=self._held())
         return self._info
 
-    async def write(self, data: Buffer, offset: int = 0) -> None:
+    async def write(self, data: Buffer, offset: SupportsIndex = 0) -> None:
         """Writes all bytes of a buffer at `offset`; they are on the device when this returns.
 
         Args:
@@ -83,27 +84,26 @@ class Mem:
             SealedError, PermissionDeniedError: the allocation may not be written
         """
         view = _buffers.view_of(data)
-        self._check_range(offset, view.nbytes)
+        offset, _ = self._range(offset, view.nbytes)
         if view.nbytes <= self._client.limits.inline_max:
             await self._client.mem_write(mem=self._held(), offset=offset, data=view)
             return
         with _buffers.Pinned(view) as source:
             await self._client._arena.write(self._held(), offset, source)
 
-    async def read(self, size: int | None = None, offset: int = 0) -> bytes:
+    async def read(self, size: SupportsIndex | None = None, offset: SupportsIndex = 0) -> bytes:
         """Reads `size` bytes at `offset`; without a size, all that follow.
 
         Raises OutOfRangeError if the allocation has no such bytes, MemoryError if there is no room for them
         here. numpy.frombuffer() makes an array of the bytes without a copy; read_into() fills one that is
         there, and is faster, since it needs no fresh memory.
         """
-        size = self._rest(offset) if size is None else size
-        self._check_range(offset, size)
+        offset, size = self._range(offset, size)
         if size <= self._client.limits.inline_max:
             return await self._read_inline(offset, size)
         return await self._client._arena.read_bytes(self._held(), offset, size)
 
-    async def read_into(self, buffer: Buffer, offset: int = 0) -> None:
+    async def read_into(self, buffer: Buffer, offset: SupportsIndex = 0) -> None:
         """Fills a writable buffer with the bytes at `offset`.
 
         Args:
@@ -117,7 +117,7 @@ class Mem:
         When it has ended, cancelled or not, nobody writes to the buffer any more.
         """
         with _buffers.Pinned(buffer, writable=True) as target:
-            self._check_range(offset, target.size)
+            offset, _ = self._range(offset, target.size)
             if target.size > self._client.limits.inline_max:
                 await self._client._arena.read(self._held(), offset, target)
                 return
@@ -125,7 +125,12 @@ class Mem:
                 _buffers.copy(target.address, source.address, target.size)
 
     async def write_from(
-        self, region: Region, size: int | None = None, offset: int = 0, *, region_offset: int = 0
+        self,
+        region: Region,
+        size: SupportsIndex | None = None,
+        offset: SupportsIndex = 0,
+        *,
+        region_offset: SupportsIndex = 0,
     ) -> None:
         """Writes `size` bytes of a region at `region_offset` to `offset`, by DMA alone.
 
@@ -133,12 +138,17 @@ class Mem:
         OutOfRangeError, and nothing is written. A cancellation waits for the copy to end, since the region is
         the caller's own again then.
         """
-        size = max(region.size - region_offset, 0) if size is None else size
-        region._check_range(region_offset, size)
+        region_offset, size = region._range(region_offset, size)
+        offset, size = self._range(offset, size)
         await self._client._copy_region("mem.write", self._held(), offset, size, region, region_offset)
 
     async def read_to(
-        self, region: Region, size: int | None = None, offset: int = 0, *, region_offset: int = 0
+        self,
+        region: Region,
+        size: SupportsIndex | None = None,
+        offset: SupportsIndex = 0,
+        *,
+        region_offset: SupportsIndex = 0,
     ) -> None:
         """Reads `size` bytes at `offset` into a region at `region_offset`, by DMA alone.
 
@@ -146,12 +156,17 @@ class Mem:
         OutOfRangeError, and nothing is read. A cancellation waits for the copy to end, since the region is
         the caller's own again then.
         """
-        size = self._rest(offset) if size is None else size
-        region._check_range(region_offset, size)
+        offset, size = self._range(offset, size)
+        region_offset, size = region._range(region_offset, size)
         await self._client._copy_region("mem.read", self._held(), offset, size, region, region_offset)
 
     async def write_from_file(
-        self, file: FileLike, size: int | None = None, offset: int = 0, *, file_offset: int = 0
+        self,
+        file: FileLike,
+        size: SupportsIndex | None = None,
+        offset: SupportsIndex = 0,
+        *,
+        file_offset: SupportsIndex = 0,
     ) -> int:
         """Writes a file's bytes at `offset`. They go from the page cache to where the device reads them.
 
@@ -175,13 +190,17 @@ class Mem:
         mem = self._held()
         threads = self._client._arena.file_threads
         async with open_file(threads, lambda: File.for_reading(file, file_offset)) as source:
-            size = await threads.run(source.take, size)
-            self._check_range(offset, size)
+            offset, size = self._range(offset, await threads.run(source.take, size))
             await self._client._arena.write_from_file(mem, offset, size, source)
         return size
 
     async def read_to_file(
-        self, file: FileLike, size: int | None = None, offset: int = 0, *, file_offset: int | None = None
+        self,
+        file: FileLike,
+        size: SupportsIndex | None = None,
+        offset: SupportsIndex = 0,
+        *,
+        file_offset: SupportsIndex | None = None,
     ) -> int:
         """Writes `size` bytes at `offset` to a file; without a size, all that follow.
 
@@ -206,8 +225,7 @@ class Mem:
         a file `.NAME.gpud-XXXXXX` beside it. Another file keeps what was written, with zeros in between.
         """
         mem = self._held()
-        size = self._rest(offset) if size is None else size
-        self._check_range(offset, size)
+        offset, size = self._range(offset, size)
         threads = self._client._arena.file_threads
         async with open_file(threads, lambda: open_target(file, file_offset, size)) as target:
             await self._client._arena.read_to_file(mem, offset, size, target)
@@ -215,26 +233,35 @@ class Mem:
         return size
 
     async def copy_to(
-        self, dst: Mem, size: int | None = None, offset: int = 0, *, dst_offset: int = 0
+        self,
+        dst: Mem,
+        size: SupportsIndex | None = None,
+        offset: SupportsIndex = 0,
+        *,
+        dst_offset: SupportsIndex = 0,
     ) -> None:
         """Copies `size` bytes at `offset` to `dst_offset` of `dst`, on the device or to another.
 
         Without a size, all that follows, which must fit: OutOfRangeError. `dst` may be this allocation, and
         overlap is like memmove.
         """
+        offset, size = self._range(offset, size)
         await self._client.mem_copy(
             src=self._held(),
             dst=dst._held(),
-            size=self._rest(offset) if size is None else size,
+            size=size,
             src_offset=offset,
-            dst_offset=dst_offset,
+            dst_offset=operator.index(dst_offset),
         )
 
-    async def fill(self, pattern: Buffer = b"\0", size: int | None = None, offset: int = 0) -> None:
+    async def fill(
+        self, pattern: Buffer = b"\0", size: SupportsIndex | None = None, offset: SupportsIndex = 0
+    ) -> None:
         """Repeats a pattern of 1, 2, 4, 8 or 16 bytes for `size` bytes, or to the end, from `offset` on.
 
         The pattern starts at `offset`, and its last repetition may be cut. OutOfRangeError beyond the end.
         """
+        offset, size = self._range(offset, size)
         await self._client.mem_fill(mem=self._held(), offset=offset, size=size, pattern=pattern)
 
     async def meta(self, meta: Buffer | None = None) -> bytes:
@@ -347,14 +374,9 @@ class Mem:
         self._ended = "closed"
         return self._client._give_back(self.handle)
 
-    def _rest(self, offset: int) -> int:
-        """The bytes from `offset` to the end. An offset past it is for gpud to refuse."""
-        return max(self.size - offset, 0)
-
-    def _check_range(self, offset: int, size: int) -> None:
-        """Refuses as gpud would, but before the first chunk of many is written."""
-        if offset < 0 or size < 0 or offset + size > self.size:
-            raise OutOfRangeError(f"offset {offset} + size {size} exceeds allocation size {self.size}")
+    def _range(self, offset: SupportsIndex, size: SupportsIndex | None) -> tuple[int, int]:
+        """A range of it as plain numbers. Refused before the first chunk of many is written."""
+        return _buffers.plain_range(offset, size, self.size, of="allocation")
 
     async def _read_inline(self, offset: int, size: int) -> bytes:
         data = (await self._client.mem_read(mem=self._held(), offset=offset, size=size)).data

@@ -17,7 +17,7 @@ import sys
 import threading
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, SupportsIndex
 
 from gpud import _buffers, _headroom
 from gpud._connection import Connection
@@ -25,7 +25,6 @@ from gpud._schema import (
     ConnectionLostError,
     InvalidArgumentError,
     Limits,
-    OutOfRangeError,
     ResourceExhaustedError,
     ShmRegisterResult,
 )
@@ -51,7 +50,7 @@ class Regions:
         size = min(self._limits.shm_max or sys.maxsize, _headroom.file_size_max())
         return size // mmap.PAGESIZE * mmap.PAGESIZE
 
-    async def make(self, size: int) -> Region:
+    async def make(self, size: SupportsIndex) -> Region:
         """Makes and registers a region. Cancelled, it leaves none behind."""
         size = operator.index(size)
         if size < 1:
@@ -188,10 +187,10 @@ class Region:
         self.view.release()
         self._mapping.give_back()
 
-    def _check_range(self, offset: int, size: int) -> None:
-        """Refuses what lies outside. gpud cannot: it knows whole pages, of which the region may be a part."""
-        if offset < 0 or size < 0 or offset + size > self.size:
-            raise OutOfRangeError(f"region_offset {offset} + size {size} exceeds region size {self.size}")
+    def _range(self, offset: SupportsIndex, size: SupportsIndex | None) -> tuple[int, int]:
+        """A range of it as plain numbers. gpud could not refuse one: it knows whole pages, of which the
+        region may be a part."""
+        return _buffers.plain_range(offset, size, self.size, of="region", name="region_offset")
 
     async def release(self) -> None:
         """Ends the registration, after the copies that run. What the memory holds stays readable here."""

@@ -7,6 +7,7 @@ import errno
 import os
 import secrets
 import stat
+from typing import SupportsIndex
 
 from gpud._files import File, FileLike, named
 
@@ -74,7 +75,7 @@ class Replacement(File):
                 raise
 
 
-def open_target(file: FileLike, offset: int | None, size: int) -> File:
+def open_target(file: FileLike, offset: SupportsIndex | None, size: int) -> File:
     """What `size` bytes are to be written to: a path without an offset is a file to be replaced, if it is a
     regular one or none yet; everything else is written where it is."""
     if offset is not None or not isinstance(file, str | bytes | os.PathLike):
