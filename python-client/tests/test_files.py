@@ -8,6 +8,7 @@ import ctypes
 import errno
 import os
 import resource
+import signal
 import socket
 import threading
 import time
@@ -210,6 +211,47 @@ async def test_file_system_that_cannot_find_room(
         assert (tmp_path / "file").read_bytes() == store.mems[mem.handle]
         with file_size_limit(SLOT), pytest.raises(OSError, match="too large"):
             await mem.read_to_file(tmp_path / "file")
+
+
+async def test_limits_of_the_process_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(bytes(SLOT))
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+    try:
+        async with store_with_small_slots() as store:
+            mem = await store.client.alloc(DEVICE, SIZE)
+            with file_size_limit(SLOT):
+                for call in (
+                    mem.read_to_file(path),
+                    mem.read_to_file(path, file_offset=0),
+                    mem.read_to_file(path, 1, file_offset=SLOT),
+                ):
+                    with pytest.raises(
+                        OSError, match=f"File too large, RLIMIT_FSIZE is {SLOT}: .*file'"
+                    ) as caught:
+                        await call
+                    assert caught.value.errno == errno.EFBIG
+                assert await mem.read_to_file(path, 1, file_offset=SLOT - 1) == 1
+    finally:
+        signal.signal(signal.SIGXFSZ, before)
+    assert path.stat().st_size == SLOT
+
+
+async def test_no_descriptor_for_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(bytes(SLOT))
+    async with store_with_small_slots() as store:
+        mem = await store.client.put_file(path, DEVICE)
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+        try:
+            for call in (mem.read_to_file(path), mem.write_from_file(path), mem.write_from_file(0)):
+                with pytest.raises(OSError, match="Too many open files, RLIMIT_NOFILE is 3: ") as caught:
+                    await call
+                assert caught.value.errno == errno.EMFILE
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert await mem.write_from_file(path) == SLOT
 
 
 async def test_refusal_leaves_the_file_as_it_was(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Protocol, Self, SupportsIndex, TypeAlias
 
+from gpud import _headroom
 from gpud._schema import InvalidArgumentError, OutOfRangeError
 from gpud._threads import Threads
 
@@ -160,10 +161,17 @@ class File:
     def _begin(self) -> None:
         """Several threads write in any order: a file that grew with each of them would come in fragments,
         three times slower on ext4. And a full disk shows before the first byte is on its way."""
+        self._check_limit()
         if self._size > 0 and _fallocate(self._fd, 0, self._start, self._size) != 0:
             error = ctypes.get_errno()
             if error in _NO_ROOM:
                 raise OSError(error, os.strerror(error))
+
+    def _check_limit(self) -> None:
+        """What is written beyond ends the process with a signal, unless that is ignored."""
+        end = self._start + self._size
+        if end > _headroom.file_size_max() and stat.S_ISREG(os.fstat(self._fd).st_mode):
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
 
     def _named(self) -> contextlib.AbstractContextManager[None]:
         return named(self._name)
@@ -181,11 +189,11 @@ class File:
 
 @contextlib.contextmanager
 def named(name: Name) -> Iterator[None]:
-    """An OSError from within names the file as the caller knows it."""
+    """An OSError from within names the file as the caller knows it, and a limit of the process."""
     try:
         yield
     except OSError as error:
-        renamed = OSError(error.errno, error.strerror, name)
+        renamed = OSError(error.errno, _headroom.explain(error), name)
         for note in getattr(error, "__notes__", ()):
             renamed.add_note(note)
         raise renamed from None
@@ -198,13 +206,16 @@ def _quoted(name: Name) -> str:
 def _open(file: FileLike, flags: int) -> tuple[int, Name]:
     """A descriptor of our own, and what to call it."""
     if isinstance(file, str | bytes | os.PathLike):
-        # A FIFO that nobody has at its other end would block.
-        return os.open(file, flags | os.O_CLOEXEC | os.O_NONBLOCK, 0o666), os.fspath(file)
+        name: Name = os.fspath(file)
+        with named(name):
+            # A FIFO that nobody has at its other end would block.
+            return os.open(file, flags | os.O_CLOEXEC | os.O_NONBLOCK, 0o666), name
     if not isinstance(file, int) and not hasattr(file, "fileno"):
         raise TypeError(f"a file is a path, a descriptor or an open file, not {type(file).__name__}")
     fd = file if isinstance(file, int) else file.fileno()
     # The caller may close his own at any time, and its number may become another file's.
-    return os.dup(fd), fd
+    with named(fd):
+        return os.dup(fd), fd
 
 
 @contextlib.asynccontextmanager
