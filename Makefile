@@ -138,6 +138,7 @@ CLIENT_SRCS := \
 	client/error.c \
 	client/file.c \
 	client/fork.c \
+	client/headroom.c \
 	client/load.c \
 	client/region.c \
 	client/save.c \
@@ -225,7 +226,9 @@ CLIENT_TESTS := \
 	tests/unit/client/test-copier.c \
 	tests/unit/client/test-error.c \
 	tests/unit/client/test-gpuctl.c \
+	tests/unit/client/test-headroom.c \
 	tests/unit/client/test-layout.c \
+	tests/unit/client/test-region.c \
 	tests/unit/client/test-spin.c
 
 # Programs for measuring by hand, linked as the daemon's tests are.

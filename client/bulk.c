@@ -30,9 +30,7 @@
 
 #define SLOTS_MAX 16
 
-/* Bytes that one thread copies at a stretch. A piece is one or more such grains. */
-#define GRAIN     (512 * 1024)
-#define PIECE_MAX (4 * 1024 * 1024)
+#define PIECE_MAX ((size_t)4 * 1024 * 1024)
 
 /* Bytes under way at first, and bytes that gpud is to have in hand while there is nothing to copy. */
 #define AHEAD_MIN  (8 * 1024 * 1024)
@@ -276,11 +274,17 @@ static int check_move(BulkRun *run, uint64_t piece) {
 
 /* ---- the whole ---- */
 
-/* A piece is a request: small ones get bytes to the GPU sooner, large ones cost less. A copy has some 8. */
-static size_t choose_piece_size(const Bulk *bulk) {
-        uint64_t size = (bulk->size / 8 + GRAIN) / GRAIN * GRAIN;
+/*
+ * A piece is a request: small ones get bytes to the GPU sooner, large ones cost less. A copy has some 8. Two
+ * of them find room in any arena that has more than one grain.
+ */
+static size_t choose_piece_size(uint64_t size, size_t arena_size) {
+        size_t max = arena_size < 2 * PIECE_MAX ? arena_size / 2 / BULK_GRAIN * BULK_GRAIN : PIECE_MAX;
+        uint64_t wanted = (size / 8 + BULK_GRAIN) / BULK_GRAIN * BULK_GRAIN;
 
-        return size < PIECE_MAX ? (size_t)size : PIECE_MAX;
+        if (max == 0)
+                return BULK_GRAIN;
+        return wanted < max ? (size_t)wanted : max;
 }
 
 static int init_pipeline(BulkRun *run, const Bulk *bulk) {
@@ -302,7 +306,7 @@ static int init_pipeline(BulkRun *run, const Bulk *bulk) {
         if (r < 0)
                 return r;
         run->copier = client->copier;
-        run->piece_size = choose_piece_size(bulk);
+        run->piece_size = choose_piece_size(bulk->size, gpud_region_size(run->region));
         run->n_pieces = bulk->size / run->piece_size + (bulk->size % run->piece_size ? 1 : 0);
         run->n_slots = gpud_region_size(run->region) / run->piece_size;
         if (run->n_slots > SLOTS_MAX)
@@ -408,7 +412,7 @@ static int run_bulk(BulkRun *run, const Stage stages[2]) {
         const CopyJob job = {
                 .copy = copy_grain,
                 .userdata = run,
-                .grain = GRAIN,
+                .grain = BULK_GRAIN,
                 .is_serial = run->bulk->is_serial || run->bulk->size < SHARED_MIN,
         };
         int r;

@@ -9,6 +9,9 @@
 #include "client/gpud.h"
 #include "proto/fault.h"
 
+/* Bytes that one thread copies at a stretch. A piece is one or more such grains, as is the arena. */
+#define BULK_GRAIN ((size_t)512 * 1024)
+
 typedef struct Bulk Bulk;
 
 /*

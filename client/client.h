@@ -65,7 +65,10 @@ struct gpud_client {
         bool is_in_callback;
         struct gpud_region *regions; /* every region made with this client */
         struct gpud_region *arena;   /* of these, the one bytes are copied through; NULL until first used */
-        Copier *copier;              /* NULL until first used */
+        size_t arena_wanted;         /* bytes that it was to have, and may have fewer */
+        struct gpud_limits limits;   /* of gpud, once `has_limits` */
+        bool has_limits;
+        Copier *copier; /* NULL until first used */
 };
 
 /* Makes a client on a connected socket. Takes over `fd`, also when it fails. 0 or -GPUD_E_SYSTEM_CALL. */

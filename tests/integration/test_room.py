@@ -4,6 +4,7 @@ names the limit; nobody is killed, and what is smaller works."""
 import contextlib
 import os
 import pathlib
+import resource
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -12,10 +13,11 @@ import pytest
 from harness import ROOT, Daemon
 
 MIB = 1 << 20
+GPUCTL = ROOT / "build/gpuctl"
 
 # Runs `story(client)`, whose lines are put in between, and what it prints is the outcome.
 PROGRAM = """
-import asyncio, gpud
+import asyncio, gpud, os, resource, threading
 async def main():
     async with gpud.connect() as client:
         {}
@@ -128,3 +130,78 @@ def test_region_beyond_what_a_session_may_have(run: Run) -> None:
     assert len(errors) == 3
     assert all("exceed shm_max = " in line for line in errors)
     assert int(peak_kib) < 200 << 10
+
+
+def limit(kind: int, soft: int) -> Callable[[], None]:
+    """For the beginning of a process."""
+    return lambda: resource.setrlimit(kind, (soft, soft))
+
+
+@pytest.mark.parametrize("room", [512 << 10, MIB, 3 * MIB])
+def test_put_where_files_are_short(run: Run, tmp_path: pathlib.Path, room: int) -> None:
+    """The region that bytes go through is a file as well; a short one will do."""
+    data = os.urandom(9 * MIB + 5)
+    (tmp_path / "in").write_bytes(data)
+    begin = limit(resource.RLIMIT_FSIZE, room)
+    put = run(GPUCTL, "put", tmp_path / "in", "--name=short", begin=begin)
+    assert (put.returncode, put.stderr) == (0, "")
+    get = run(GPUCTL, "get", "short", tmp_path / "out", begin=begin)
+    assert get.returncode == 1
+    assert f"limit RLIMIT_FSIZE = {room}" in get.stderr
+    assert run(GPUCTL, "get", "short", tmp_path / "out").returncode == 0
+    assert (tmp_path / "out").read_bytes() == data
+    assert run(GPUCTL, "rm", "short").returncode == 0
+
+
+def test_put_where_files_are_too_short(run: Run, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "in").write_bytes(bytes(9 * MIB))
+    put = run(GPUCTL, "put", tmp_path / "in", begin=limit(resource.RLIMIT_FSIZE, 100 << 10))
+    assert put.returncode == 1
+    assert f"limit RLIMIT_FSIZE = {100 << 10}" in put.stderr
+    done = run(
+        """
+        mem = await client.alloc("vulkan:0", 1 << 20)
+        try:
+            await client.region(1 << 20)
+        except MemoryError as error:
+            print(error)
+        await mem.write(bytes(1 << 20))
+        """,
+        begin=limit(resource.RLIMIT_FSIZE, 100 << 10),
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"RLIMIT_FSIZE is {100 << 10}" in done.stdout
+
+
+def test_put_in_a_memory_group(run: Run, group: Group, tmp_path: pathlib.Path) -> None:
+    """A group that has room for a small region alone."""
+    (tmp_path / "in").write_bytes(bytes(9 * MIB))
+    group.limit(8 * MIB)
+    put = run(GPUCTL, "put", tmp_path / "in", "--name=small", begin=group.enter)
+    assert (put.returncode, put.stderr) == (0, "")
+    assert run(GPUCTL, "rm", "small").returncode == 0
+
+
+def test_copies_without_a_thread(run: Run, tmp_path: pathlib.Path) -> None:
+    """They are slower and do not hang."""
+    (tmp_path / "file").write_bytes(bytes(range(256)) * 40_000)
+    done = run(
+        f"""
+        source, target = open("{tmp_path}/file", "rb"), open("{tmp_path}/out", "wb")
+        data = source.read()
+        # Root may have as many as it likes.
+        if os.getuid() == 0:
+            os.setresuid(65534, 65534, 65534)
+        resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
+        async with client.alloc("vulkan:0", len(data)) as mem:
+            await mem.write(data)
+            assert await mem.read() == data
+            await mem.fill()
+            assert await mem.write_from_file(source) == len(data)
+            assert await mem.read_to_file(target) == len(data)
+        async with client.region(1 << 20):
+            print(threading.active_count())
+        """
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "1\n", "")
+    assert (tmp_path / "out").read_bytes() == (tmp_path / "file").read_bytes()

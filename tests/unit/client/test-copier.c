@@ -3,6 +3,7 @@
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "client/copier.h"
@@ -11,6 +12,8 @@
 
 #define SIZE  100003
 #define GRAIN 64
+
+#define NOBODY 65534
 
 typedef struct Work {
         unsigned char counts[SIZE]; /* how often each byte was carried */
@@ -80,6 +83,30 @@ START_TEST(each_byte_is_carried_once) {
         }
         copier_free(copier);
         free(work);
+}
+END_TEST
+
+/* A container that has as many processes as it may have: the owner carries all by itself. */
+START_TEST(no_thread_is_to_be_had) {
+        Copier *copier = new_copier(4);
+        Work *work = work_new();
+        struct rlimit before;
+        ProtoFault fault;
+
+        /* Root may have as many as it likes. The test is a process of its own. */
+        if (getuid() == 0)
+                ck_assert_int_eq(setresuid(NOBODY, NOBODY, NOBODY), 0);
+        ck_assert_int_eq(getrlimit(RLIMIT_NPROC, &before), 0);
+        ck_assert_int_eq(setrlimit(RLIMIT_NPROC, &(struct rlimit){1, before.rlim_max}), 0);
+        for (int round = 1; round <= 2; round++) {
+                ck_assert_int_eq(run(copier, work, 1007), 1);
+                ck_assert_int_eq(copier_end(copier, &fault), 0);
+                for (size_t i = 0; i < SIZE; i++)
+                        ck_assert_int_eq(work->counts[i], round);
+        }
+        copier_free(copier);
+        free(work);
+        ck_assert_int_eq(setrlimit(RLIMIT_NPROC, &before), 0);
 }
 END_TEST
 
@@ -153,6 +180,7 @@ int main(void) {
         int n_failed;
 
         tcase_add_loop_test(tcase, each_byte_is_carried_once, 1, COPIER_THREADS_MAX + 1);
+        tcase_add_test(tcase, no_thread_is_to_be_had);
         tcase_add_test(tcase, first_failure_counts);
         tcase_add_test(tcase, end_in_the_middle);
         tcase_add_test(tcase, threads_are_bounded);
