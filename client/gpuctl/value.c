@@ -285,7 +285,9 @@ int value_parse(const ProtoField *field, const char *text, void *ret_value, void
         case PROTO_WIRE_UUID:
                 if (gpud_uuid_from_string(text, ret_value))
                         return EXIT_SUCCESS;
-                return complain(EXIT_USAGE, "%s: \"%s\" is no handle; those are UUIDs, which --no-trunc shows whole", field->name, text);
+                return complain(EXIT_USAGE,
+                                "%s: \"%s\" is no handle; those are UUIDs, which --no-trunc shows whole",
+                                field->name, text);
         case PROTO_WIRE_ENUM:
                 return parse_enum(field, text, ret_value);
         case PROTO_WIRE_STRUCT:
