@@ -116,7 +116,8 @@ DAEMON_SRCS := \
 	daemon/util/fd.c \
 	daemon/util/log.c \
 	daemon/util/slab.c \
-	daemon/util/thread.c
+	daemon/util/thread.c \
+	proto/guess.c
 
 DAEMON_MAIN := daemon/main.c
 
@@ -170,7 +171,8 @@ GPUCTL_SRCS := \
 	client/gpuctl/status.c \
 	client/gpuctl/table.c \
 	client/gpuctl/value.c \
-	client/gpuctl/verb.c
+	client/gpuctl/verb.c \
+	proto/guess.c
 GPUCTL_MAIN := client/gpuctl/main.c
 
 # Prints what derives from the schema.
@@ -186,7 +188,8 @@ DUMP_CONFIG_SRCS := \
 	daemon/config.c \
 	daemon/dump-config.c \
 	daemon/util/error.c \
-	daemon/util/log.c
+	daemon/util/log.c \
+	proto/guess.c
 
 # Prints the manual page of gpuctl.
 DUMP_MANUAL_SRCS := client/gpuctl/dump-manual.c

@@ -19,7 +19,10 @@
 #include "daemon/util/error.h"
 #include "daemon/util/log.h"
 #include "daemon/util/macros.h"
+#include "proto/guess.h"
 #include "proto/socket.h"
+
+#define CONFIG_KEYS_MAX 64 /* that a mistyped one is compared with */
 
 /* The number that a macro stands for, as text. */
 #define OPTION_TEXT(macro_)  OPTION_TEXT_(macro_)
@@ -365,6 +368,39 @@ typedef struct Reader {
         int r;         /* of the keys */
 } Reader;
 
+static bool has_section(const char *section) {
+        for (const ConfigKey *key = config_keys; key->name; key++)
+                if (strcmp(key->section, section) == 0)
+                        return true;
+        return false;
+}
+
+/* The key that was meant: of the same name in another section, or of one that is much like it. */
+static const ConfigKey *guess_key(const char *name) {
+        const char *names[CONFIG_KEYS_MAX], *found;
+        size_t n = 0;
+
+        for (const ConfigKey *key = config_keys; key->name && n < CONFIG_KEYS_MAX; key++)
+                names[n++] = key->name;
+        found = guess(name, names, n);
+        for (const ConfigKey *key = config_keys; found && key->name; key++)
+                if (strcmp(key->name, found) == 0)
+                        return key;
+        return NULL;
+}
+
+static void complain_key(const Reader *reader, const char *section, const char *name, const char *value) {
+        const ConfigKey *meant = guess_key(name);
+        const char *what = has_section(section) ? "key" : "section";
+
+        if (meant)
+                log_error("%s:%u: [%s] %s = %s: there is no such %s; did you mean %s in [%s]?", reader->path,
+                          reader->line, section, name, value, what, meant->name, meant->section);
+        else
+                log_error("%s:%u: [%s] %s = %s: there is no such %s", reader->path, reader->line, section,
+                          name, value, what);
+}
+
 /* A handler of inih. It notes a fault and lets inih go on, so that one look finds those of all keys. */
 static int on_key(void *userdata, const char *section, const char *name, const char *value) {
         const ConfigKey *key = config_find_key(section, name);
@@ -373,8 +409,7 @@ static int on_key(void *userdata, const char *section, const char *name, const c
         int r;
 
         if (!key) {
-                log_error("%s:%u: [%s] %s = %s: there is no such key", reader->path, reader->line, section,
-                          name, value);
+                complain_key(reader, section, name, value);
                 reader->r = -EINVAL;
                 return 1;
         }

@@ -9,6 +9,7 @@
 #include "client/cleanup.h"
 #include "client/gpuctl/complain.h"
 #include "client/gpuctl/value.h"
+#include "proto/guess.h"
 
 /* Puts the value into the structure; what names an allocation is resolved later, when gpud can be asked. */
 static int set_field(Arguments *arguments, void *values, const ProtoField *field, const char *text) {

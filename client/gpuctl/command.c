@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "client/gpuctl/complain.h"
+#include "proto/guess.h"
 #include "proto/macros.h"
 
 #define NEED_REQUIRED true

@@ -10,12 +10,6 @@ int complain(int exit_code, const char *format, ...) __attribute__((format(print
 /* Complains of a call that returned `r` on the client. Returns the exit code of errors.def. */
 int complain_call(const Gpuctl *ctl, const char *what, int r);
 
-/* The candidate most like `word`, or NULL if none is near. '-' and '_' are the same. */
-const char *guess(const char *word, const char *const *candidates, size_t n_candidates);
-
-/* Whether two names are the same but for '-' and '_'. */
-bool name_is(const char *word, const char *name);
-
 #define NAME_TEXT_MAX 32
 
 /* The name as people write it, with '-' for '_'. */

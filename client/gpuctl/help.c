@@ -8,6 +8,7 @@
 #include "client/gpuctl/argument.h"
 #include "client/gpuctl/complain.h"
 #include "client/gpuctl/output.h"
+#include "proto/guess.h"
 #include "proto/macros.h"
 
 /* Of the longest text that is made up here. */

@@ -15,6 +15,7 @@
 #include "client/gpuctl/argument.h"
 #include "client/gpuctl/command.h"
 #include "client/gpuctl/complain.h"
+#include "proto/guess.h"
 
 int gpuctl_connect(Gpuctl *ctl) {
         const ProtoError *error;

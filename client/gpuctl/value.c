@@ -13,6 +13,7 @@
 
 #include "client/cleanup.h"
 #include "client/gpuctl/complain.h"
+#include "proto/guess.h"
 
 /* What a suffix multiplies with: "K" and "KiB" with 1024, "KB" with 1000. 0: there is no such suffix. */
 static uint64_t suffix_factor(const char *suffix) {

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 #define TRIES        3
-#define TOLERANCE_NS INT64_C(10000) /* what readings of two clocks may differ by, without one being set */
+#define TOLERANCE_NS INT64_C(10000) /* readings of two clocks may differ by that without one being set */
 #define READING_NS   UINT64_C(1000) /* time that passes between two readings, unless something comes between */
 
 /*

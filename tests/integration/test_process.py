@@ -193,7 +193,13 @@ def test_device_that_is_not_there(tmp_path: pathlib.Path) -> None:
         ("[gpu]\nstaging_bytes =\n", "staging_bytes"),
         ("[gpu]\nstaging_bytes = 4K\n", "1M to 16G"),
         ("[gpud]\nconnections_max = 10000G\n", "1 to 1M"),
-        ("[other]\nkey = 1\n", "other"),
+        ("[other]\nkey = 1\n", "[other] key = 1: there is no such section"),
+        ("[gpud]\nlog-level = info\n", "did you mean log_level in [gpud]?"),
+        ("[gpu]\nstaging_bytes = 1\n", "1M to 16G"),
+        ("[gpu]\nstaging_bytes = 100G\n", "1M to 16G"),
+        ("[gpu]\nblock_max = 3\n", "64K to 16G"),
+        ("[gpud]\nconnections_max = 10000000\n", "1 to 1M"),
+        ("[gpu]\nvalidation = maybe\n", "expected yes or no"),
         ("no section = 1\n", "no section"),
         ("[gpud]\nnonsense\n", "2"),
     ],
@@ -213,7 +219,7 @@ def test_bad_config_is_named(tmp_path: pathlib.Path, text: str, named: str) -> N
 def test_every_fault_is_named_at_once(tmp_path: pathlib.Path) -> None:
     daemon = Daemon(tmp_path)
     lines = {
-        "sokcet = /tmp/x": "[gpud] sokcet = /tmp/x: there is no such key",
+        "sokcet = /tmp/x": "[gpud] sokcet = /tmp/x: there is no such key; did you mean socket in [gpud]?",
         "connections_max = 10": None,
         "  connections_max = 0 ; none": "[gpud] connections_max = 0: expected a number from 1 to 1M",
         "# log_level = loud": None,
@@ -223,7 +229,9 @@ def test_every_fault_is_named_at_once(tmp_path: pathlib.Path) -> None:
         f"devices = {'vulkan:0, ' * 100}": "the line has 1011 bytes, limit N; "
         "words of a list may stand in several lines",
         "validation = maybe": "[gpu] validation = maybe: expected yes or no",
-        "connections_max = 10 ": "[gpu] connections_max = 10: there is no such key",
+        "connections_max = 10 ": "[gpu] connections_max = 10: there is no such key; "
+        "did you mean connections_max in [gpud]?",
+        "quite = different": "[gpu] quite = different: there is no such key",
         # What is no line of the kind at all comes last, and only the first of them.
         "nonsense": 'expected "key = value" or "[section]"',
         "more nonsense": None,

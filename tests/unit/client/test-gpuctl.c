@@ -9,6 +9,7 @@
 #include "client/gpuctl/complain.h"
 #include "client/gpuctl/output.h"
 #include "client/gpuctl/value.h"
+#include "proto/guess.h"
 
 /* main.c's, which is not linked here. */
 int gpuctl_connect(Gpuctl *ctl) {
