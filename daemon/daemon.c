@@ -35,10 +35,17 @@
 #include "daemon/util/error.h"
 #include "daemon/util/fd.h"
 #include "daemon/util/log.h"
+#include "daemon/util/thread.h"
 #include "proto/version.h"
 
 /* How long clients get at the end to take the replies they asked for. */
 #define DRAIN_NS (5 * NS_PER_S)
+
+/*
+ * Threads that a driver may start: one for each processor, but not for very many. And all others, ours too.
+ */
+#define THREADS_CPU_MAX ((size_t)32)
+#define THREADS_OTHER   ((size_t)(EXECUTOR_THREADS + 8))
 
 #define EVENTS_MAX 256 /* taken in one turn; those of the other sockets stay due */
 
@@ -374,6 +381,23 @@ static void daemon_update(void *userdata) {
         net_update(&daemon->net);
 }
 
+/*
+ * Whether we and the drivers can have our threads. Mesa's software device starts some of them, goes on
+ * without the others, and then waits for those for ever.
+ */
+static int check_threads(void) {
+        size_t n_wanted = MIN((size_t)sysconf(_SC_NPROCESSORS_ONLN), THREADS_CPU_MAX) + THREADS_OTHER;
+        size_t n_room = thread_count_room(n_wanted);
+
+        if (n_room == n_wanted)
+                return 0;
+        log_error(
+                "only %zu more threads are allowed, where gpud and drivers may need %zu: raise the limit of "
+                "processes (RLIMIT_NPROC, pids.max)",
+                n_room, n_wanted);
+        return -EAGAIN;
+}
+
 /* Opens the socket before a device is touched: a second gpud ends at once, and not after seconds. */
 static int daemon_init(Daemon *daemon, const ConfigSource *source) {
         int fd;
@@ -381,6 +405,9 @@ static int daemon_init(Daemon *daemon, const ConfigSource *source) {
 
         reload_init(&daemon->reload, daemon->config, source, &daemon->executor, daemon_update, daemon);
         rpc_init(&daemon->rpc, &daemon->registry, method_rows);
+        r = check_threads();
+        if (r)
+                return r;
         r = daemon_init_loop(daemon);
         if (r)
                 return r;

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 
 #define TRIES        3
-#define TOLERANCE_NS INT64_C(10000) /* readings of two clocks may differ by that without one being set */
-#define READING_NS   UINT64_C(1000) /* time that passes between two readings, unless something comes between */
+#define TOLERANCE_NS INT64_C(10000) /* readings of two clocks may differ by that, and none was set */
+#define READING_NS   UINT64_C(1000) /* between two readings, unless something comes in between */
 
 /*
  * What the wall clock was ahead of the boot clock when it was last found set. So what is shown does not

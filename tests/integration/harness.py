@@ -5,6 +5,7 @@ import contextlib
 import glob
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import time
@@ -52,6 +53,7 @@ class Daemon:
         validation: bool = True,
     ) -> None:
         """`gpud` and `gpu` are keys of the configuration's two sections."""
+        self.binary = BINARY
         self.directory = directory
         self.socket = str(directory / "gpud.sock")
         self.config = directory / "gpud.conf"
@@ -76,8 +78,15 @@ class Daemon:
         self.process: subprocess.Popen[bytes] | None = None
         self.fds_idle = 0
 
+    def open_to_all(self) -> None:
+        """Lets every user reach the folder, with its program in it, and write there."""
+        for folder in self.directory.parents[:2]:
+            folder.chmod(folder.stat().st_mode | 0o055)
+        self.directory.chmod(0o777)
+        self.binary = shutil.copy(BINARY, self.directory / "gpud")
+
     def command(self) -> list[str]:
-        return [BINARY, "--config", str(self.config), "--socket", self.socket]
+        return [self.binary, "--config", str(self.config), "--socket", self.socket]
 
     def start(self) -> "Daemon":
         """Starts it and waits until it answers."""
@@ -111,13 +120,12 @@ class Daemon:
         """A connection that is served, as soon as those before it have ended for gpud too."""
 
         def try_to() -> Client | None:
-            client = self.connect()
-            try:
+            with contextlib.ExitStack() as stack, contextlib.suppress(RpcError, Closed, OSError):
+                client = stack.enter_context(self.connect())
                 client.call("daemon.ping")
-            except (RpcError, Closed, OSError):
-                client.close()
-                return None
-            return client
+                stack.pop_all()
+                return client
+            return None
 
         client: Client | None = until(try_to)
         assert client is not None

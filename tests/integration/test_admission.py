@@ -51,11 +51,6 @@ def ask(daemon: Daemon, uid: int, gid: int, *groups: int) -> str | None:
     return f"{error['name']}: {error['message']}"
 
 
-def open_to_all(daemon: Daemon) -> None:
-    for folder in (daemon.directory, *daemon.directory.parents[:2]):
-        folder.chmod(folder.stat().st_mode | 0o055)
-
-
 @pytest.fixture
 def in_namespace(tmp_path: pathlib.Path) -> Iterator[Daemon]:
     """A gpud in a user namespace that has root's ids and no others, as one in a rootless container."""
@@ -63,7 +58,7 @@ def in_namespace(tmp_path: pathlib.Path) -> Iterator[Daemon]:
     if subprocess.run([*unshare, "true"], capture_output=True).returncode != 0:
         pytest.skip("no user namespaces here")
     daemon = Daemon(tmp_path, gpud={"socket_mode": "0666"}, validation=False)
-    open_to_all(daemon)
+    daemon.open_to_all()
     with open(daemon.log_path, "wb") as log:
         daemon.process = subprocess.Popen([*unshare, *daemon.command()], env=daemon.env, stderr=log)
     try:
@@ -94,7 +89,7 @@ def test_nobody_is_somebody_outside_of_namespaces(spawn: Spawn) -> None:
         if int(file.read().split()[2]) < (1 << 32) - 1:
             pytest.skip("this is a user namespace itself")
     daemon = spawn(gpud={"socket_mode": "0666"})
-    open_to_all(daemon)
+    daemon.open_to_all()
     assert ask(daemon, 65534, 65534) is None
 
 
@@ -102,7 +97,7 @@ def test_administrators_are_not_locked_out(spawn: Spawn) -> None:
     daemon = spawn(
         gpud={"connections_max": 2, "connections_reserved": 1, "socket_mode": "0666", "admins": 1003}
     )
-    open_to_all(daemon)
+    daemon.open_to_all()
 
     clients = [daemon.enter() for _ in range(2)]
     assert until(lambda: clients[0].call("daemon.status")["sessions"] == 2)

@@ -131,9 +131,7 @@ def test_a_reader_that_stalls_holds_nobody_up(tmp_path: pathlib.Path, kind: str)
     if kind.endswith("open"):
         # Owned by root with mode 0600, as every pipe is by who made it.
         user = 65533
-        tmp_path.chmod(0o777)
-        for folder in tmp_path.parents[:2]:
-            folder.chmod(0o755)
+        daemon.open_to_all()
     with running(daemon, stderr=writer, user=user, group=user, extra_groups=[] if user else None):
         drain(reader)
         fill(writer)

@@ -60,8 +60,7 @@ def test_administrators_change_for_those_who_are_connected(tmp_path: pathlib.Pat
     """The list is written anew: who is on it is one at once, and who is not any more is none."""
     uid = 1005
     daemon = spawn(gpud={"socket_mode": "0666"})
-    for folder in (daemon.directory, *daemon.directory.parents[:2]):
-        folder.chmod(folder.stat().st_mode | 0o055)
+    daemon.open_to_all()
     connection = as_user(daemon, uid)
     with Client.__new__(Client) as client:
         client.adopt(connection)
