@@ -13,6 +13,7 @@
 
 #include "client/cleanup.h"
 #include "client/fork.h"
+#include "client/headroom.h"
 #include "client/region.h"
 #include "client/wait.h"
 #include "proto/codec.h"
@@ -235,11 +236,13 @@ static int check_args(struct gpud_client *client, const ProtoStruct *type, const
 /* Lets a copy of the descriptor travel with the request that was appended at `start`. */
 static int append_fd(struct gpud_client *client, size_t start, int fd) {
         _cleanup_(fd_closep) int copy = -1;
+        char text[128];
 
         /* The caller may close its own before the request is out. */
         copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
         if (copy < 0)
-                return client_fail(client, GPUD_E_SYSTEM_CALL, "file descriptor %d: %s", fd, strerror(errno));
+                return client_fail(client, GPUD_E_SYSTEM_CALL, "file descriptor %d: %s", fd,
+                                   headroom_error_to_string(errno, text, sizeof(text)));
         if (conn_queue_fd(&client->conn, start, copy))
                 return fail_no_memory(client);
         copy = -1;

@@ -15,6 +15,7 @@
 
 #include "client/cleanup.h"
 #include "client/client.h"
+#include "client/headroom.h"
 #include "proto/socket.h"
 #include "proto/text.h"
 
@@ -91,6 +92,7 @@ static void set_connect_timeout(int fd, uint32_t timeout_ms) {
 static int open_socket(int *ret_fd, const char *path, uint32_t timeout_ms) {
         struct sockaddr_un address = {.sun_family = AF_UNIX};
         _cleanup_(fd_closep) int fd = -1;
+        char text[128];
         int r;
 
         if (strlen(path) >= sizeof(address.sun_path))
@@ -100,7 +102,8 @@ static int open_socket(int *ret_fd, const char *path, uint32_t timeout_ms) {
         strcpy(address.sun_path, path);
         fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
         if (fd < 0)
-                return fail(errno, GPUD_E_SYSTEM_CALL, "socket: %s", strerror(errno));
+                return fail(errno, GPUD_E_SYSTEM_CALL, "socket: %s",
+                            headroom_error_to_string(errno, text, sizeof(text)));
         set_connect_timeout(fd, timeout_ms);
         do
                 r = connect(fd, (const struct sockaddr *)&address, sizeof(address));

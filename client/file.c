@@ -11,6 +11,7 @@
 
 #include "client/bulk.h"
 #include "client/client.h"
+#include "client/headroom.h"
 
 /* Room on the disk for all that will be written: sought once, by the thread that writes first. */
 typedef struct Room {
@@ -27,7 +28,10 @@ typedef struct File {
 } File;
 
 static int refuse_system(ProtoFault *fault, const char *what) {
-        return proto_fault(fault, GPUD_E_SYSTEM_CALL, "%s the file: %s", what, strerror(errno));
+        char text[128];
+
+        return proto_fault(fault, GPUD_E_SYSTEM_CALL, "%s the file: %s", what,
+                           headroom_error_to_string(errno, text, sizeof(text)));
 }
 
 static int copy_from_file(const Bulk *bulk, void *data, uint64_t position, size_t size, ProtoFault *fault) {

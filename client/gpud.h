@@ -199,6 +199,10 @@ bool gpud_uuid_from_string(const char *text, struct gpud_uuid *ret_uuid);
 /*
  * Memory that this process and the GPU both reach: fill it, then gpud_mem_write() or gpud_mem_write_submit()
  * with its id as `shm` moves the bytes without another copy. Blocks.
+ *
+ * Its pages are taken at once. What gpud allows no session (`shm_max` of session.hello) is
+ * -GPUD_E_RESOURCE_EXHAUSTED; what the machine, a control group or a limit of this process leaves no room
+ * for is -GPUD_E_SYSTEM_CALL, and gpud_error_message() names it.
  */
 struct gpud_region;
 

@@ -224,7 +224,7 @@ int headroom_check(uint64_t size, const char *root, ProtoFault *fault) {
 
 /* ---- limits of the process ---- */
 
-int headroom_refuse(const char *what, uint64_t size, ProtoFault *fault) {
+const char *headroom_error_to_string(int error, char *ret_text, size_t n_text) {
         static const struct {
                 int error;
                 int resource;
@@ -234,15 +234,13 @@ int headroom_refuse(const char *what, uint64_t size, ProtoFault *fault) {
                 {EMFILE, RLIMIT_NOFILE, "RLIMIT_NOFILE"},
                 {ENOMEM, RLIMIT_AS, "RLIMIT_AS"},
         };
-        const char *words = strerror(errno);
         struct rlimit limit;
 
+        snprintf(ret_text, n_text, "%s", strerror(error));
         for (size_t i = 0; i < sizeof(limits) / sizeof(*limits); i++)
-                if (errno == limits[i].error && getrlimit(limits[i].resource, &limit) == 0 &&
+                if (error == limits[i].error && getrlimit(limits[i].resource, &limit) == 0 &&
                     limit.rlim_cur != RLIM_INFINITY)
-                        return proto_fault(fault, GPUD_E_SYSTEM_CALL,
-                                           "%s a region of %" PRIu64 " bytes: %s, limit %s = %ju", what, size,
-                                           words, limits[i].name, (uintmax_t)limit.rlim_cur);
-        return proto_fault(fault, GPUD_E_SYSTEM_CALL, "%s a region of %" PRIu64 " bytes: %s", what, size,
-                           words);
+                        snprintf(ret_text, n_text, "%s, limit %s = %ju", strerror(error), limits[i].name,
+                                 (uintmax_t)limit.rlim_cur);
+        return ret_text;
 }

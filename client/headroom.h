@@ -6,6 +6,7 @@
  * it says no. So it is looked at beforehand.
  */
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "proto/fault.h"
@@ -16,5 +17,5 @@
  */
 int headroom_check(uint64_t size, const char *root, ProtoFault *fault);
 
-/* Fills `fault` with what errno says of a region, and the limit that it may come from: GPUD_E_SYSTEM_CALL. */
-int headroom_refuse(const char *what, uint64_t size, ProtoFault *fault);
+/* The system's words for an errno, and the limit of this process that it may come from: `ret_text`. */
+const char *headroom_error_to_string(int error, char *ret_text, size_t n_text);

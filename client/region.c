@@ -71,7 +71,10 @@ static int check_session(struct gpud_client *client, size_t size) {
 }
 
 static int fail_region(struct gpud_client *client, const char *what, size_t size) {
-        return -headroom_refuse(what, size, &client->fault);
+        char text[128];
+
+        return client_fail(client, GPUD_E_SYSTEM_CALL, "%s a region of %zu bytes: %s", what, size,
+                           headroom_error_to_string(errno, text, sizeof(text)));
 }
 
 /* Past RLIMIT_FSIZE the kernel sends SIGXFSZ, which ends a process that does not expect it. */

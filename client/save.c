@@ -17,6 +17,7 @@
 
 #include "client/cleanup.h"
 #include "client/client.h"
+#include "client/headroom.h"
 
 #define LINKS_MAX 40 /* as many as the kernel follows */
 #define TRIES_MAX 100
@@ -46,7 +47,10 @@ static void save_deinit(Save *save) {
 }
 
 static int fail(const Save *save, const char *what) {
-        return client_fail(save->client, GPUD_E_SYSTEM_CALL, "%s%s: %s", what, save->path, strerror(errno));
+        char text[128];
+
+        return client_fail(save->client, GPUD_E_SYSTEM_CALL, "%s%s: %s", what, save->path,
+                           headroom_error_to_string(errno, text, sizeof(text)));
 }
 
 /* ---- where it is to be ---- */

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import gpud
 from gpud import _headroom
 
 MIB = 1 << 20
@@ -126,3 +127,14 @@ def test_errors_name_the_limit_they_may_come_from() -> None:
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     assert _headroom.explain(OSError(errno.EMFILE, "Too many")) == f"Too many, RLIMIT_NOFILE is {soft}"
     assert _headroom.explain(OSError(errno.ENOENT, "None")) == "None"
+
+
+@pytest.mark.anyio
+async def test_no_descriptor_for_a_connection(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        with pytest.raises(OSError, match="Too many open files, RLIMIT_NOFILE is 3"):
+            await gpud.connect(tmp_path / "sock")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from gpud import _way
+from gpud import _headroom, _way
 from gpud._codec import Decoder, Encoder, FramingError, error_from_wire
 from gpud._outbox import Outbox
 from gpud._schema import ConnectionLostError
@@ -80,7 +80,7 @@ class Connection:
         """Connects to the socket at `path`."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + CONNECT_TIMEOUT_S
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        sock = _make_socket()
         try:
             while True:
                 try:
@@ -273,6 +273,13 @@ def _leave_all() -> None:
 
 
 os.register_at_fork(after_in_child=_leave_all)
+
+
+def _make_socket() -> socket.socket:
+    try:
+        return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    except OSError as error:
+        raise OSError(error.errno, _headroom.explain(error)) from None
 
 
 def _wake(waiters: deque[asyncio.Future[None]]) -> None:

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
@@ -25,6 +26,19 @@ START_TEST(what_is_no_error_has_words_too) {
         ck_assert_str_eq(gpud_strerror(INT32_MIN), "unknown error");
         ck_assert_ptr_null(gpud_error_name(12345));
         ck_assert_ptr_null(gpud_error_hint(0));
+}
+END_TEST
+
+START_TEST(no_descriptor_names_the_limit) {
+        struct gpud_client *client;
+        struct rlimit limit;
+
+        ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+        limit.rlim_cur = 3;
+        ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+        ck_assert_int_eq(gpud_connect(&client, "/nonexistent/gpud.sock"), -GPUD_E_SYSTEM_CALL);
+        ck_assert_int_eq(errno, EMFILE);
+        ck_assert_str_eq(gpud_error_message(NULL), "socket: Too many open files, limit RLIMIT_NOFILE = 3");
 }
 END_TEST
 
@@ -151,6 +165,7 @@ int main(void) {
 
         tcase_add_test(tcase, every_error_has_words);
         tcase_add_test(tcase, what_is_no_error_has_words_too);
+        tcase_add_test(tcase, no_descriptor_names_the_limit);
         tcase_add_test(tcase, connecting_to_nothing_says_why);
         tcase_add_test(tcase, a_closed_socket_names_who_may);
         tcase_add_test(tcase, connecting_does_not_wait_for_ever);
