@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 
@@ -214,8 +215,10 @@ static int device_init_staging(GpuDevice *device) {
         int r;
 
         r = segment_init(&device->staging, device, size, &on_host);
-        if (r)
+        if (r) {
+                log_error("%s: there is no memory for staging_bytes = %" PRIu64, device->info.id, size);
                 return r;
+        }
         r = GPU_TRY(vkMapMemory(device->vk, device->staging.memory, 0, VK_WHOLE_SIZE, 0, &map));
         if (r)
                 return r;

@@ -168,8 +168,10 @@ int method_mem_close(Request *request, const struct mem_ref *args, struct gpud_n
 
 int method_mem_free(Request *request, const struct mem_free_args *args, struct gpud_none *ret) {
         Mem *mem = args->mem.mem;
-        Hold *hold = session_find_hold(request_get_session(request), mem);
+        Session *session = request_get_session(request);
+        Hold *hold = session_find_hold(session, mem);
 
+        mem_log(mem, session, args->force ? "is freed by force" : "is freed");
         if (args->force) {
                 mem_revoke(mem);
                 return 0;

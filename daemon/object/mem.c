@@ -3,6 +3,8 @@
 #include "daemon/object/mem.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -12,6 +14,8 @@
 #include "daemon/object/result.h"
 #include "daemon/util/clock.h"
 #include "daemon/util/error.h"
+#include "daemon/util/log.h"
+#include "proto/uuid.h"
 
 #define META_PAGE   ((size_t)4096)      /* to free it takes as long as to drop a reference */
 #define META_MAPPED ((size_t)128 << 10) /* so much has pages of its own: the heap would keep them */
@@ -49,6 +53,22 @@ static void mem_free_meta(Mem *mem) {
         mem->meta = (struct gpud_bin){0};
 }
 
+void mem_log(const Mem *mem, const Session *session, const char *event) {
+        char id[GPUD_UUID_TEXT + 1], session_id[GPUD_UUID_TEXT + 1], by[128] = "";
+
+        if (!log_has_level(LOG_DEBUG))
+                return;
+        uuid_to_string(&mem->id, id);
+        if (session) {
+                uuid_to_string(&session->id, session_id);
+                snprintf(by, sizeof(by), " by session %s of uid %u, process %d (%s)", session_id,
+                         session->credentials.uid, (int)session->credentials.pid, session->credentials.comm);
+        }
+        log_debug("allocation %s (%" PRIu64 " bytes of %s, uid %u, name %s): %s%s", id, mem->size,
+                  gpu_device_get_info(mem->memory.device)->id, mem->uid, mem->name ? mem->name->text : "none",
+                  event, by);
+}
+
 /*
  * Takes the mem, which may be half made, out of every table, and lets its memory go once no work is in flight
  * on it. NULL is fine. Returns NULL.
@@ -60,6 +80,8 @@ static Mem *mem_free(Mem *mem) {
                 return NULL;
         registry = mem->registry;
         list_unlink(&mem->link);
+        if (mem->has_memory)
+                mem_log(mem, NULL, "is gone");
         mem_free_meta(mem);
         mem_end_lease(mem);
         mem->name = name_free(mem->name, &registry->names);
@@ -96,6 +118,7 @@ static void mem_on_ready(GpuMemory *memory, int r) {
                 return;
         }
         mem->is_ready = true;
+        mem_log(mem, mem->first_hold.session, "is allocated");
         ready(mem, 0, mem->userdata);
 }
 
@@ -146,7 +169,9 @@ int mem_new(Mem **ret_mem, Session *session, const MemParams *params,
         r = mem_prepare(mem, session, params);
         if (r)
                 return r;
-        if (!mem->is_ready) {
+        if (mem->is_ready) {
+                mem_log(mem, session, "is allocated");
+        } else {
                 mem->ready = ready;
                 mem->userdata = userdata;
         }

@@ -144,5 +144,8 @@ int mem_publish(Mem *mem, const MemPublication *publication);
 /* Returns one of its holds: that of the session that allocated, while there is one; NULL if there is none. */
 Hold *mem_find_hold(Mem *mem);
 
+/* Logs, at the level of debugging, what becomes of the allocation and by whom; `session` may be NULL. */
+void mem_log(const Mem *mem, const Session *session, const char *event);
+
 /* Fills in what clients are told of the allocation; the texts point into the mem. */
 void mem_get_info(Mem *mem, struct gpud_mem_info *ret_info);

@@ -191,6 +191,7 @@ void registry_expire(Registry *registry, uint64_t now_ns) {
         uint64_t end = registry->n_released + RELEASED_MAX;
 
         while (registry->n_released < end && first && first->expires_ns <= now_ns) {
+                mem_log(first->mem, NULL, "has no lease any more");
                 mem_unpersist(first->mem);
                 first = lease_table_get_first(&registry->leases);
         }

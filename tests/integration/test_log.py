@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import termios
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from harness import Daemon
@@ -83,6 +83,27 @@ def test_closed_standard_descriptors(tmp_path: pathlib.Path, closed: str) -> Non
 
 def blocked_in(pid: int) -> str:
     return pathlib.Path(f"/proc/{pid}/wchan").read_text()
+
+
+def test_who_freed_what_can_be_told(spawn: Callable[..., Daemon]) -> None:
+    daemon = spawn(gpud={"log_level": "debug"})
+    with daemon.connect() as client:
+        session = client.call("session.hello")["session"]
+        freed = client.alloc(100, name="weights")
+        forced = client.alloc(4 << 20, exportable=True)
+        lost = client.alloc(300)
+        client.free(freed)
+        client.call("mem.free", mem=forced, force=True)
+    by = rf"by session {session} of uid {os.getuid()}, process {os.getpid()} \("
+    for mem, what, events in (
+        (freed, r"100 bytes of vulkan:0, uid \d+, name weights", ("is allocated", "is freed")),
+        (forced, r"4194304 bytes of vulkan:0, uid \d+, name none", ("is allocated", "is freed by force")),
+        (lost, r"300 bytes of vulkan:0, uid \d+, name none", ("is allocated",)),
+    ):
+        for event in events:
+            assert re.search(rf"debug: allocation {mem} \({what}\): {event} {by}", daemon.log())
+        assert until(lambda mem=mem: re.search(rf"allocation {mem} .*: is gone", daemon.log()))
+    assert re.search(rf"debug: session {session} of uid .*: ends", daemon.log())
 
 
 def fill(fd: int) -> None:
