@@ -137,13 +137,40 @@ async def test_what_has_no_offsets_is_refused(tmp_path: Path) -> None:
             for file in (tmp_path / "fifo", ours, reader, "/dev/zero"):
                 with pytest.raises(gpud.InvalidArgumentError, match="has no offsets"):
                     await mem.write_from_file(file)
-            for file in (theirs, writer, "/dev/null"):
+            for file in (theirs, writer):
                 with pytest.raises(gpud.InvalidArgumentError, match="has no offsets"):
                     await mem.read_to_file(file)
         os.close(reader)
         os.close(writer)
         with open(tmp_path / "log", "ab") as log, pytest.raises(gpud.InvalidArgumentError, match="appending"):
             await mem.read_to_file(log)
+
+
+async def test_path_to_what_has_no_offsets_is_written_through(tmp_path: Path) -> None:
+    async with store_with_small_slots() as store:
+        mem = await store.client.alloc(DEVICE, 9 << 20)
+        data = os.urandom(mem.size)
+        await mem.write(data)
+        assert await mem.read_to_file("/dev/null") == mem.size
+        assert Path("/dev/null").is_char_device()
+        fifo = tmp_path / "fifo"
+        os.mkfifo(fifo)
+        with pytest.raises(OSError, match="fifo") as caught:
+            await mem.read_to_file(fifo)
+        assert caught.value.errno == errno.ENXIO
+        reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+        writer = os.open(fifo, os.O_WRONLY)  # without one, an empty pipe would be at its end
+        with open(reader, "rb") as end, open(writer, "wb"):
+            # Full, with nobody who reads: to cancel it takes no reader.
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(mem.read_to_file(fifo), 0.3)
+            assert data.startswith(end.read())
+            os.set_blocking(reader, True)
+            reading = asyncio.to_thread(end.read, mem.size - 1)
+            came, n = await asyncio.gather(reading, mem.read_to_file(fifo, offset=1))
+        assert n == mem.size - 1
+        assert came == data[1:]
+        assert names(tmp_path) == ["fifo"]
 
 
 async def test_ranges_are_checked_first(tmp_path: Path) -> None:

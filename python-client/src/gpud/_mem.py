@@ -13,6 +13,10 @@ from gpud._files import File, FileLike, open_file
 from gpud._region import Region
 from gpud._replacement import open_target
 from gpud._schema import ConnectionLostError, Lifetime, MemInfo, NotFoundError
+from gpud._stream import Stream
+
+# What is not for any order goes in pieces of this size.
+STREAM_PIECE = 4 << 20
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -208,7 +212,8 @@ class Mem:
             file: a path, a descriptor or an open file object; a regular file or a block device. A path
                 without a `file_offset` becomes a new file, which takes the place of what was there when all
                 its bytes are on the disk. It has the mode of that, and the owner where permitted, or mode
-                0666 less the umask. Otherwise the bytes around the range stay.
+                0666 less the umask. A path to a pipe or a device is written through. Otherwise the bytes
+                around the range stay.
             size: bytes; the rest of the allocation when absent
             offset: first byte of the allocation to read
             file_offset: first byte of the file to write; 0 when absent
@@ -219,7 +224,7 @@ class Mem:
         Raises:
             OSError: the file cannot be opened or written; `errno` is ENOSPC when the disk is full
             OutOfRangeError: the allocation has no such bytes; the file is as it was
-            InvalidArgumentError: it is a pipe or socket, or open for appending
+            InvalidArgumentError: it is an open pipe or socket, or open for appending
 
         When it fails or is cancelled, a path alone still has what it had; a process that is killed may leave
         a file `.NAME.gpud-XXXXXX` beside it. Another file keeps what was written, with zeros in between.
@@ -228,8 +233,11 @@ class Mem:
         offset, size = self._range(offset, size)
         threads = self._client._arena.file_threads
         async with open_file(threads, lambda: open_target(file, file_offset, size)) as target:
-            await self._client._arena.read_to_file(mem, offset, size, target)
-            await threads.run(target.begin)
+            if isinstance(target, Stream):
+                await self._read_to_stream(offset, size, target)
+            else:
+                await self._client._arena.read_to_file(mem, offset, size, target)
+                await threads.run(target.begin)
         return size
 
     async def copy_to(
@@ -377,6 +385,13 @@ class Mem:
     def _range(self, offset: SupportsIndex, size: SupportsIndex | None) -> tuple[int, int]:
         """A range of it as plain numbers. Refused before the first chunk of many is written."""
         return _buffers.plain_range(offset, size, self.size, of="allocation")
+
+    async def _read_to_stream(self, offset: int, size: int, target: Stream) -> None:
+        threads = self._client._arena.file_threads
+        for start in range(offset, offset + size, STREAM_PIECE):
+            left = memoryview(await self.read(min(STREAM_PIECE, offset + size - start), start))
+            while left:
+                left = left[await threads.run(target.write_some, left) :]
 
     async def _read_inline(self, offset: int, size: int) -> bytes:
         data = (await self._client.mem_read(mem=self._held(), offset=offset, size=size)).data

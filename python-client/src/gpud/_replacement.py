@@ -10,6 +10,7 @@ import stat
 from typing import SupportsIndex
 
 from gpud._files import File, FileLike, named
+from gpud._stream import Stream
 
 # Of the 255 bytes that a name may have, what is left by the dot in front and the ending.
 BASE_MAX = 255 - len(".") - len(".gpud-") - 6
@@ -77,7 +78,7 @@ class Replacement(File):
 
 def open_target(file: FileLike, offset: SupportsIndex | None, size: int) -> File:
     """What `size` bytes are to be written to: a path without an offset is a file to be replaced, if it is a
-    regular one or none yet; everything else is written where it is."""
+    regular one or none yet; everything else is written where it is, what has no offsets as a Stream."""
     if offset is not None or not isinstance(file, str | bytes | os.PathLike):
         return File.for_writing(file, offset or 0, size)
     name: str | bytes = os.fspath(file)
@@ -89,7 +90,9 @@ def open_target(file: FileLike, offset: SupportsIndex | None, size: int) -> File
         if stat.S_ISREG(status.st_mode):
             os.close(old)
             return Replacement(name, status, size)
-    return File(old, name, 0, size=size).checked()
+    if stat.S_ISBLK(status.st_mode):
+        return File(old, name, 0, size=size)
+    return Stream(old, name, 0)
 
 
 def _open_old(name: bytes) -> int | None:
