@@ -13,6 +13,7 @@ import msgpack
 import pytest
 from harness import Daemon
 from rpc import until
+from users import needs_root
 
 Spawn = Callable[..., Daemon]
 
@@ -70,6 +71,7 @@ def in_namespace(tmp_path: pathlib.Path) -> Iterator[Daemon]:
         daemon.kill()
 
 
+@needs_root
 def test_users_that_look_alike_are_not_let_in(in_namespace: Daemon) -> None:
     """They would be one owner: each could read what the other has."""
     for uid, gid in ((1001, 1001), (1002, 1002), (65534, 65534), (0, 1001), (1001, 0)):
@@ -79,10 +81,12 @@ def test_users_that_look_alike_are_not_let_in(in_namespace: Daemon) -> None:
     assert ask(in_namespace, 0, 0) is None
 
 
+@needs_root
 def test_groups_that_look_alike_count_for_nothing(in_namespace: Daemon) -> None:
     assert ask(in_namespace, 0, 0, 1001, 1002) is None
 
 
+@needs_root
 def test_nobody_is_somebody_outside_of_namespaces(spawn: Spawn) -> None:
     """In a namespace that has all ids, the overflow id is an id as any."""
     with open("/proc/self/uid_map") as file:
@@ -93,6 +97,7 @@ def test_nobody_is_somebody_outside_of_namespaces(spawn: Spawn) -> None:
     assert ask(daemon, 65534, 65534) is None
 
 
+@needs_root
 def test_administrators_are_not_locked_out(spawn: Spawn) -> None:
     daemon = spawn(
         gpud={"connections_max": 2, "connections_reserved": 1, "socket_mode": "0666", "admins": 1003}

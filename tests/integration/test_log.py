@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from harness import Daemon
 from rpc import Closed, RpcError, until
+from users import needs_root
 
 # As gpud writes them where it is no journal that reads.
 LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}[+-]\d{4} gpud: (error|warning|info|debug): ")
@@ -140,7 +141,9 @@ def tells_of_dropped(daemon: Daemon, reader: int) -> bool:
     return until(has_told) is True
 
 
-@pytest.mark.parametrize("kind", ["pipe", "socket", "a pipe that it may not open"])
+@pytest.mark.parametrize(
+    "kind", ["pipe", "socket", pytest.param("a pipe that it may not open", marks=needs_root)]
+)
 def test_a_reader_that_stalls_holds_nobody_up(tmp_path: pathlib.Path, kind: str) -> None:
     if kind == "socket":
         ours, theirs = socket.socketpair()

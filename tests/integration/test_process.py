@@ -12,8 +12,9 @@ import time
 from collections.abc import Callable
 
 import pytest
-from harness import BINARY, DRIVER_FILES, FAULTS, Daemon
+from harness import BINARY, DRIVER_FILES, FAULTS, IS_ASAN, Daemon
 from rpc import Client, Closed, Region, until
+from users import needs_root
 
 Spawn = Callable[..., Daemon]
 DEVICE = "vulkan:0"
@@ -345,6 +346,54 @@ def test_file_size_limit_is_told_at_the_start(tmp_path: pathlib.Path) -> None:
     assert done.returncode == 1
     assert f"no more than {1 << 30} bytes (RLIMIT_FSIZE)" in done.stderr
     assert "no Vulkan device can be opened" in done.stderr
+
+
+@needs_root
+@pytest.mark.parametrize("n", [1, 2, 3, 5, 7, 8, 10, 12, 200])
+def test_with_few_threads_it_starts_or_says_why_not(tmp_path: pathlib.Path, n: int) -> None:
+    """RLIMIT_NPROC, which binds no root. A driver that cannot start all its threads may wait for ever."""
+    daemon = Daemon(tmp_path, validation=False)
+    daemon.open_to_all()
+    user = 61000 + n  # one that has no process yet
+    with open(daemon.log_path, "wb") as log:
+        process = daemon.process = subprocess.Popen(
+            daemon.command(),
+            env=daemon.env,
+            stderr=log,
+            user=user,
+            group=user,
+            extra_groups=[],
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NPROC, (n, n)),
+        )
+    try:
+        assert until(lambda: process.poll() is not None or os.path.exists(daemon.socket), 60)
+        if process.poll() is not None:
+            assert process.returncode == 1
+            assert n < 200
+            assert "raise the limit of processes (RLIMIT_NPROC, pids.max)" in daemon.log()
+            return
+        with daemon.enter() as client:
+            mem = client.alloc(32 << 20)
+            client.call("mem.fill", mem=mem, pattern=b"x")
+            assert client.read(mem, 8) == b"xxxxxxxx"
+        daemon.stop()
+    finally:
+        daemon.kill()
+
+
+@pytest.mark.skipif(IS_ASAN, reason="AddressSanitizer reserves more than any limit")
+def test_a_buffer_that_there_is_no_memory_for_is_named(tmp_path: pathlib.Path) -> None:
+    daemon = Daemon(tmp_path, gpu={"staging_bytes": "16G"}, validation=False)
+    done = subprocess.run(
+        daemon.command(),
+        env=daemon.env,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30)),
+    )
+    assert done.returncode == 1
+    assert "there is no memory for staging_bytes = 17179869184" in done.stderr
 
 
 def test_socket_mode(spawn: Spawn) -> None:

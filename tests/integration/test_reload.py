@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 import pytest
 from harness import BINARY, Daemon
-from rpc import Client, Closed, Region, RpcError, until
+from rpc import Closed, Region, RpcError, until
+from users import as_user, needs_root
 
 Spawn = Callable[..., Daemon]
 
@@ -56,40 +57,18 @@ def test_what_may_change_changes(spawn: Spawn) -> None:
         assert "changes" not in reload(daemon)
 
 
-def test_administrators_change_for_those_who_are_connected(tmp_path: pathlib.Path, spawn: Spawn) -> None:
+@needs_root
+def test_administrators_change_for_those_who_are_connected(spawn: Spawn) -> None:
     """The list is written anew: who is on it is one at once, and who is not any more is none."""
     uid = 1005
-    daemon = spawn(gpud={"socket_mode": "0666"})
-    daemon.open_to_all()
-    connection = as_user(daemon, uid)
-    with Client.__new__(Client) as client:
-        client.adopt(connection)
+    daemon = spawn()
+    with as_user(daemon, uid, []) as connect:
+        client = connect()
         assert client.call("session.hello")["is_admin"] is False
         for admins in (str(uid), "daemon", f"daemon, {uid}", ""):
-            rewrite(daemon, socket_mode="0666", admins=admins)
+            rewrite(daemon, admins=admins)
             assert "[gpud] admins changes" in reload(daemon)
             assert client.call("session.hello")["is_admin"] is (str(uid) in admins)
-
-
-def as_user(daemon: Daemon, uid: int) -> socket.socket:
-    """A connection that another user made."""
-    ours, theirs = socket.socketpair()
-    child = os.fork()
-    if child == 0:
-        os.setgroups([])
-        os.setgid(uid)
-        os.setuid(uid)
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.connect(daemon.socket)
-            socket.send_fds(theirs, [b"x"], [connection.fileno()])
-        os._exit(0)
-    theirs.close()
-    _, fds, _, _ = socket.recv_fds(ours, 1, 1)
-    ours.close()
-    assert os.waitpid(child, 0)[1] == 0
-    connection = socket.socket(fileno=fds[0])
-    connection.settimeout(60)
-    return connection
 
 
 def test_what_cannot_change_is_said(spawn: Spawn) -> None:
