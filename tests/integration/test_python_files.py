@@ -56,7 +56,9 @@ def test_name_is_seen_when_all_bytes_are_there(run: Callable[[Story], None], mod
         while not put.done():
             with contextlib.suppress(gpud.NotFoundError):
                 async with client.open(device=DEVICE, name="model") as seen:
-                    assert await seen.read() == model.read_bytes()
+                    # In the message, so that it waits for no bytes that are to come.
+                    assert await seen.read(5, SIZE - 5) == model.read_bytes()[-5:]
+                    assert seen.info.sealed
             assert {mem.mode for mem in await client.mems() if mem.name is None} <= {0o600}
         mem = await put
         assert (mem.name, mem.info.mode, mem.info.lifetime, mem.info.sealed) == (
@@ -72,6 +74,7 @@ def test_name_is_seen_when_all_bytes_are_there(run: Callable[[Story], None], mod
 
 def test_killed_put_leaves_nothing(daemon: Daemon, client: Client, model: pathlib.Path) -> None:
     chance = random.Random(7)
+    data = model.read_bytes()
     for _ in range(6):
         with start(
             daemon, f"client.put_file({str(model)!r}, {DEVICE!r}, name='model', lifetime='persistent')"
@@ -84,6 +87,9 @@ def test_killed_put_leaves_nothing(daemon: Daemon, client: Client, model: pathli
         assert until(lambda: client.call("daemon.status")["sessions"] == 1)
         for mem in client.call("mem.list")["mems"]:
             assert (mem["name"], mem["lifetime"]) == ("model", "persistent")
+            for offset in range(0, SIZE - 5, MIB):
+                read = client.call("mem.read", mem=mem["mem"], offset=offset, size=5)["data"]
+                assert read == data[offset : offset + 5]
             client.free(mem["mem"])
     assert client.call("daemon.status")["mems"] == 0
 
