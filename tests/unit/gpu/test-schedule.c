@@ -13,7 +13,7 @@
 #define N_MANY  16
 #define OP_SIZE (24 * MIB) /* more than one chunk */
 #define WINDOW  (2000 * MIB)
-#define FEW     (4 * OP_SIZE)
+#define FEW     (10 * GPU_CHUNK) /* one op: between it and the next its flow asks for nothing */
 
 static const GpuOptions variants[] = {
         {},
