@@ -377,7 +377,7 @@ static bool has_section(const char *section) {
 
 /* The key that was meant: of the same name in another section, or of one that is much like it. */
 static const ConfigKey *guess_key(const char *name) {
-        const char *names[CONFIG_KEYS_MAX], *found;
+        const char *names[CONFIG_KEYS_MAX] = {0}, *found;
         size_t n = 0;
 
         for (const ConfigKey *key = config_keys; key->name && n < CONFIG_KEYS_MAX; key++)

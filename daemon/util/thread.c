@@ -30,8 +30,10 @@ size_t thread_count_room(size_t n_max) {
         pthread_t *threads = calloc(n_max, sizeof(*threads));
         size_t n_room = 0;
 
+        if (!threads)
+                return 0;
         pthread_mutex_lock(&trying);
-        while (threads && n_room < n_max && thread_start(&threads[n_room], wait_for_end, &trying) == 0)
+        while (n_room < n_max && thread_start(&threads[n_room], wait_for_end, &trying) == 0)
                 n_room++;
         pthread_mutex_unlock(&trying);
         for (size_t i = 0; i < n_room; i++)
